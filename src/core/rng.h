@@ -1,0 +1,26 @@
+/* Counter-based random numbers (Philox4x32-10; Salmon et al., SC 2011, through Random123).
+ *
+ * A number is a pure function of (seed, stream, a, b, draw): never of rank, thread or call order.
+ * Streams keep uses apart; add new ones at the end, as results depend on their values. */
+#ifndef MIM_CORE_RNG_H
+#define MIM_CORE_RNG_H
+
+#include <stdint.h>
+
+typedef enum {
+    MIM_STREAM_TEST,
+    MIM_STREAM_PLAN,   /* random plans */
+    MIM_STREAM_KERNEL, /* buffer contents and offsets of stressors */
+    MIM_STREAM_NOISE,
+    MIM_STREAM_FAULT,
+} mim_stream;
+
+/* The four words Philox4x32-10 gives for a counter and a key (for known-answer tests). */
+void mim_rng_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+
+/* a: e.g. step or plan id (64 bits), b: e.g. sample or row, draw: the n-th number for (a, b). */
+uint32_t mim_rng_u32(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t draw);
+double mim_rng_u01(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t draw); /* [0,1) */
+double mim_rng_normal(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t draw);
+
+#endif

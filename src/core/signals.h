@@ -1,0 +1,13 @@
+/* Stop requests. SIGUSR1, SIGTERM, SIGINT and SIGHUP mean: finish the step, save, end. A second
+ * SIGTERM or SIGINT ends the process at once. */
+#ifndef MIM_CORE_SIGNALS_H
+#define MIM_CORE_SIGNALS_H
+
+#include "core/error.h"
+
+int mim_signals_install(void);
+int mim_signals_stop(void); /* the signal number that asked to stop, 0 if none */
+/* Blocks these signals in the calling thread (workers: the main thread shall get them). */
+void mim_signals_block(void);
+
+#endif

@@ -1,0 +1,48 @@
+/* Scratch files of the I/O stressors: unnamed, guarded, counted.
+ *
+ * Files have no name (O_TMPFILE; created and unlinked at once where the file system lacks it), so
+ * nothing is left behind by any kind of end. Named leftovers of dead processes of this user are
+ * swept at create. Every byte to be written is asked for first; the guard says no when the ceiling
+ * on written bytes is reached or the file system's free space would fall below the floor. */
+#ifndef MIM_NODE_SCRATCH_H
+#define MIM_NODE_SCRATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/error.h"
+
+typedef enum { MIM_IO_AUTO, MIM_IO_DIRECT, MIM_IO_BUFFERED } mim_io_mode;
+
+typedef struct mim_scratch_options {
+    const char *folder;         /* must exist and be writable */
+    uint64_t min_free_bytes;    /* floor on the file system's free space */
+    uint64_t max_written_bytes; /* ceiling for the whole run, 0 = none */
+    mim_io_mode io_mode;        /* AUTO: direct where the file system takes it */
+} mim_scratch_options;
+
+typedef struct mim_scratch mim_scratch;
+
+/* MIM_EIO: no such folder, not writable, read-only; MIM_EUNSUP: too little free space, or io_mode
+ * DIRECT where the file system refuses O_DIRECT. */
+int mim_scratch_create(const mim_scratch_options *options, mim_scratch **scratch);
+void mim_scratch_destroy(mim_scratch **scratch);
+
+bool mim_scratch_is_direct(const mim_scratch *scratch);
+bool mim_scratch_is_memory(const mim_scratch *scratch); /* tmpfs: no block I/O will be seen */
+const char *mim_scratch_folder(const mim_scratch *scratch);
+
+/* A private file of n_bytes, filled with blocks of `fill`, flushed, opened read-write (O_DIRECT when
+ * the scratch is direct). The caller closes fd. */
+int mim_scratch_file(mim_scratch *scratch, uint64_t n_bytes, int fill, int *fd);
+/* The one shared read file: made at the first call, later calls open it again. Thread-safe. */
+int mim_scratch_shared_file(mim_scratch *scratch, uint64_t n_bytes, int *fd);
+
+/* Asks to write n bytes. False: the ceiling or the floor is reached; mim_scratch_refusal tells which.
+ * Thread-safe; free space is looked at every 64 MiB. */
+bool mim_scratch_may_write(mim_scratch *scratch, uint64_t n_bytes);
+const char *mim_scratch_refusal(const mim_scratch *scratch); /* NULL while nothing was refused */
+uint64_t mim_scratch_written_bytes(const mim_scratch *scratch);
+
+#endif

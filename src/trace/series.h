@@ -1,0 +1,53 @@
+/* Metrics per slot: the form in which a trace is imitated and compared.
+ *
+ * Slots of a stats file: a record closer than a quarter of the median interval to the one before
+ * it replaces that one (at the start of the file it is dropped); each pair of kept records is a
+ * slot. Counters: difference modulo 2^width when a width is declared; otherwise a step back by at
+ * most 5 units keeps the highest value, a larger one marks the metric absent in that slot. What the
+ * file does not hold is absent (NaN), never 0. */
+#ifndef MIM_TRACE_SERIES_H
+#define MIM_TRACE_SERIES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/error.h"
+#include "trace/metric.h"
+#include "trace/stats.h"
+
+typedef struct mim_series {
+    size_t n_slots, n_metrics;
+    mim_metric *metrics; /* [n_metrics], sorted by name */
+    double *values;      /* [n_slots][n_metrics], NaN = absent */
+    double *start_s;     /* [n_slots] since the epoch */
+    double *length_s;    /* [n_slots] */
+    char *hostname;
+    size_t n_records;    /* in the file, before the slot rules */
+} mim_series;
+
+typedef struct mim_series_options {
+    const char *disks; /* comma-separated block devices to count, NULL = every whole disk: device-mapper
+                          and md devices, partitions, ram, loop and zram are left out */
+    double peak_bandwidth_gb_s; /* 0 = by the file's uncore types and CPU count (see the source) */
+} mim_series_options;
+
+/* `options` may be NULL. MIM_EDATA when the file has fewer than two records. */
+int mim_series_create(const mim_stats *stats, const mim_series_options *options,
+                      mim_series **series);
+int mim_series_read(const char *path, const mim_series_options *options, mim_series **series);
+void mim_series_destroy(mim_series **series);
+/* Slots [first, first + n) as a new series; n is cut at the end. */
+int mim_series_cut(const mim_series *series, size_t first, size_t n, mim_series **cut);
+
+size_t mim_series_find(const mim_series *series, const char *metric); /* SIZE_MAX if none */
+size_t mim_series_n_cores(const mim_series *series);                  /* number of per-core metrics */
+double mim_series_median_length_s(const mim_series *series);
+double mim_series_at(const mim_series *series, size_t slot, size_t metric);
+
+typedef struct mim_metric_figures {
+    double mean, min, max; /* over present slots, NaN when none; mean weighted by slot length */
+    size_t n_absent;
+} mim_metric_figures;
+mim_metric_figures mim_series_figures(const mim_series *series, size_t metric);
+
+#endif
