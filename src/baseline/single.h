@@ -2,9 +2,9 @@
  * stressor each, in closed form from the calibration.
  *
  * For slot i, core c (row c):  w_cpu = (cpu% / 100 - CPU share of the row's I/O), at least 0;
- * for reads and writes: operations/s = wanted bytes/s / device bytes of one operation, spread evenly
- * over the rows, weight = operations/s of a row / full rate of the stressor, at most what is left of
- * the row's 1. */
+ * for reads and writes: operations/s = wanted bytes/s / device bytes of one operation, spread
+ * evenly over the rows, weight = operations/s of a row / full rate of the stressor, at most what is
+ * left of the row's 1. */
 #ifndef MIM_BASELINE_SINGLE_H
 #define MIM_BASELINE_SINGLE_H
 

@@ -6,7 +6,8 @@
 #include "core/args.h"
 #include "core/log.h"
 
-/* `run` gets parsed arguments and a log on stderr, and returns MIM_OK or a code with its sentence. */
+/* `run` gets parsed arguments and a log on stderr, and returns MIM_OK or a code with its sentence.
+ */
 int mim_program_main(const mim_program *program, int argc, char **argv,
                      int (*run)(const mim_args *args, mim_log *log));
 

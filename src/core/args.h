@@ -28,16 +28,16 @@ typedef struct mim_command {
 
 typedef struct mim_program {
     const char *name;
-    const char *summary;            /* one line */
-    const char *const *synopsis;    /* NULL-terminated lines, without the program's name */
-    const mim_command *commands;    /* first argument, ended by a NULL name; NULL if none */
-    const mim_flag *flags;          /* ended by a NULL name; NULL if none */
-    const mim_option *const *tables; /* configuration, NULL-terminated; NULL if none */
+    const char *summary;                 /* one line */
+    const char *const *synopsis;         /* NULL-terminated lines, without the program's name */
+    const mim_command *commands;         /* first argument, ended by a NULL name; NULL if none */
+    const mim_flag *flags;               /* ended by a NULL name; NULL if none */
+    const mim_option *const *tables;     /* configuration, NULL-terminated; NULL if none */
     size_t min_arguments, max_arguments; /* positional ones, the command included */
-    const char *description;        /* paragraphs separated by an empty line */
-    const char *json_keys;          /* what --json prints, one "key: meaning" a line */
-    const char *files;              /* what it reads and writes, one "name: meaning" a line */
-    const char *examples;           /* one command a line */
+    const char *description;             /* paragraphs separated by an empty line */
+    const char *json_keys;               /* what --json prints, one "key: meaning" a line */
+    const char *files;                   /* what it reads and writes, one "name: meaning" a line */
+    const char *examples;                /* one command a line */
 } mim_program;
 
 typedef struct mim_args mim_args;

@@ -16,8 +16,8 @@
 #include "core/error.h"
 
 typedef enum {
-    MIM_OPTION_INT,    /* 64-bit */
-    MIM_OPTION_REAL,   /* finite double */
+    MIM_OPTION_INT,  /* 64-bit */
+    MIM_OPTION_REAL, /* finite double */
     MIM_OPTION_BOOL,
     MIM_OPTION_BYTES,  /* "16G" */
     MIM_OPTION_TEXT,   /* any text, may be empty */

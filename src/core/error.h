@@ -1,9 +1,9 @@
 /* Error codes and the per-thread error sentence.
  *
- * Every fallible call of the library returns MIM_OK or one of the codes below and leaves its outputs
- * untouched on failure. The sentence tells what was expected and what was found, with file, line or
- * key; mim_error() returns it until the next failure on the same thread. The library never prints
- * and never exits: only a program's main does. */
+ * Every fallible call of the library returns MIM_OK or one of the codes below and leaves its
+ * outputs untouched on failure. The sentence tells what was expected and what was found, with file,
+ * line or key; mim_error() returns it until the next failure on the same thread. The library never
+ * prints and never exits: only a program's main does. */
 #ifndef MIM_CORE_ERROR_H
 #define MIM_CORE_ERROR_H
 

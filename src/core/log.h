@@ -28,7 +28,8 @@ void mim_log_line(mim_log *log, mim_log_level level, const char *module, const c
 #define mim_log_debug(log, module, ...) mim_log_line(log, MIM_LOG_DEBUG, module, __VA_ARGS__)
 
 /* Progress of `n_total` steps: a moving line with the time left when the log's stream is a
- * terminal, otherwise one plain info line every `every_s` seconds. A NULL log gives a silent one. */
+ * terminal, otherwise one plain info line every `every_s` seconds. A NULL log gives a silent one.
+ */
 int mim_progress_create(mim_log *log, const char *what, size_t n_total, double every_s,
                         mim_progress **progress);
 void mim_progress_step(mim_progress *progress, size_t n_done);

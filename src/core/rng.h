@@ -20,7 +20,8 @@ void mim_rng_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32
 
 /* a: e.g. step or plan id (64 bits), b: e.g. sample or row, draw: the n-th number for (a, b). */
 uint32_t mim_rng_u32(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t draw);
-double mim_rng_u01(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t draw); /* [0,1) */
+double mim_rng_u01(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b,
+                   uint32_t draw); /* [0,1) */
 double mim_rng_normal(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t draw);
 
 #endif

@@ -13,7 +13,8 @@ int mim_parse_i64(const char *what, const char *text, int64_t min, int64_t max, 
 int mim_parse_real(const char *what, const char *text, double min, double max, double *value);
 /* Bytes with an optional binary suffix K, M, G, T (also KiB, MiB, ...): "16G". */
 int mim_parse_bytes(const char *what, const char *text, uint64_t *value);
-int mim_parse_bool(const char *what, const char *text, bool *value); /* true/false/yes/no/on/off/1/0 */
+int mim_parse_bool(const char *what, const char *text,
+                   bool *value); /* true/false/yes/no/on/off/1/0 */
 
 /* "1.5 GiB", "300 B": for sentences and tables. */
 enum { MIM_BYTES_TEXT_BYTES = 32 };

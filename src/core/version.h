@@ -3,7 +3,7 @@
 
 #define MIM_VERSION "0.1.0"
 
-/* "0.1.0 (gcc 12.2.0, -O2 ..., hdf5 1.10.8)": version and how it was built. */
+/* "0.1.0 (gcc 12.2.0, -O2 -g)": version and how it was built. */
 const char *mim_version_text(void);
 
 #endif

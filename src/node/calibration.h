@@ -17,12 +17,12 @@
 /* Medians of n_repeats short runs of one stressor alone on one CPU. NaN = not measured. */
 typedef struct mim_cost {
     char stressor[128];
-    double op_s;            /* wall seconds of one operation (paced) or batch (CPU) */
-    double ops_per_s;       /* full rate of one thread: 1/op_s, paced with a pause: 1/(op_s + sleep) */
-    double bytes_per_s;     /* bytes the kernel moved at that rate */
-    double cpu_s_per_op;    /* CPU time of one operation */
+    double op_s;         /* wall seconds of one operation (paced) or batch (CPU) */
+    double ops_per_s;    /* full rate of one thread: 1/op_s, paced with a pause: 1/(op_s + sleep) */
+    double bytes_per_s;  /* bytes the kernel moved at that rate */
+    double cpu_s_per_op; /* CPU time of one operation */
     double device_bytes_per_op; /* block-device bytes of one operation; NaN for CPU kernels */
-    double spread;          /* (third - first quartile) / median of op_s */
+    double spread;              /* (third - first quartile) / median of op_s */
     size_t n_repeats;
 } mim_cost;
 
@@ -31,12 +31,12 @@ typedef struct mim_calibration {
     char cpu_model[128];
     char kernel[128];
     char scratch_folder[256];
-    char io_mode[16];        /* "direct" or "buffered" */
-    double measured_real_s;  /* when, seconds since the epoch */
+    char io_mode[16];       /* "direct" or "buffered" */
+    double measured_real_s; /* when, seconds since the epoch */
     size_t n_cpus, n_sockets;
     double io_read_max_kbs, io_write_max_kbs; /* all threads together, block device, KB/s */
     size_t n_costs;
-    mim_cost *costs;         /* [n_costs] */
+    mim_cost *costs; /* [n_costs] */
 } mim_calibration;
 
 int mim_calibration_read(const char *path, mim_calibration **calibration);
@@ -47,8 +47,8 @@ const mim_cost *mim_calibration_cost(const mim_calibration *calibration, const c
 int mim_calibration_path(const mim_machine *machine, char **path);
 
 typedef struct mim_calibrate_options {
-    double seconds_each;  /* measuring time a stressor, divided over the repeats */
-    size_t n_repeats;     /* >= 7 for a stored calibration */
+    double seconds_each; /* measuring time a stressor, divided over the repeats */
+    size_t n_repeats;    /* >= 7 for a stored calibration */
 } mim_calibrate_options;
 /* Runs every stressor of the list that this build has a kernel for. */
 int mim_calibrate(const mim_machine *machine, const mim_actions *actions, mim_scratch *scratch,

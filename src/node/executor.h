@@ -1,9 +1,9 @@
 /* The executor: runs a plan on this node and meters what it did.
  *
- * Slot i lasts from start + i*L to start + (i+1)*L on an absolute 64-bit schedule. A worker thread a
- * plan row, pinned to a CPU, gives each CPU or memory stressor weight*L of its own CPU time, in short
- * turns; operations of paced stressors fall due weight * (full rate) times a second and run in a
- * helper thread of the row. Memory is touched and files are written before slot 0. */
+ * Slot i lasts from start + i*L to start + (i+1)*L on an absolute 64-bit schedule. A worker thread
+ * a plan row, pinned to a CPU, gives each CPU or memory stressor weight*L of its own CPU time, in
+ * short turns; operations of paced stressors fall due weight * (full rate) times a second and run
+ * in a helper thread of the row. Memory is touched and files are written before slot 0. */
 #ifndef MIM_NODE_EXECUTOR_H
 #define MIM_NODE_EXECUTOR_H
 
@@ -22,11 +22,11 @@
 typedef struct mim_execute_options {
     double slot_s;
     size_t n_iters;
-    bool idle_slot;       /* one idle slot after each pass */
-    int nice;             /* 0..19 */
+    bool idle_slot; /* one idle slot after each pass */
+    int nice;       /* 0..19 */
     uint64_t seed;
-    FILE *stats;          /* stats text goes here, a record at every slot edge; NULL = none */
-    const char *job;      /* job id in the stats text */
+    FILE *stats;     /* stats text goes here, a record at every slot edge; NULL = none */
+    const char *job; /* job id in the stats text */
 } mim_execute_options;
 
 typedef struct mim_run_result {
@@ -34,22 +34,22 @@ typedef struct mim_run_result {
     double slot_s;
     /* [n_slots][n_rows][n_stressors] */
     double *planned_share; /* weight */
-    double *share;         /* CPU stressors: own CPU time / L; paced ones: operations done/planned * w */
-    double *planned_ops;   /* paced stressors: operations due in the slot; NaN for CPU ones */
-    double *ops;           /* operations done */
+    double *share; /* CPU stressors: own CPU time / L; paced ones: operations done/planned * w */
+    double *planned_ops; /* paced stressors: operations due in the slot; NaN for CPU ones */
+    double *ops;         /* operations done */
     double *bytes;
     /* [n_slots][n_rows] */
     double *start_late_s, *overshoot_s; /* against the absolute schedule, >= 0 */
     double *cpu_s;                      /* CPU time of the row's threads */
-    size_t n_failed;       /* stressor instances that failed; their sentences are in the log */
-    char *note;            /* e.g. the scratch guard's refusal; NULL if none */
-    bool is_stopped;       /* by a signal: n_slots is what was done */
-    bool is_verified;      /* every used kernel's verification passed */
+    size_t n_failed;  /* stressor instances that failed; their sentences are in the log */
+    char *note;       /* e.g. the scratch guard's refusal; NULL if none */
+    bool is_stopped;  /* by a signal: n_slots is what was done */
+    bool is_verified; /* every used kernel's verification passed */
 } mim_run_result;
 
 /* Returns MIM_OK also when stopped by a signal (is_stopped) with what was done so far.
- * `calibration` may be NULL when the plan has no paced stressors. MIM_EUNSUP: a used stressor has no
- * kernel in this build. */
+ * `calibration` may be NULL when the plan has no paced stressors. MIM_EUNSUP: a used stressor has
+ * no kernel in this build. */
 int mim_execute(const mim_plan *plan, const mim_machine *machine,
                 const mim_calibration *calibration, mim_scratch *scratch,
                 const mim_execute_options *options, mim_log *log, mim_run_result **result);

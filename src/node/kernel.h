@@ -1,8 +1,8 @@
 /* Stressor kernels: the code that makes the load.
  *
  * One file a family, ending in a const descriptor that the table in kernel.c lists. An instance
- * belongs to one plan row and is used by one thread at a time. Everything expensive (memory touched,
- * files written and synced) happens in create, before the first slot. */
+ * belongs to one plan row and is used by one thread at a time. Everything expensive (memory
+ * touched, files written and synced) happens in create, before the first slot. */
 #ifndef MIM_NODE_KERNEL_H
 #define MIM_NODE_KERNEL_H
 
@@ -19,9 +19,9 @@ typedef struct mim_work {
 } mim_work;
 
 typedef struct mim_kernel_place {
-    size_t row;             /* plan row, for offsets and seeds */
-    int cpu;                /* OS index the row is pinned to */
-    mim_scratch *scratch;   /* NULL when the stressor needs no file */
+    size_t row;           /* plan row, for offsets and seeds */
+    int cpu;              /* OS index the row is pinned to */
+    mim_scratch *scratch; /* NULL when the stressor needs no file */
     uint64_t seed;
 } mim_kernel_place;
 

@@ -14,15 +14,15 @@ typedef struct mim_cpu {
 } mim_cpu;
 
 typedef struct mim_machine {
-    size_t n_cpus;  /* CPUs this process may use (affinity, cpuset, Slurm) */
-    mim_cpu *cpus;  /* [n_cpus], by socket then number */
+    size_t n_cpus; /* CPUs this process may use (affinity, cpuset, Slurm) */
+    mim_cpu *cpus; /* [n_cpus], by socket then number */
     size_t n_sockets;
     char cpu_model[128];
     uint64_t l1d_bytes, l2_bytes, l3_bytes; /* of one core / shared; 0 = unknown */
     uint64_t memory_bytes, memory_available_bytes;
-    char kernel[128];   /* uname -r */
+    char kernel[128]; /* uname -r */
     char hostname[128];
-    char key[17];       /* 16 hex digits over model, CPUs, caches, kernel: names calibrations */
+    char key[17]; /* 16 hex digits over model, CPUs, caches, kernel: names calibrations */
 } mim_machine;
 
 /* Topology through hwloc. `max_cpus` 0 = all allowed; else the first ones. */

@@ -1,8 +1,8 @@
 /* The sampler: this node's counters as stats text (HPCPerfStats 2.4 plus own x_ types).
  *
  * Files are opened once and read again at every sample; nothing is allocated after the first one.
- * Needs no privileges; what the node does not offer (perf_event, MSR, resctrl) is named in the header
- * line `$x_tiers` and absent from the records. */
+ * Needs no privileges; what the node does not offer (perf_event, MSR, resctrl) is named in the
+ * header line `$x_tiers` and absent from the records. */
 #ifndef MIM_NODE_SAMPLER_H
 #define MIM_NODE_SAMPLER_H
 

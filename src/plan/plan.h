@@ -24,7 +24,8 @@
 typedef struct mim_plan mim_plan;
 
 /* All weights 0. Copies `actions`. */
-int mim_plan_create(size_t n_windows, size_t n_threads, const mim_actions *actions, mim_plan **plan);
+int mim_plan_create(size_t n_windows, size_t n_threads, const mim_actions *actions,
+                    mim_plan **plan);
 void mim_plan_destroy(mim_plan **plan);
 
 size_t mim_plan_n_windows(const mim_plan *plan);
@@ -38,8 +39,8 @@ void mim_plan_set_slot_s(mim_plan *plan, double slot_s);
 const char *mim_plan_origin(const mim_plan *plan); /* JSON text: method, trace, notes; "" if none */
 int mim_plan_set_origin(mim_plan *plan, const char *origin);
 
-/* Rank and shape are given by the type; checks finite, 0 <= w <= 1, row sums (normalising rounding),
- * at least one window and thread. MIM_EDATA names window, thread and stressor. */
+/* Rank and shape are given by the type; checks finite, 0 <= w <= 1, row sums (normalising
+ * rounding), at least one window and thread. MIM_EDATA names window, thread and stressor. */
 int mim_plan_validate(mim_plan *plan, const char *name);
 size_t mim_plan_first_window(const mim_plan *plan); /* first not all-zero; 0 when all are zero */
 
@@ -50,12 +51,12 @@ int mim_plan_write(const mim_plan *plan, const char *path);
 
 /* What running a plan takes. */
 typedef struct mim_plan_need {
-    size_t n_threads;         /* threads with any weight */
-    uint64_t memory_bytes;    /* buffers of all threads */
-    uint64_t scratch_bytes;   /* scratch files */
-    double cpu_s_per_slot_s;  /* largest sum over threads of CPU and memory weights in a window */
-    double n_slots;           /* windows that run */
-    uint8_t *uses;            /* [n_threads][n_stressors]: 1 where a weight is above 0; caller frees */
+    size_t n_threads;        /* threads with any weight */
+    uint64_t memory_bytes;   /* buffers of all threads */
+    uint64_t scratch_bytes;  /* scratch files */
+    double cpu_s_per_slot_s; /* largest sum over threads of CPU and memory weights in a window */
+    double n_slots;          /* windows that run */
+    uint8_t *uses; /* [n_threads][n_stressors]: 1 where a weight is above 0; caller frees */
 } mim_plan_need;
 int mim_plan_needs(const mim_plan *plan, mim_plan_need *need);
 void mim_plan_need_clear(mim_plan_need *need);

@@ -17,18 +17,18 @@ typedef enum {
 } mim_stress_class;
 
 typedef struct mim_stressor {
-    const char *name;         /* the action list's name, with BM_ */
-    const char *kernel;       /* name of the kernel family in src/node, "" when it has none here */
+    const char *name;   /* the action list's name, with BM_ */
+    const char *kernel; /* name of the kernel family in src/node, "" when it has none here */
     mim_stress_class stress_class;
-    bool is_paced;            /* counted in operations at due times, not in CPU time */
-    uint64_t memory_bytes;    /* private memory of one thread */
-    uint64_t file_bytes;      /* scratch file of one thread */
+    bool is_paced;              /* counted in operations at due times, not in CPU time */
+    uint64_t memory_bytes;      /* private memory of one thread */
+    uint64_t file_bytes;        /* scratch file of one thread */
     uint64_t shared_file_bytes; /* scratch file shared by all threads */
-    uint64_t op_bytes;        /* bytes of one operation (I/O and memset), else working-set bytes */
-    uint32_t sleep_us;        /* pause after each operation, 0 = none */
-    uint32_t cost_us;         /* the original's shipped cost */
-    uint32_t parameter;       /* kernel's own: keys of a hash set, stride, ... */
-    const char *pressure;     /* one line for people */
+    uint64_t op_bytes;    /* bytes of one operation (I/O and memset), else working-set bytes */
+    uint32_t sleep_us;    /* pause after each operation, 0 = none */
+    uint32_t cost_us;     /* the original's shipped cost */
+    uint32_t parameter;   /* kernel's own: keys of a hash set, stride, ... */
+    const char *pressure; /* one line for people */
 } mim_stressor;
 
 /* NULL when the name is not in the catalogue. */

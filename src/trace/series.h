@@ -22,12 +22,13 @@ typedef struct mim_series {
     double *start_s;     /* [n_slots] since the epoch */
     double *length_s;    /* [n_slots] */
     char *hostname;
-    size_t n_records;    /* in the file, before the slot rules */
+    size_t n_records; /* in the file, before the slot rules */
 } mim_series;
 
 typedef struct mim_series_options {
-    const char *disks; /* comma-separated block devices to count, NULL = every whole disk: device-mapper
-                          and md devices, partitions, ram, loop and zram are left out */
+    const char
+        *disks; /* comma-separated block devices to count, NULL = every whole disk: device-mapper
+                   and md devices, partitions, ram, loop and zram are left out */
     double peak_bandwidth_gb_s; /* 0 = by the file's uncore types and CPU count (see the source) */
 } mim_series_options;
 
@@ -40,7 +41,7 @@ void mim_series_destroy(mim_series **series);
 int mim_series_cut(const mim_series *series, size_t first, size_t n, mim_series **cut);
 
 size_t mim_series_find(const mim_series *series, const char *metric); /* SIZE_MAX if none */
-size_t mim_series_n_cores(const mim_series *series);                  /* number of per-core metrics */
+size_t mim_series_n_cores(const mim_series *series); /* number of per-core metrics */
 double mim_series_median_length_s(const mim_series *series);
 double mim_series_at(const mim_series *series, size_t slot, size_t metric);
 

@@ -1,0 +1,108 @@
+# Mimesys for Slurm. `make help` lists the targets; everything is built below build/.
+
+ifeq ($(origin CC),default) # make predefines CC
+CC := gcc
+endif
+PREFIX ?= /usr/local
+DESTDIR ?=
+CFLAGS ?= -O2 -g
+BUILD ?= build
+ROOMS ?= core trace plan node baseline report
+
+ifeq ($(ASAN),1)
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+endif
+ifeq ($(TSAN),1)
+SANITIZE := -fsanitize=thread
+endif
+
+PACKAGES := hdf5-openmpi ompi-c jansson hwloc cairo
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES) | sed 's/-I/-isystem /g')
+PKG_LIBS = $(shell pkg-config --libs $(PACKAGES)) -liniparser -lpthread -lm
+PKG_CFLAGS := $(PKG_CFLAGS) -isystem /usr/include/iniparser
+PKG_LIBS := $(PKG_LIBS)
+
+INC := -Isrc
+ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(INC) $(PKG_CFLAGS) -fPIC -pthread \
+	$(SANITIZE) $(CFLAGS)
+ALL_LDFLAGS = -pthread $(SANITIZE) $(LDFLAGS)
+
+LIB_SOURCES := $(sort $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c)))
+LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/%.o)
+LIB := $(BUILD)/lib/libmimesys.a
+
+MAIN_SOURCES := $(sort $(wildcard src/cmd/mimesys_*.c))
+PROGRAMS := $(MAIN_SOURCES:src/cmd/%.c=$(BUILD)/bin/%)
+CMD_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAIN_SOURCES),$(wildcard src/cmd/*.c)))
+
+TEST_SOURCES := $(sort $(wildcard tests/test_*.c))
+TEST_NAMES := $(TEST_SOURCES:tests/test_%.c=%)
+TESTS ?= $(TEST_NAMES)
+TEST_PROGRAMS := $(TESTS:%=$(BUILD)/tests/test_%)
+TEST_HELPERS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
+BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+
+MAN_PAGES := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/man/%.1)
+COMPLETIONS := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/completion/%)
+
+.PHONY: all lib tests programs docs help deps deps-bench demo check check-unit check-cli check-full \
+	bench fidelity fuzz install uninstall format check-format lint clean info
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: lib programs docs
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## all         library, programs, man pages and completions into build/
+lib: $(LIB)
+programs: $(PROGRAMS)
+docs: $(MAN_PAGES) $(COMPLETIONS)
+tests: $(TEST_PROGRAMS)
+
+# What the objects were built with: a changed compiler or flag rebuilds them.
+FLAGS_STAMP := $(BUILD)/flags
+FLAGS_NOW := $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)
+$(shell mkdir -p $(BUILD); echo '$(FLAGS_NOW)' | cmp -s - $(FLAGS_STAMP) || echo '$(FLAGS_NOW)' > $(FLAGS_STAMP))
+
+$(BUILD)/%.o: %.c $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/src/core/version.o: ALL_CFLAGS += -DMIM_BUILD_FLAGS='"$(CFLAGS) $(SANITIZE)"'
+
+$(LIB): $(LIB_OBJECTS)
+	@mkdir -p $(@D)
+	rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/bin/%: $(BUILD)/src/cmd/%.o $(CMD_OBJECTS) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS) $(LIB)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(BUILD)/man/%.1: $(BUILD)/bin/%
+	@mkdir -p $(@D)
+	$< --man > $@
+
+$(BUILD)/completion/%: $(BUILD)/bin/%
+	@mkdir -p $(@D)
+	$< --completion > $@
+
+## check-unit  unit tests only (TESTS="stats plan" picks some)
+check-unit: $(TEST_PROGRAMS)
+	@MIMESYS_TEST_DIALECTS="$${MIMESYS_TEST_DIALECTS:-$(wildcard ../shared/data/traces/dialects)}" \
+		tests/run unit $(TEST_PROGRAMS)
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,63 @@
+#include "core/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local char error_text[MIM_ERROR_TEXT_BYTES];
+
+int mim_fail(int code, const char *format, ...)
+{
+    int saved = errno;
+    char text[MIM_ERROR_TEXT_BYTES]; /* arguments may point into error_text */
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    memcpy(error_text, text, sizeof error_text);
+    errno = saved;
+    return code;
+}
+
+int mim_fail_in(int code, const char *format, ...)
+{
+    int saved = errno;
+    char text[MIM_ERROR_TEXT_BYTES];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (n >= 0 && (size_t)n + 3 < sizeof text) {
+        memcpy(text + n, ": ", 2);
+        size_t room = sizeof text - (size_t)n - 3;
+        size_t length = strlen(error_text) < room ? strlen(error_text) : room;
+        memcpy(text + n + 2, error_text, length);
+        text[(size_t)n + 2 + length] = 0;
+    }
+    memcpy(error_text, text, sizeof error_text);
+    errno = saved;
+    return code;
+}
+
+const char *mim_error(void) { return error_text; }
+
+int mim_exit_status(int code)
+{
+    switch (code) {
+    case MIM_OK:
+        return 0;
+    case MIM_EUSAGE:
+        return 2;
+    case MIM_ECHECK:
+        return 3;
+    case MIM_EUNSUP:
+        return 4;
+    case MIM_EDATA:
+        return 5;
+    case MIM_ESTOPPED:
+        return 75;
+    default:
+        return 1;
+    }
+}

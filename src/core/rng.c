@@ -1,0 +1,56 @@
+#include "core/rng.h"
+
+#include <math.h>
+
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+#pragma GCC diagnostic ignored "-Wconversion"
+#endif
+#include <Random123/philox.h>
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+
+void mim_rng_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
+{
+    philox4x32_ctr_t c = {{counter[0], counter[1], counter[2], counter[3]}};
+    philox4x32_key_t k = {{key[0], key[1]}};
+    philox4x32_ctr_t r = philox4x32(c, k);
+    for (int i = 0; i < 4; i++)
+        out[i] = r.v[i];
+}
+
+/* Counter: (a, b, stream | draw / 4); key: the seed. One block gives four draws. */
+static void block(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t index,
+                  uint32_t out[4])
+{
+    const uint32_t counter[4] = {(uint32_t)a, (uint32_t)(a >> 32), b,
+                                 ((uint32_t)stream << 24) ^ index};
+    const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+    mim_rng_philox4x32(counter, key, out);
+}
+
+uint32_t mim_rng_u32(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t draw)
+{
+    uint32_t out[4];
+    block(seed, stream, a, b, draw / 4, out);
+    return out[draw % 4];
+}
+
+double mim_rng_u01(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t draw)
+{
+    uint32_t out[4];
+    block(seed, stream, a, b, draw / 2, out);
+    uint32_t high = out[2 * (draw % 2)], low = out[2 * (draw % 2) + 1];
+    uint64_t bits = ((uint64_t)high << 32 | low) >> 11;
+    return (double)bits * 0x1p-53;
+}
+
+double mim_rng_normal(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t draw)
+{
+    const double two_pi = 6.283185307179586476925;
+    double u = 1.0 - mim_rng_u01(seed, stream, a, b, 2 * draw); /* (0,1] */
+    double v = mim_rng_u01(seed, stream, a, b, 2 * draw + 1);
+    return sqrt(-2.0 * log(u)) * cos(two_pi * v);
+}

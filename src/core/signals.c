@@ -1,0 +1,43 @@
+#include "core/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+static volatile sig_atomic_t stop_signal;
+
+static const int stop_signals[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP};
+enum { N_STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
+
+static void on_signal(int sig)
+{
+    if (stop_signal && (sig == SIGTERM || sig == SIGINT)) {
+        signal(sig, SIG_DFL);
+        raise(sig);
+    }
+    stop_signal = sig;
+}
+
+int mim_signals_install(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < N_STOP_SIGNALS; i++)
+        if (sigaction(stop_signals[i], &action, NULL) != 0)
+            return mim_fail(MIM_EIO, "signal handler: %s", strerror(errno));
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error with a sentence */
+    return MIM_OK;
+}
+
+int mim_signals_stop(void) { return stop_signal; }
+
+void mim_signals_block(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < N_STOP_SIGNALS; i++)
+        sigaddset(&set, stop_signals[i]);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}

@@ -1,0 +1,97 @@
+#include "core/summary.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/atomic_file.h"
+#include "core/clock.h"
+#include "core/version.h"
+
+struct mim_summary {
+    json_t *root;
+    int64_t begin_ns;
+};
+
+static uint64_t fnv1a(const char *text)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    return hash;
+}
+
+int mim_summary_create(const char *program, uint64_t seed, int n_ranks, const mim_config *config,
+                       mim_summary **summary)
+{
+    mim_summary *made = calloc(1, sizeof *made);
+    char *ini = config ? mim_config_text_ini(config) : NULL;
+    char hash[24] = "";
+    if (ini)
+        snprintf(hash, sizeof hash, "%016llx", (unsigned long long)fnv1a(ini));
+    free(ini);
+    if (made)
+        made->root = json_pack("{s:s, s:i, s:s, s:s, s:n, s:I, s:i, s:s?, s:n, s:{}}", "schema",
+                               "mimesys_summary", "schema_version", 1, "program", program,
+                               "version", MIM_VERSION, "status", "seed", (json_int_t)seed, "ranks",
+                               n_ranks, "config_hash", *hash ? hash : NULL, "wall_s", "figures");
+    if (!made || !made->root) {
+        free(made);
+        return mim_fail(MIM_ENOMEM, "summary");
+    }
+    made->begin_ns = mim_clock_mono_ns();
+    *summary = made;
+    return MIM_OK;
+}
+
+void mim_summary_destroy(mim_summary **summary)
+{
+    if (!*summary)
+        return;
+    json_decref((*summary)->root);
+    free(*summary);
+    *summary = NULL;
+}
+
+json_t *mim_summary_figures(mim_summary *summary)
+{
+    return json_object_get(summary->root, "figures");
+}
+
+static void finish(mim_summary *summary, const char *status)
+{
+    double wall_s = (double)(mim_clock_mono_ns() - summary->begin_ns) * 1e-9;
+    json_object_set_new(summary->root, "status", json_string(status));
+    json_object_set_new(summary->root, "wall_s", mim_json_real(wall_s));
+}
+
+int mim_summary_write(mim_summary *summary, const char *status, const char *path)
+{
+    finish(summary, status);
+    char *text = json_dumps(summary->root, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    if (!text)
+        return mim_fail(MIM_ENOMEM, "%s: text", path);
+    int rc = mim_atomic_write(path, text, strlen(text));
+    free(text);
+    return rc;
+}
+
+int mim_summary_print(mim_summary *summary, const char *status, FILE *out)
+{
+    finish(summary, status);
+    return mim_json_print(summary->root, out);
+}
+
+json_t *mim_json_real(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
+int mim_json_print(const json_t *object, FILE *out)
+{
+    char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    if (!text)
+        return mim_fail(MIM_ENOMEM, "JSON text");
+    fprintf(out, "%s\n", text);
+    free(text);
+    if (fflush(out) != 0 || ferror(out))
+        return mim_fail(MIM_EIO, "standard output: cannot be written");
+    return MIM_OK;
+}

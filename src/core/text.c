@@ -1,0 +1,161 @@
+#include "core/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+int mim_parse_i64(const char *what, const char *text, int64_t min, int64_t max, int64_t *value)
+{
+    const char *digits = text + (*text == '-' || *text == '+');
+    char *end = NULL;
+    errno = 0;
+    long long v = strtoll(text, &end, 10);
+    if (!isdigit((unsigned char)*digits) || *end || errno == ERANGE)
+        return mim_fail(MIM_EUSAGE, "%s: expected a whole number, found \"%s\"", what, text);
+    if (v < min || v > max)
+        return mim_fail(MIM_EUSAGE, "%s: expected %lld to %lld, found %lld", what, (long long)min,
+                        (long long)max, v);
+    *value = v;
+    return MIM_OK;
+}
+
+int mim_parse_real(const char *what, const char *text, double min, double max, double *value)
+{
+    char *end = NULL;
+    double v = strtod(text, &end);
+    bool is_decimal = *text && strspn(text, "0123456789.+-eE") == strlen(text);
+    if (!is_decimal || end == text || *end || !isfinite(v))
+        return mim_fail(MIM_EUSAGE, "%s: expected a number, found \"%s\"", what, text);
+    if (v < min || v > max)
+        return mim_fail(MIM_EUSAGE, "%s: expected %g to %g, found %g", what, min, max, v);
+    *value = v;
+    return MIM_OK;
+}
+
+int mim_parse_bytes(const char *what, const char *text, uint64_t *value)
+{
+    static const char suffixes[] = "KMGT";
+    char *end = NULL;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    int shift = 0;
+    bool is_good = isdigit((unsigned char)*text) && errno == 0;
+    if (is_good && *end) {
+        const char *at = strchr(suffixes, toupper((unsigned char)*end));
+        is_good =
+            at && (end[1] == 0 || strcasecmp(end + 1, "iB") == 0 || strcasecmp(end + 1, "B") == 0);
+        shift = at ? 10 * (int)(at - suffixes + 1) : 0;
+    }
+    if (!is_good)
+        return mim_fail(MIM_EUSAGE, "%s: expected bytes such as 512M or 16G, found \"%s\"", what,
+                        text);
+    if (v > UINT64_MAX >> shift)
+        return mim_fail(MIM_EUSAGE, "%s: %s is more than 64 bits hold", what, text);
+    *value = (uint64_t)v << shift;
+    return MIM_OK;
+}
+
+int mim_parse_bool(const char *what, const char *text, bool *value)
+{
+    static const char *const yes[] = {"true", "yes", "on", "1"};
+    static const char *const no[] = {"false", "no", "off", "0"};
+    for (size_t i = 0; i < 4; i++) {
+        if (strcasecmp(text, yes[i]) == 0 || strcasecmp(text, no[i]) == 0) {
+            *value = strcasecmp(text, yes[i]) == 0;
+            return MIM_OK;
+        }
+    }
+    return mim_fail(MIM_EUSAGE, "%s: expected true or false, found \"%s\"", what, text);
+}
+
+const char *mim_bytes_text(double bytes, char text[MIM_BYTES_TEXT_BYTES])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    size_t unit = 0;
+    while (fabs(bytes) >= 1024.0 && unit < 4) {
+        bytes /= 1024.0;
+        unit++;
+    }
+    snprintf(text, MIM_BYTES_TEXT_BYTES, unit ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
+    return text;
+}
+
+char *mim_format(const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *text = n >= 0 ? malloc((size_t)n + 1) : NULL;
+    if (text)
+        vsnprintf(text, (size_t)n + 1, format, again);
+    va_end(again);
+    return text;
+}
+
+char *mim_strdup(const char *text)
+{
+    size_t n = strlen(text) + 1;
+    char *copy = malloc(n);
+    if (copy)
+        memcpy(copy, text, n);
+    return copy;
+}
+
+char *mim_join_path(const char *folder, const char *name)
+{
+    size_t n = strlen(folder);
+    return mim_format(n && folder[n - 1] == '/' ? "%s%s" : "%s/%s", folder, name);
+}
+
+const char *mim_basename(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+enum { LONGEST_NAME = 127 };
+
+size_t mim_edit_distance(const char *a, const char *b)
+{
+    size_t n = strlen(b), row[LONGEST_NAME + 1];
+    if (n > LONGEST_NAME || strlen(a) > LONGEST_NAME)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 0; a[i]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < n; j++) {
+            size_t best = diagonal + (a[i] != b[j]);
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j + 1] + 1 < best)
+                best = row[j + 1] + 1;
+            diagonal = row[j + 1];
+            row[j + 1] = best;
+        }
+    }
+    return row[n];
+}
+
+const char *mim_closest(const char *name, const char *const *names, size_t n)
+{
+    const char *closest = NULL;
+    size_t limit = strlen(name) / 3 + 1;
+    for (size_t i = 0; i < n; i++) {
+        size_t distance = mim_edit_distance(name, names[i]);
+        if (distance <= limit) {
+            limit = distance;
+            if (!closest || distance < mim_edit_distance(name, closest))
+                closest = names[i];
+        }
+    }
+    return closest;
+}
