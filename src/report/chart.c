@@ -1,0 +1,186 @@
+#include "report/chart.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/atomic_file.h"
+#include "core/text.h"
+#include "report/chart_model.h"
+
+/* Cairo goes into an error state on text that is not UTF-8; names of files and hosts may be any
+ * bytes. Broken sequences and control characters (but '\n') become '?'. */
+static void make_printable(char *text)
+{
+    unsigned char *p = (unsigned char *)text;
+    while (*p) {
+        size_t n = *p < 0x80 ? 1 : *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : 2;
+        bool is_good =
+            *p < 0x80 ? (*p >= 0x20 && *p != 0x7f) || *p == '\n' : *p >= 0xc2 && *p <= 0xf4;
+        for (size_t i = 1; is_good && i < n; i++)
+            is_good = (p[i] & 0xc0) == 0x80; /* stops at the ending 0, too */
+        if (is_good && ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
+                        (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f)))
+            is_good = false; /* overlong, surrogate or beyond U+10FFFF */
+        if (!is_good) {
+            *p = '?';
+            n = 1;
+        }
+        p += n;
+    }
+}
+
+static char *printable_copy(const char *text)
+{
+    char *copy = mim_strdup(text ? text : "");
+    if (copy)
+        make_printable(copy);
+    return copy;
+}
+
+int mim_chart_create(const char *title, const char *x_label, mim_chart **chart)
+{
+    mim_chart *c = calloc(1, sizeof *c);
+    if (!c)
+        return mim_fail(MIM_ENOMEM, "out of memory for a chart");
+    c->title = printable_copy(title);
+    c->x_label = printable_copy(x_label);
+    if (!c->title || !c->x_label) {
+        mim_chart_destroy(&c);
+        return mim_fail(MIM_ENOMEM, "out of memory for a chart");
+    }
+    *chart = c;
+    return MIM_OK;
+}
+
+void mim_chart_destroy(mim_chart **chart)
+{
+    if (!chart || !*chart)
+        return;
+    mim_chart *c = *chart;
+    for (size_t i = 0; i < c->n_panels; i++) {
+        for (size_t k = 0; k < c->panels[i].n_lines; k++)
+            free(c->panels[i].lines[k].x);
+        free(c->panels[i].lines);
+        free(c->panels[i].title);
+        free(c->panels[i].unit);
+    }
+    for (size_t i = 0; i < c->n_labels; i++)
+        free(c->labels[i]);
+    free(c->labels);
+    free(c->panels);
+    free(c->title);
+    free(c->x_label);
+    free(c);
+    *chart = NULL;
+}
+
+int mim_chart_panel(mim_chart *chart, const char *title, const char *y_label, double y_min,
+                    double y_max)
+{
+    if (chart->n_panels == MIM_CHART_MAX_PANELS)
+        return mim_fail(MIM_EINVAL, "a chart holds at most %d panels", MIM_CHART_MAX_PANELS);
+    mim_chart_box *grown = realloc(chart->panels, (chart->n_panels + 1) * sizeof *grown);
+    if (!grown)
+        return mim_fail(MIM_ENOMEM, "out of memory for a chart's panel");
+    chart->panels = grown;
+    mim_chart_box panel = {.title = printable_copy(title), .unit = printable_copy(y_label)};
+    if (!panel.title || !panel.unit) {
+        free(panel.title);
+        free(panel.unit);
+        return mim_fail(MIM_ENOMEM, "out of memory for a chart's panel");
+    }
+    if (fabs(y_min) <= MIM_CHART_LARGEST && fabs(y_max) <= MIM_CHART_LARGEST && y_max > y_min) {
+        panel.y_min = y_min;
+        panel.y_max = y_max;
+    }
+    chart->panels[chart->n_panels++] = panel;
+    return MIM_OK;
+}
+
+static int find_or_add_label(mim_chart *chart, const char *label, size_t *index)
+{
+    char *copy = printable_copy(label);
+    if (!copy)
+        return mim_fail(MIM_ENOMEM, "out of memory for a curve's label");
+    for (size_t i = 0; i < chart->n_labels; i++)
+        if (!strcmp(chart->labels[i], copy)) {
+            free(copy);
+            *index = i;
+            return MIM_OK;
+        }
+    char **grown = realloc(chart->labels, (chart->n_labels + 1) * sizeof *grown);
+    if (!grown) {
+        free(copy);
+        return mim_fail(MIM_ENOMEM, "out of memory for a curve's label");
+    }
+    chart->labels = grown;
+    *index = chart->n_labels;
+    chart->labels[chart->n_labels++] = copy;
+    return MIM_OK;
+}
+
+int mim_chart_curve(mim_chart *chart, const char *label, size_t n, const double *x, const double *y)
+{
+    if (!chart->n_panels)
+        return mim_fail(MIM_EINVAL, "a curve needs a panel first");
+    mim_chart_box *panel = &chart->panels[chart->n_panels - 1];
+    mim_chart_line line = {.n = n};
+    int rc = find_or_add_label(chart, label, &line.label);
+    if (rc != MIM_OK)
+        return rc;
+    for (size_t i = 0; i < panel->n_lines; i++)
+        line.is_repeat = line.is_repeat || panel->lines[i].label == line.label;
+
+    mim_chart_line *grown = realloc(panel->lines, (panel->n_lines + 1) * sizeof *grown);
+    if (grown)
+        panel->lines = grown;
+    if (!grown || n > SIZE_MAX / 2 / sizeof *line.x ||
+        !(line.x = malloc((n ? n : 1) * 2 * sizeof *line.x)))
+        return mim_fail(MIM_ENOMEM, "out of memory for a curve of %zu points", n);
+    line.y = line.x + n;
+    if (n) {
+        memcpy(line.x, x, n * sizeof *x);
+        memcpy(line.y, y, n * sizeof *y);
+    }
+    panel->lines[panel->n_lines++] = line;
+    return MIM_OK;
+}
+
+typedef struct png_bytes {
+    unsigned char *bytes;
+    size_t n, capacity;
+} png_bytes;
+
+static cairo_status_t gather(void *context, const unsigned char *data, unsigned int length)
+{
+    png_bytes *png = context;
+    if (png->n + length > png->capacity) {
+        size_t capacity = 2 * (png->n + length);
+        unsigned char *grown = realloc(png->bytes, capacity);
+        if (!grown)
+            return CAIRO_STATUS_NO_MEMORY;
+        png->bytes = grown;
+        png->capacity = capacity;
+    }
+    memcpy(png->bytes + png->n, data, length);
+    png->n += length;
+    return CAIRO_STATUS_SUCCESS;
+}
+
+int mim_chart_write(const mim_chart *chart, const char *path)
+{
+    png_bytes png = {0};
+    cairo_surface_t *surface = NULL;
+    int rc = mim_chart_draw(chart, &surface);
+    if (rc != MIM_OK)
+        return mim_fail_in(rc, "%s", path);
+    cairo_status_t status = cairo_surface_write_to_png_stream(surface, gather, &png);
+    if (status != CAIRO_STATUS_SUCCESS)
+        rc = mim_fail(MIM_ENOMEM, "%s: no PNG: %s", path, cairo_status_to_string(status));
+    else
+        rc = mim_atomic_write(path, png.bytes, png.n);
+    cairo_surface_destroy(surface);
+    free(png.bytes);
+    return rc;
+}

@@ -1,0 +1,40 @@
+/* What a chart holds, shared by chart.c (builds it) and chart_draw.c (draws it). Not for others. */
+#ifndef MIM_REPORT_CHART_MODEL_H
+#define MIM_REPORT_CHART_MODEL_H
+
+#include <stdbool.h>
+
+#include <cairo.h>
+
+#include "report/chart.h"
+
+enum { MIM_CHART_WIDTH = 1200, MIM_CHART_MAX_PANELS = 64 };
+
+/* Larger magnitudes are treated as gaps: sums and differences of what is left stay finite. */
+#define MIM_CHART_LARGEST 1e100
+
+typedef struct mim_chart_line {
+    size_t label;   /* index into the chart's labels */
+    bool is_repeat; /* the label is already in the panel */
+    size_t n;
+    double *x, *y; /* [n] each, one allocation owned by x */
+} mim_chart_line;
+
+typedef struct mim_chart_box {
+    char *title, *unit;
+    double y_min, y_max;
+    size_t n_lines;
+    mim_chart_line *lines;
+} mim_chart_box;
+
+struct mim_chart {
+    char *title, *x_label;
+    size_t n_labels, n_panels;
+    char **labels;
+    mim_chart_box *panels;
+};
+
+/* A new image surface with the whole chart; the caller destroys it. */
+int mim_chart_draw(const mim_chart *chart, cairo_surface_t **surface);
+
+#endif
