@@ -3,8 +3,16 @@
  * Writing happens in memory; mim_h5_commit publishes the image atomically, so a full disk or a kill
  * never leaves half a file. Every file carries the root attributes schema, schema_version,
  * created_by and config; every dataset units, dims and long_name.
- * Reading: the library's own error printing is off; everything read is checked against what the
- * caller expects before memory is taken. */
+ *
+ * Reading: the HDF5 library may crash, loop or eat memory on a damaged file, so it never sees one
+ * in this process. mim_h5_open forks a reader (no exec) which holds the file and answers the calls
+ * below over a socket, a block at a time; it can open and write nothing else, its memory and CPU
+ * time are limited, it leaves no core file and ends when this process does. Whatever happens to it,
+ * the caller gets MIM_EDATA. What it says is checked against what the caller expects before memory
+ * is taken. External links, external storage and virtual datasets are refused.
+ *
+ * Threads: a handle is used by one thread at a time; no two threads may write HDF5 files at once,
+ * or one open a file while another writes (the library has no locks of its own). */
 #ifndef MIM_CORE_H5_H
 #define MIM_CORE_H5_H
 
@@ -14,11 +22,13 @@
 
 #include "core/error.h"
 
-enum { MIM_H5_MAX_RANK = 4 };
+enum { MIM_H5_MAX_RANK = 4, MIM_H5_MAX_NAME = 256 };
 
 typedef struct mim_h5 mim_h5;
 
-/* `config` is an ini or JSON text, may be NULL. */
+/* `config` is an ini or JSON text, may be NULL. Texts are UTF-8; names at most
+ * MIM_H5_MAX_NAME - 1 bytes. NULL units, dims, long_name are stored as "". Shapes are in rows-first
+ * (C) order; rank 0 is a single value. */
 int mim_h5_create(const char *path, const char *schema, int schema_version, const char *config,
                   mim_h5 **file);
 int mim_h5_put_real(mim_h5 *file, const char *name, size_t rank, const size_t *shape,
@@ -30,16 +40,21 @@ int mim_h5_put_count(mim_h5 *file, const char *name, size_t rank, const size_t *
 int mim_h5_put_texts(mim_h5 *file, const char *name, size_t n, const char *const *texts,
                      const char *dims, const char *long_name);
 /* Attribute of the root (`dataset` NULL) or of a dataset. */
-int mim_h5_put_attribute_text(mim_h5 *file, const char *dataset, const char *name, const char *text);
+int mim_h5_put_attribute_text(mim_h5 *file, const char *dataset, const char *name,
+                              const char *text);
 int mim_h5_put_attribute_real(mim_h5 *file, const char *dataset, const char *name, double value);
 int mim_h5_commit(mim_h5 **file); /* destroys `file` either way */
 void mim_h5_destroy(mim_h5 **file);
 
-/* MIM_EIO: cannot be opened; MIM_EDATA: not an HDF5 file. */
+/* MIM_EIO: cannot be opened, or not a regular file; MIM_EDATA: not a (readable) HDF5 file. */
 int mim_h5_open(const char *path, mim_h5 **file);
 bool mim_h5_has(mim_h5 *file, const char *dataset);
+/* Rank and extents of a dataset of any type, for choosing what to ask for. MIM_EDATA when missing
+ * or of a rank above MIM_H5_MAX_RANK. */
+int mim_h5_get_shape(mim_h5 *file, const char *name, size_t *rank, size_t shape[MIM_H5_MAX_RANK]);
 /* MIM_EDATA when the dataset is missing, of another rank, not of a float class, or has more than
- * max_values values. `values` is new memory, the caller frees it. Any float width is widened. */
+ * max_values values. `values` is new memory, the caller frees it. Any float width is widened.
+ * NaN passes: only the caller knows whether it may stand there. */
 int mim_h5_get_real(mim_h5 *file, const char *name, size_t rank, size_t max_values, size_t *shape,
                     double **values);
 int mim_h5_get_count(mim_h5 *file, const char *name, size_t rank, size_t max_values, size_t *shape,

@@ -1,0 +1,580 @@
+/* The forked reader: the only place where the HDF5 library meets files we did not write. It may
+ * crash, loop or run out of memory here; h5_open.c turns that into an error. */
+#define _GNU_SOURCE /* close_range */
+#include "core/h5_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { READER_MEMORY_BYTES = 1 << 30, BYTES_PER_CPU_S = 20 << 20 };
+
+typedef struct reader {
+    int socket;
+    hid_t file;
+    unsigned char *block; /* [MIM_H5_BLOCK_BYTES] */
+} reader;
+
+/* ---- talking ------------------------------------------------------------------------------- */
+
+static void send_bytes(int socket, const void *bytes, size_t n)
+{
+    const char *at = bytes;
+    while (n > 0) {
+        ssize_t sent = send(socket, at, n, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0)
+            _exit(0); /* nobody listens any more */
+        at += sent;
+        n -= (size_t)sent;
+    }
+}
+
+static void send_frame(int socket, int code, const void *bytes, size_t n)
+{
+    mim_h5_frame frame = {.code = code, .n_bytes = (uint32_t)n};
+    send_bytes(socket, &frame, sizeof frame);
+    send_bytes(socket, bytes, n);
+}
+
+static void send_error(int socket, int code)
+{
+    send_frame(socket, code, mim_error(), strlen(mim_error()));
+}
+
+static void receive_request(int socket, mim_h5_request *request)
+{
+    char *at = (char *)request;
+    size_t n = sizeof *request;
+    while (n > 0) {
+        ssize_t got = recv(socket, at, n, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            _exit(0);
+        at += got;
+        n -= (size_t)got;
+    }
+}
+
+/* ---- limits -------------------------------------------------------------------------------- */
+
+/* Allows some seconds for the library's own work, and more for bytes known to be wanted. */
+static void allow_cpu(uint64_t n_bytes)
+{
+    struct rusage usage;
+    struct rlimit limit;
+    if (getrusage(RUSAGE_SELF, &usage) != 0 || getrlimit(RLIMIT_CPU, &limit) != 0)
+        return;
+    uint64_t used = (uint64_t)usage.ru_utime.tv_sec + (uint64_t)usage.ru_stime.tv_sec + 1;
+    limit.rlim_cur = used + MIM_H5_READER_CPU_S + n_bytes / BYTES_PER_CPU_S;
+    if (limit.rlim_max != RLIM_INFINITY && limit.rlim_cur > limit.rlim_max)
+        limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_CPU, &limit);
+}
+
+static void limit_to(unsigned resource, rlim_t value)
+{
+    struct rlimit limit = {value, value}, now;
+    if (getrlimit(resource, &now) == 0 && now.rlim_max < value)
+        limit.rlim_cur = limit.rlim_max = now.rlim_max;
+    setrlimit(resource, &limit);
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+#define HAS_SHADOW_MEMORY 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) ||                         \
+    __has_feature(thread_sanitizer)
+#define HAS_SHADOW_MEMORY 1
+#endif
+#endif
+
+static void limit_memory(void)
+{
+#ifndef HAS_SHADOW_MEMORY /* which takes terabytes of address space */
+    unsigned long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    if (statm) {
+        if (fscanf(statm, "%lu", &pages) != 1)
+            pages = 0;
+        fclose(statm);
+    }
+    if (pages > 0)
+        limit_to(RLIMIT_AS, (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + READER_MEMORY_BYTES);
+#endif
+}
+
+/* A crash shall look like one (no handler of the parent's program runs), make no noise and leave no
+ * core; a stop signal to the whole job is the parent's affair. */
+static void settle_signals(void)
+{
+    static const int fatal[] = {SIGSEGV, SIGBUS,  SIGILL,  SIGFPE, SIGABRT,
+                                SIGTRAP, SIGXCPU, SIGXFSZ, SIGALRM};
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+    sigset_t none;
+    for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
+        signal(fatal[i], SIG_DFL);
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        signal(ignored[i], SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    limit_to(RLIMIT_CORE, 0);
+    int null = open("/dev/null", O_RDWR);
+    if (null >= 0) {
+        for (int fd = 0; fd <= 2; fd++)
+            dup2(null, fd);
+        if (null > 2)
+            close(null);
+    }
+}
+
+/* Other readers' sockets must not stay open here: their readers would miss the parent's end. */
+static void close_others(int fd, int socket)
+{
+    unsigned low = (unsigned)(fd < socket ? fd : socket),
+             high = (unsigned)(fd < socket ? socket : fd);
+    if ((low > 3 && close_range(3, low - 1, 0) != 0) ||
+        (high > low + 1 && close_range(low + 1, high - 1, 0) != 0) ||
+        close_range(high + 1, ~0U, 0) != 0)
+        for (int other = 3; other < 65536; other++) /* a kernel before 5.9 */
+            if (other != fd && other != socket)
+                close(other);
+}
+
+/* ---- finding and checking ------------------------------------------------------------------ */
+
+/* Opens the dataset (or the root for ""), if it is a plain one inside this file. */
+static int open_object(const reader *r, const char *name, hid_t *object)
+{
+    H5L_info_t link;
+    H5O_info_t info;
+    if (name[0] && H5Lexists(r->file, name, H5P_DEFAULT) <= 0)
+        return mim_fail(MIM_EDATA, "no dataset %s", name);
+    if (name[0] &&
+        (H5Lget_info(r->file, name, &link, H5P_DEFAULT) < 0 || link.type != H5L_TYPE_HARD))
+        return mim_fail(MIM_EDATA, "%s is a link to elsewhere, expected a dataset", name);
+    hid_t opened = H5Oopen(r->file, name[0] ? name : "/", H5P_DEFAULT);
+    if (opened < 0)
+        return mim_fail(MIM_EDATA, "%s cannot be opened: the file is damaged",
+                        name[0] ? name : "/");
+    if (name[0] &&
+        (H5Oget_info2(opened, &info, H5O_INFO_BASIC) < 0 || info.type != H5O_TYPE_DATASET)) {
+        H5Oclose(opened);
+        return mim_fail(MIM_EDATA, "%s is not a dataset", name);
+    }
+    *object = opened;
+    return MIM_OK;
+}
+
+static int get_extents(hid_t dataset, const char *name, mim_h5_answer *answer)
+{
+    hsize_t extents[MIM_H5_MAX_RANK] = {0};
+    hid_t space = H5Dget_space(dataset);
+    int rank = space < 0 ? -1 : H5Sget_simple_extent_ndims(space);
+    H5S_class_t kind = space < 0 ? H5S_NO_CLASS : H5Sget_simple_extent_type(space);
+    int rc = MIM_OK;
+    if (rank < 0 || kind == H5S_NO_CLASS)
+        rc = mim_fail(MIM_EDATA, "%s: its extent cannot be read", name);
+    else if (kind == H5S_NULL)
+        rc = mim_fail(MIM_EDATA, "%s holds nothing", name);
+    else if (rank > MIM_H5_MAX_RANK)
+        rc =
+            mim_fail(MIM_EDATA, "%s has rank %d, expected at most %d", name, rank, MIM_H5_MAX_RANK);
+    else if (rank > 0 && H5Sget_simple_extent_dims(space, extents, NULL) != rank)
+        rc = mim_fail(MIM_EDATA, "%s: its extent cannot be read", name);
+    if (rc == MIM_OK) {
+        answer->is_there = 1;
+        answer->rank = (uint32_t)rank;
+        for (int d = 0; d < rank; d++)
+            answer->shape[d] = extents[d];
+    }
+    if (space >= 0)
+        H5Sclose(space);
+    return rc;
+}
+
+/* Values in all, or an error when above `max`. */
+static int count_values(const mim_h5_answer *answer, const char *name, uint64_t max, uint64_t *n)
+{
+    uint64_t product = 1;
+    for (uint32_t d = 0; d < answer->rank; d++)
+        if (answer->shape[d] == 0)
+            product = 0;
+    for (uint32_t d = 0; d < answer->rank && product > 0; d++) {
+        if (answer->shape[d] > max / product)
+            return mim_fail(MIM_EDATA, "%s has more than %llu values, which is the most accepted",
+                            name, (unsigned long long)max);
+        product *= answer->shape[d];
+    }
+    *n = product;
+    return MIM_OK;
+}
+
+static const char *class_name(H5T_class_t class)
+{
+    switch (class) {
+    case H5T_INTEGER:
+        return "integers";
+    case H5T_FLOAT:
+        return "floating-point numbers";
+    case H5T_STRING:
+        return "texts";
+    default:
+        return "values of another type";
+    }
+}
+
+static int check_class(hid_t type, const char *name, H5T_class_t expected)
+{
+    H5T_class_t class = type < 0 ? H5T_NO_CLASS : H5Tget_class(type);
+    if (class != expected)
+        return mim_fail(MIM_EDATA, "%s holds %s, expected %s", name, class_name(class),
+                        class_name(expected));
+    return MIM_OK;
+}
+
+static int check_storage(hid_t dataset, const char *name)
+{
+    hid_t properties = H5Dget_create_plist(dataset);
+    H5D_layout_t layout = properties < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(properties);
+    int rc = MIM_OK;
+    if (layout != H5D_COMPACT && layout != H5D_CONTIGUOUS && layout != H5D_CHUNKED)
+        rc = mim_fail(MIM_EDATA, "%s is not stored in this file", name);
+    else if (layout == H5D_CONTIGUOUS && H5Pget_external_count(properties) != 0)
+        rc = mim_fail(MIM_EDATA, "%s is stored in another file", name);
+    if (properties >= 0)
+        H5Pclose(properties);
+    return rc;
+}
+
+/* ---- answers ------------------------------------------------------------------------------- */
+
+static int damaged(const char *name)
+{
+    return mim_fail(MIM_EDATA, "%s: its values cannot be read: the file is damaged", name);
+}
+
+/* Selects `n` values from `first` on in row-major order, `n` at most a run of the innermost
+ * dimensions, and returns how many it took. */
+static uint64_t select_run(hid_t space, const mim_h5_answer *answer, uint64_t first, uint64_t max)
+{
+    hsize_t start[MIM_H5_MAX_RANK], count[MIM_H5_MAX_RANK];
+    uint64_t inner = 1, left = first;
+    uint32_t rank = answer->rank, split = rank - 1;
+    for (uint32_t d = rank; d-- > 0;) {
+        start[d] = left % answer->shape[d];
+        left /= answer->shape[d];
+        count[d] = 1;
+    }
+    /* whole inner dimensions as long as they start at 0 and fit; `split` is cut where needed */
+    while (split > 0 && start[split] == 0 && inner * answer->shape[split] <= max) {
+        count[split] = answer->shape[split];
+        inner *= answer->shape[split];
+        split--;
+    }
+    uint64_t n = answer->shape[split] - start[split];
+    if (n > max / inner)
+        n = max / inner;
+    count[split] = n;
+    if (H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) < 0)
+        return 0;
+    return n * inner;
+}
+
+static int send_run(const reader *r, hid_t dataset, hid_t space, hid_t type, hsize_t n)
+{
+    hid_t memory = H5Screate_simple(1, &n, NULL);
+    int failed = memory < 0 || H5Dread(dataset, type, memory, space, H5P_DEFAULT, r->block) < 0;
+    if (memory >= 0)
+        H5Sclose(memory);
+    if (failed)
+        return MIM_EDATA;
+    if (type == H5T_NATIVE_INT64) {
+        int64_t value;
+        for (hsize_t i = 0; i < n; i++) {
+            memcpy(&value, r->block + i * sizeof value, sizeof value);
+            if (value < 0)
+                return MIM_EDATA;
+        }
+    }
+    send_frame(r->socket, MIM_OK, r->block, n * 8);
+    return MIM_OK;
+}
+
+static int send_values(const reader *r, hid_t dataset, const char *name,
+                       const mim_h5_answer *answer, uint64_t n_values, hid_t type)
+{
+    hid_t space = H5Dget_space(dataset);
+    int rc = space < 0 ? damaged(name) : MIM_OK;
+    for (uint64_t at = 0; rc == MIM_OK && at < n_values;) {
+        uint64_t n = 1;
+        if (answer->rank > 0 && (n = select_run(space, answer, at, MIM_H5_BLOCK_BYTES / 8)) == 0)
+            rc = damaged(name);
+        else if (send_run(r, dataset, space, type, n) != MIM_OK)
+            rc = type == H5T_NATIVE_INT64
+                     ? mim_fail(MIM_EDATA, "%s holds negative or unreadable values", name)
+                     : damaged(name);
+        at += n;
+    }
+    if (space >= 0)
+        H5Sclose(space);
+    return rc;
+}
+
+/* On failure the error frame is still to be sent. */
+static int answer_values(const reader *r, const mim_h5_request *request, hid_t dataset)
+{
+    mim_h5_answer answer = {0};
+    uint64_t n_values = 0;
+    bool is_real = request->question == MIM_H5_ASK_REAL;
+    hid_t type = H5Dget_type(dataset), memory_type = H5T_NATIVE_DOUBLE;
+    int rc = check_class(type, request->name, is_real ? H5T_FLOAT : H5T_INTEGER);
+    if (!is_real)
+        memory_type = rc == MIM_OK && H5Tget_sign(type) == H5T_SGN_NONE ? H5T_NATIVE_UINT64
+                                                                        : H5T_NATIVE_INT64;
+    if (type >= 0)
+        H5Tclose(type);
+    if (rc != MIM_OK || (rc = get_extents(dataset, request->name, &answer)) != MIM_OK)
+        return rc;
+    if (answer.rank != request->rank)
+        return mim_fail(MIM_EDATA, "%s has rank %u, expected %u", request->name, answer.rank,
+                        request->rank);
+    if ((rc = count_values(&answer, request->name, request->max_values, &n_values)) != MIM_OK ||
+        (rc = check_storage(dataset, request->name)) != MIM_OK)
+        return rc;
+    send_frame(r->socket, MIM_OK, &answer, sizeof answer);
+    allow_cpu(n_values * 8);
+    return send_values(r, dataset, request->name, &answer, n_values, memory_type);
+}
+
+static void send_text(const reader *r, const char *text)
+{
+    uint64_t left = strlen(text);
+    send_frame(r->socket, MIM_OK, &left, sizeof left);
+    for (const char *at = text; left > 0;) {
+        size_t n = left < MIM_H5_BLOCK_BYTES ? (size_t)left : MIM_H5_BLOCK_BYTES;
+        send_frame(r->socket, MIM_OK, at, n);
+        at += n;
+        left -= n;
+    }
+}
+
+/* The memory type for texts as the file has them: variable (char * each) or of one size, with a 0
+ * byte added. *n_bytes: 0 for variable ones. */
+static hid_t text_memory_type(hid_t type, size_t *n_bytes)
+{
+    hid_t memory_type = H5Tcopy(H5T_C_S1);
+    htri_t is_variable = H5Tis_variable_str(type);
+    *n_bytes = is_variable > 0 ? 0 : H5Tget_size(type) + 1;
+    if (memory_type < 0 || is_variable < 0 || *n_bytes > MIM_H5_MAX_TEXT_BYTES ||
+        H5Tset_size(memory_type, *n_bytes ? *n_bytes : H5T_VARIABLE) < 0 ||
+        H5Tset_cset(memory_type, H5Tget_cset(type)) < 0) {
+        if (memory_type >= 0)
+            H5Tclose(memory_type);
+        return H5I_INVALID_HID;
+    }
+    return memory_type;
+}
+
+/* Reads one text at a time, so that a table's size on paper costs nothing. */
+static int send_texts(const reader *r, hid_t dataset, const char *name, hid_t memory_type,
+                      size_t n_bytes, hsize_t n)
+{
+    hsize_t one = 1;
+    hid_t space = H5Dget_space(dataset), memory = H5Screate_simple(1, &one, NULL);
+    char *fixed = calloc(1, n_bytes + 1);
+    int rc = space < 0 || memory < 0 || !fixed ? damaged(name) : MIM_OK;
+    for (hsize_t i = 0; rc == MIM_OK && i < n; i++) {
+        char *variable = NULL;
+        if (H5Sselect_hyperslab(space, H5S_SELECT_SET, &i, NULL, &one, NULL) < 0 ||
+            H5Dread(dataset, memory_type, memory, space, H5P_DEFAULT,
+                    n_bytes ? (void *)fixed : (void *)&variable) < 0)
+            rc = damaged(name);
+        else
+            send_text(r, n_bytes ? fixed : variable ? variable : "");
+        free(variable);
+    }
+    free(fixed);
+    if (memory >= 0)
+        H5Sclose(memory);
+    if (space >= 0)
+        H5Sclose(space);
+    return rc;
+}
+
+static int answer_texts(const reader *r, const mim_h5_request *request, hid_t dataset)
+{
+    mim_h5_answer answer = {0};
+    uint64_t n = 0;
+    size_t n_bytes = 0;
+    hid_t type = H5Dget_type(dataset), memory_type = H5I_INVALID_HID;
+    int rc = check_class(type, request->name, H5T_STRING);
+    if (rc != MIM_OK || (rc = get_extents(dataset, request->name, &answer)) != MIM_OK)
+        goto done;
+    if (answer.rank != 1) {
+        rc = mim_fail(MIM_EDATA, "%s has rank %u, expected 1", request->name, answer.rank);
+        goto done;
+    }
+    if ((rc = count_values(&answer, request->name, request->max_values, &n)) != MIM_OK ||
+        (rc = check_storage(dataset, request->name)) != MIM_OK)
+        goto done;
+    if ((memory_type = text_memory_type(type, &n_bytes)) < 0) {
+        rc = damaged(request->name);
+        goto done;
+    }
+    send_frame(r->socket, MIM_OK, &answer, sizeof answer);
+    rc = send_texts(r, dataset, request->name, memory_type, n_bytes, n);
+done:
+    if (memory_type >= 0)
+        H5Tclose(memory_type);
+    if (type >= 0)
+        H5Tclose(type);
+    return rc;
+}
+
+static int send_attribute_text(const reader *r, hid_t attribute, const char *name, hid_t type)
+{
+    mim_h5_answer answer = {.is_there = 1};
+    size_t n_bytes = 0;
+    char *fixed = NULL, *variable = NULL;
+    hid_t memory_type = H5I_INVALID_HID;
+    int rc = check_class(type, name, H5T_STRING);
+    if (rc != MIM_OK)
+        return rc;
+    memory_type = text_memory_type(type, &n_bytes);
+    if (memory_type < 0 || !(fixed = calloc(1, n_bytes + 1)) ||
+        H5Aread(attribute, memory_type, n_bytes ? (void *)fixed : (void *)&variable) < 0) {
+        rc = damaged(name);
+    } else {
+        send_frame(r->socket, MIM_OK, &answer, sizeof answer);
+        send_text(r, n_bytes ? fixed : variable ? variable : "");
+    }
+    free(variable);
+    free(fixed);
+    if (memory_type >= 0)
+        H5Tclose(memory_type);
+    return rc;
+}
+
+static int send_attribute_real(const reader *r, hid_t attribute, const char *name, hid_t type)
+{
+    mim_h5_answer answer = {.is_there = 1};
+    H5T_class_t class = H5Tget_class(type);
+    if (class != H5T_INTEGER && class != H5T_FLOAT)
+        return mim_fail(MIM_EDATA, "attribute %s holds %s, expected a number", name,
+                        class_name(class));
+    if (H5Aread(attribute, H5T_NATIVE_DOUBLE, &answer.value) < 0)
+        return damaged(name);
+    send_frame(r->socket, MIM_OK, &answer, sizeof answer);
+    return MIM_OK;
+}
+
+static int answer_attribute(const reader *r, const mim_h5_request *request, hid_t owner)
+{
+    htri_t is_there = H5Aexists(owner, request->attribute);
+    if (is_there < 0)
+        return damaged(request->attribute);
+    if (is_there == 0) {
+        mim_h5_answer answer = {0};
+        send_frame(r->socket, MIM_OK, &answer, sizeof answer);
+        return MIM_OK;
+    }
+    hid_t attribute = H5Aopen(owner, request->attribute, H5P_DEFAULT);
+    hid_t space = attribute < 0 ? attribute : H5Aget_space(attribute);
+    hid_t type = attribute < 0 ? attribute : H5Aget_type(attribute);
+    int rc;
+    if (space < 0 || type < 0)
+        rc = damaged(request->attribute);
+    else if (H5Sget_simple_extent_npoints(space) != 1)
+        rc = mim_fail(MIM_EDATA, "attribute %s is not a single value", request->attribute);
+    else if (request->question == MIM_H5_ASK_ATTRIBUTE_TEXT)
+        rc = send_attribute_text(r, attribute, request->attribute, type);
+    else
+        rc = send_attribute_real(r, attribute, request->attribute, type);
+    if (type >= 0)
+        H5Tclose(type);
+    if (space >= 0)
+        H5Sclose(space);
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    return rc;
+}
+
+static int answer_request(const reader *r, const mim_h5_request *request)
+{
+    hid_t object = H5I_INVALID_HID;
+    mim_h5_answer answer = {0};
+    if (request->question == MIM_H5_ASK_HAS) {
+        answer.is_there = H5Lexists(r->file, request->name, H5P_DEFAULT) > 0;
+        send_frame(r->socket, MIM_OK, &answer, sizeof answer);
+        return MIM_OK;
+    }
+    int rc = open_object(r, request->name, &object);
+    if (rc != MIM_OK)
+        return rc;
+    switch (request->question) {
+    case MIM_H5_ASK_SHAPE:
+        if ((rc = get_extents(object, request->name, &answer)) == MIM_OK)
+            send_frame(r->socket, MIM_OK, &answer, sizeof answer);
+        break;
+    case MIM_H5_ASK_REAL:
+    case MIM_H5_ASK_COUNT:
+        rc = answer_values(r, request, object);
+        break;
+    case MIM_H5_ASK_TEXTS:
+        rc = answer_texts(r, request, object);
+        break;
+    default:
+        rc = answer_attribute(r, request, object);
+    }
+    H5Oclose(object);
+    return rc;
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static hid_t open_file(int fd)
+{
+    char path[64];
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    if (access < 0 || H5Pset_fapl_stdio(access) < 0 || H5Pset_file_locking(access, false, true) < 0)
+        return H5I_INVALID_HID;
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    H5Pclose(access);
+    return file;
+}
+
+void mim_h5_reader_run(int fd, int socket, uint64_t file_bytes)
+{
+    reader r = {.socket = socket};
+    settle_signals();
+    close_others(fd, socket);
+    limit_memory();
+    limit_to(RLIMIT_FSIZE, 0);
+    allow_cpu(file_bytes);
+    if (!(r.block = malloc(MIM_H5_BLOCK_BYTES)) || (r.file = open_file(fd)) < 0) {
+        mim_fail(MIM_EDATA, "not a readable HDF5 file: it is damaged or cut short");
+        send_error(socket, MIM_EDATA);
+        _exit(0);
+    }
+    limit_to(RLIMIT_NOFILE, 0); /* no external file, no filter plug-in */
+    send_frame(socket, MIM_OK, NULL, 0);
+    for (;;) {
+        mim_h5_request request;
+        receive_request(socket, &request);
+        allow_cpu(file_bytes);
+        int rc = answer_request(&r, &request);
+        if (rc != MIM_OK)
+            send_error(socket, rc);
+    }
+}
