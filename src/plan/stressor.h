@@ -16,6 +16,10 @@ typedef enum {
     MIM_STRESS_WRITE,
 } mim_stress_class;
 
+/* Hash sets: this bit in `parameter` means ordered keys 0, 1, 2 ... (else the scattered sequence);
+ * the rest is the number of keys. */
+#define MIM_STRESSOR_ORDERED_KEYS 0x80000000u
+
 typedef struct mim_stressor {
     const char *name;   /* the action list's name, with BM_ */
     const char *kernel; /* name of the kernel family in src/node, "" when it has none here */
