@@ -1,0 +1,116 @@
+#define _GNU_SOURCE /* affinity, setpriority of a thread */
+#include "node/row.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/signals.h"
+
+enum { TIMER_SLACK_NS = 1000 };
+
+static void keep_error(mim_row_thread *self, int rc)
+{
+    if (self->rc == MIM_OK) {
+        self->rc = rc;
+        snprintf(self->error, sizeof self->error, "row %zu: %.200s", self->row->row, mim_error());
+    }
+}
+
+static void settle(const mim_row_run *row)
+{
+    mim_signals_block();
+    /* A refused pin or priority costs accuracy, not correctness: go on. */
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)row->cpu, &set);
+    sched_setaffinity(0, sizeof set, &set);
+    setpriority(PRIO_PROCESS, (id_t)gettid(), row->nice);
+    prctl(PR_SET_TIMERSLACK, (unsigned long)TIMER_SLACK_NS, 0UL, 0UL, 0UL);
+}
+
+static int create_instances(mim_row_thread *self)
+{
+    mim_row_run *row = self->row;
+    for (size_t i = 0; i < self->n_instances; i++) {
+        mim_instance *in = &self->instances[i];
+        const mim_kernel_place place = {
+            .row = row->row, .cpu = row->cpu, .scratch = row->scratch, .seed = row->seed};
+        int rc = in->kernel->create(in->stressor, &place, &in->state);
+        if (rc != MIM_OK)
+            return mim_fail_in(rc, "%s", in->stressor->name);
+    }
+    return MIM_OK;
+}
+
+void mim_row_prepare(mim_row_thread *self)
+{
+    settle(self->row);
+    int rc = create_instances(self);
+    if (rc != MIM_OK)
+        keep_error(self, rc);
+}
+
+bool mim_row_wait_at_gate(mim_row_thread *self)
+{
+    mim_schedule *schedule = self->row->schedule;
+    pthread_mutex_lock(&schedule->mutex);
+    schedule->n_ready++;
+    pthread_cond_broadcast(&schedule->changed);
+    while (!schedule->is_open && !schedule->is_cancelled)
+        pthread_cond_wait(&schedule->changed, &schedule->mutex);
+    bool is_go = schedule->is_open;
+    pthread_mutex_unlock(&schedule->mutex);
+    return is_go;
+}
+
+void mim_row_operate(mim_row_thread *self, mim_instance *in, size_t n, mim_work *work)
+{
+    int rc = in->kernel->run(in->state, n, work);
+    if (rc == MIM_OK)
+        return;
+    in->is_failed = true;
+    in->is_refused = rc == MIM_EUNSUP;
+    if (!in->is_refused) {
+        rc = mim_fail_in(rc, "%s", in->stressor->name);
+        keep_error(self, rc);
+    }
+}
+
+int64_t mim_row_slot_begin_ns(const mim_row_run *row, size_t slot)
+{
+    return row->schedule->start_ns + (int64_t)slot * row->schedule->slot_ns;
+}
+
+void mim_row_tear_down(mim_row_thread *self)
+{
+    for (size_t i = 0; i < self->n_instances; i++) {
+        mim_instance *in = &self->instances[i];
+        if (!in->state)
+            continue;
+        if (self->rc == MIM_OK && !in->is_failed && in->kernel->verify) {
+            int rc = in->kernel->verify(in->state);
+            if (rc != MIM_OK) {
+                rc = mim_fail_in(rc, "%s", in->stressor->name);
+                keep_error(self, rc);
+            }
+        }
+        in->kernel->destroy(in->state);
+        in->state = NULL;
+    }
+}
+
+size_t mim_row_slot_cell(const mim_row_run *row, size_t slot)
+{
+    return slot * row->result->n_rows + row->row;
+}
+
+size_t mim_row_cell(const mim_row_run *row, size_t slot, size_t column)
+{
+    return mim_row_slot_cell(row, slot) * row->result->n_stressors + column;
+}
