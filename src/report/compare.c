@@ -1,0 +1,289 @@
+#include "report/compare.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/text.h"
+#include "report/compare_model.h"
+
+/* ---- creation: the wanted side -------------------------------------------------------------- */
+
+static bool is_known(double ceiling) { return isfinite(ceiling) && ceiling > 0.0; }
+
+/* The range that is fixed for a metric, or NaN where the wanted series must give it. */
+static double fixed_range(const mim_metric *metric, const mim_node_limits *limits)
+{
+    const bool is_percent = metric->unit && !strcmp(metric->unit, "%");
+    const bool is_rate = metric->unit && !strcmp(metric->unit, "KB/s");
+    if (is_percent)
+        return 100.0;
+    if (is_rate && metric->family == MIM_FAMILY_IO_READ && is_known(limits->io_read_max_kbs))
+        return limits->io_read_max_kbs;
+    if (is_rate && metric->family == MIM_FAMILY_IO_WRITE && is_known(limits->io_write_max_kbs))
+        return limits->io_write_max_kbs;
+    return NAN;
+}
+
+/* From 0 (or the minimum, where values are negative) to the maximum; 0 when nothing is there. */
+static double own_range(const mim_series *series, size_t metric)
+{
+    double low = 0.0, high = 0.0;
+    for (size_t i = 0; i < series->n_slots; i++) {
+        const double value = mim_series_at(series, i, metric);
+        if (!isfinite(value))
+            continue;
+        low = fmin(low, value);
+        high = fmax(high, value);
+    }
+    return isfinite(high - low) ? high - low : 0.0;
+}
+
+static int leave_out(mim_compare *compare, size_t metric, size_t run, const char *reason)
+{
+    mim_left_out *grown =
+        realloc(compare->left_out, (compare->n_left_out + 1) * sizeof *compare->left_out);
+    if (!grown)
+        return mim_fail(MIM_ENOMEM, "out of memory for the list of metrics left out");
+    compare->left_out = grown;
+    compare->left_out[compare->n_left_out++] = (mim_left_out){metric, run, reason};
+    return MIM_OK;
+}
+
+static int find_ranges(mim_compare *compare, const mim_node_limits *limits)
+{
+    const mim_series *wanted = compare->wanted;
+    int rc = MIM_OK;
+    for (size_t m = 0; m < wanted->n_metrics && rc == MIM_OK; m++) {
+        const mim_metric *metric = &wanted->metrics[m];
+        double range = fixed_range(metric, limits);
+        if (isnan(range)) {
+            range = own_range(wanted, m);
+            if (range > 0.0 && mim_family_is_target(metric->family))
+                rc = mim_compare_note(compare,
+                                      "%s: no ceiling of this node known, normalised by the wanted "
+                                      "trace's own maximum, %.6g %s",
+                                      metric->name, range, metric->unit ? metric->unit : "");
+        }
+        compare->ranges[m] = range;
+        if (rc == MIM_OK && !(range > 0.0))
+            rc = leave_out(compare, m, SIZE_MAX, "always 0 or absent in the wanted trace");
+    }
+    return rc;
+}
+
+int mim_compare_create(const mim_series *wanted, const char *wanted_name,
+                       const mim_node_limits *limits, mim_compare **compare)
+{
+    int rc = MIM_OK;
+    mim_compare *made = calloc(1, sizeof *made);
+    if (!made || !(made->wanted_name = mim_strdup(wanted_name))) {
+        rc = mim_fail(MIM_ENOMEM, "out of memory for a comparison");
+        goto done;
+    }
+    if ((rc = mim_adapt(wanted, limits, &made->adaptation)) != MIM_OK)
+        goto done;
+    made->wanted = made->adaptation->series;
+    if (made->wanted->n_slots == 0 || made->wanted->n_metrics == 0) {
+        rc = mim_fail(MIM_EDATA, "%s: no slot or no metric to compare", wanted_name);
+        goto done;
+    }
+    if (!(made->ranges = calloc(made->wanted->n_metrics, sizeof *made->ranges))) {
+        rc = mim_fail(MIM_ENOMEM, "out of memory for a comparison");
+        goto done;
+    }
+    for (size_t i = 0; i < made->adaptation->n_notes && rc == MIM_OK; i++)
+        rc = mim_compare_note(made, "%s", made->adaptation->notes[i]);
+    if (rc == MIM_OK)
+        rc = find_ranges(made, limits);
+    if (rc == MIM_OK) {
+        *compare = made;
+        made = NULL;
+    }
+done:
+    mim_compare_destroy(&made);
+    return rc;
+}
+
+static void clear_run(mim_compare_run *run)
+{
+    free(run->name);
+    free(run->label);
+    free(run->hostname);
+    free(run->accepted);
+    free(run->values);
+    free(run->metrics);
+}
+
+void mim_compare_destroy(mim_compare **compare)
+{
+    if (!compare || !*compare)
+        return;
+    mim_compare *c = *compare;
+    for (size_t i = 0; i < c->n_runs; i++)
+        clear_run(&c->runs[i]);
+    for (size_t i = 0; i < c->n_notes; i++)
+        free(c->notes[i]);
+    mim_adaptation_destroy(&c->adaptation);
+    free(c->runs);
+    free(c->notes);
+    free(c->left_out);
+    free(c->ranges);
+    free(c->wanted_name);
+    free(c);
+    *compare = NULL;
+}
+
+void mim_compare_only_accepted(mim_compare *compare) { compare->only_accepted = true; }
+
+int mim_compare_note(mim_compare *compare, const char *format, ...)
+{
+    char text[MIM_ERROR_TEXT_BYTES];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    for (size_t i = 0; i < compare->n_notes; i++)
+        if (!strcmp(compare->notes[i], text))
+            return MIM_OK;
+    char *copy = mim_strdup(text);
+    char **grown = realloc(compare->notes, (compare->n_notes + 1) * sizeof *compare->notes);
+    if (grown)
+        compare->notes = grown;
+    if (!copy || !grown) {
+        free(copy);
+        return mim_fail(MIM_ENOMEM, "out of memory for a note");
+    }
+    compare->notes[compare->n_notes++] = copy;
+    return MIM_OK;
+}
+
+/* ---- adding a measured series --------------------------------------------------------------- */
+
+static size_t core_rank(const mim_series *series, int core)
+{
+    size_t rank = 0;
+    for (size_t m = 0; m < series->n_metrics; m++)
+        rank += series->metrics[m].core >= 0 && series->metrics[m].core < core;
+    return rank;
+}
+
+static size_t find_core(const mim_series *series, size_t rank)
+{
+    for (size_t m = 0; m < series->n_metrics; m++)
+        if (series->metrics[m].core >= 0 && core_rank(series, series->metrics[m].core) == rank)
+            return m;
+    return SIZE_MAX;
+}
+
+/* The measured column for a wanted metric, SIZE_MAX when there is none. */
+static size_t find_partner(const mim_compare *compare, const mim_series *measured, size_t metric)
+{
+    const mim_metric *wanted = &compare->wanted->metrics[metric];
+    size_t found = mim_series_find(measured, wanted->name);
+    if (found == SIZE_MAX && wanted->core >= 0 &&
+        mim_series_n_cores(measured) == mim_series_n_cores(compare->wanted))
+        found = find_core(measured, core_rank(compare->wanted, wanted->core));
+    return found;
+}
+
+static int fill_run(const mim_compare *compare, const mim_series *measured, const bool *accepted,
+                    mim_compare_run *run)
+{
+    const size_t n_metrics = compare->wanted->n_metrics;
+    const size_t n_values = run->n_slots * n_metrics; /* not above the wanted series' own */
+    run->accepted = malloc((run->n_slots + 1) * sizeof *run->accepted);
+    run->values = malloc((n_values + 1) * sizeof *run->values);
+    run->metrics = calloc(n_metrics, sizeof *run->metrics);
+    if (!run->accepted || !run->values || !run->metrics)
+        return mim_fail(MIM_ENOMEM, "out of memory for %zu slots of %zu metrics", run->n_slots,
+                        n_metrics);
+    for (size_t i = 0; i < run->n_slots; i++) {
+        run->accepted[i] = accepted ? accepted[i] : true;
+        run->n_accepted += run->accepted[i];
+    }
+    for (size_t m = 0; m < n_metrics; m++) {
+        const size_t partner = find_partner(compare, measured, m);
+        for (size_t i = 0; i < run->n_slots; i++)
+            run->values[i * n_metrics + m] =
+                partner == SIZE_MAX ? NAN : mim_series_at(measured, i, partner);
+    }
+    return MIM_OK;
+}
+
+/* What a reader must know about how this file was lined up with the wanted series. */
+static int note_differences(mim_compare *compare, const mim_series *measured,
+                            const mim_compare_run *run)
+{
+    const mim_series *wanted = compare->wanted;
+    const double wanted_s = mim_series_median_length_s(wanted);
+    const double measured_s = mim_series_median_length_s(measured);
+    const size_t n_wanted = mim_series_n_cores(wanted), n_cores = mim_series_n_cores(measured);
+    int rc = MIM_OK;
+    if (measured->n_slots != wanted->n_slots)
+        rc = mim_compare_note(compare,
+                              "%s: %zu slots measured, %zu wanted: the first %zu are compared",
+                              run->name, measured->n_slots, wanted->n_slots, run->n_slots);
+    if (rc == MIM_OK && fabs(measured_s - wanted_s) > 0.1 * wanted_s)
+        rc = mim_compare_note(compare, "%s: slots of %.3g s, the wanted ones are of %.3g s",
+                              run->name, measured_s, wanted_s);
+    if (rc == MIM_OK && n_cores != n_wanted)
+        rc = mim_compare_note(compare, "%s: %zu cores, wanted for %zu: paired by core number",
+                              run->name, n_cores, n_wanted);
+    if (rc == MIM_OK && compare->only_accepted && !run->is_judged)
+        rc = mim_compare_note(
+            compare, "%s: does not tell which slots were undisturbed, all are counted", run->name);
+    return rc;
+}
+
+static int list_left_out(mim_compare *compare, const mim_series *measured,
+                         const mim_compare_run *run)
+{
+    int rc = MIM_OK;
+    for (size_t m = 0; m < compare->wanted->n_metrics && rc == MIM_OK; m++) {
+        if (!(compare->ranges[m] > 0.0) || !run->metrics[m].is_left_out)
+            continue;
+        rc = leave_out(compare, m, compare->n_runs,
+                       find_partner(compare, measured, m) == SIZE_MAX
+                           ? "not in the measured file"
+                           : "no slot in which both sides are present");
+    }
+    return rc;
+}
+
+int mim_compare_add(mim_compare *compare, const mim_series *measured, const bool *accepted,
+                    const char *name, const char *label)
+{
+    const size_t n_notes = compare->n_notes, n_left_out = compare->n_left_out;
+    mim_compare_run run = {.is_judged = accepted != NULL};
+    mim_compare_run *grown = realloc(compare->runs, (compare->n_runs + 1) * sizeof *compare->runs);
+    if (grown)
+        compare->runs = grown;
+    run.name = mim_strdup(name);
+    run.label = mim_strdup(label);
+    run.hostname = mim_strdup(measured->hostname ? measured->hostname : "");
+    run.n_slots =
+        measured->n_slots < compare->wanted->n_slots ? measured->n_slots : compare->wanted->n_slots;
+    int rc = MIM_OK;
+    if (!grown || !run.name || !run.label || !run.hostname)
+        rc = mim_fail(MIM_ENOMEM, "out of memory for a comparison");
+    if (rc == MIM_OK)
+        rc = fill_run(compare, measured, accepted, &run);
+    if (rc == MIM_OK)
+        rc = mim_compare_measure(compare, &run);
+    if (rc == MIM_OK)
+        rc = note_differences(compare, measured, &run);
+    if (rc == MIM_OK)
+        rc = list_left_out(compare, measured, &run);
+    if (rc != MIM_OK) {
+        clear_run(&run);
+        while (compare->n_notes > n_notes)
+            free(compare->notes[--compare->n_notes]);
+        compare->n_left_out = n_left_out;
+        return rc;
+    }
+    compare->runs[compare->n_runs++] = run;
+    return MIM_OK;
+}
