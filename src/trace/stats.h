@@ -2,7 +2,14 @@
  *
  * Reads the HPCPerfStats family by schema, never by position: `$tacc_stats 2.3.5`,
  * `$hpcperfstats 2.4` and 3.0 (type prefix host_, snake_case keys, @fast/@full after the device).
- * A truncated last record is kept as far as its whole lines go and reported as truncated. */
+ * A truncated last record is kept as far as its whole lines go and reported as truncated.
+ *
+ * Text without its header (a 3.0 sampler writes such fragments) is refused: what the values mean
+ * depends on the machine that wrote them, so put the header lines in front. Header lines may come
+ * again in the middle (files put one after the other) as long as they declare the same.
+ * Limits, so that hostile text costs no more than its size: 256 types, 512 keys a type, 2^20
+ * devices, names of 255 bytes, lines of 1 MiB, and half of the machine's memory for the text and
+ * for what is kept of it. */
 #ifndef MIM_TRACE_STATS_H
 #define MIM_TRACE_STATS_H
 
@@ -28,14 +35,18 @@ typedef struct mim_key {
     unsigned width_bits; /* 0 when not declared */
 } mim_key;
 
-/* A device's row in a record. `values` follow the schema of the type; a value whose key is missing
- * from a partial row (3.0 @fast) is not present. */
+/* A device's row in a record. `values` follow the schema of the type; a partial row (3.0 @fast)
+ * has the values of some keys only and says which. */
 typedef struct mim_row {
     size_t type;   /* index into the stats' types */
     size_t device; /* index into the stats' devices of that type */
     size_t n_values;
     const uint64_t *values; /* [n_values], n_values <= number of keys of the type */
+    const uint16_t *keys;   /* [n_values] key of each value, rising; NULL: values[i] is of key i */
 } mim_row;
+
+/* The value of a key, false (and `value` untouched) when the row has none. */
+bool mim_row_value(const mim_row *row, size_t key, uint64_t *value);
 
 typedef struct mim_stats mim_stats;
 
@@ -61,6 +72,7 @@ const char *mim_stats_device(const mim_stats *stats, size_t type, size_t device)
 /* SIZE_MAX when there is none. Old and new (snake_case) key names are both accepted. */
 size_t mim_stats_find_type(const mim_stats *stats, const char *name);
 size_t mim_stats_find_key(const mim_stats *stats, size_t type, const char *name);
+size_t mim_stats_find_device(const mim_stats *stats, size_t type, const char *name);
 
 size_t mim_stats_n_records(const mim_stats *stats);
 double mim_stats_record_time_s(const mim_stats *stats, size_t record); /* since the epoch */
@@ -78,7 +90,8 @@ typedef struct mim_stats_writer mim_stats_writer;
 
 int mim_stats_writer_create(mim_stats_writer **writer);
 void mim_stats_writer_destroy(mim_stats_writer **writer);
-/* Header lines, in this order: begin, properties and types, end. */
+/* Header lines: this first, then properties and types; the first record ends the header. MIM_EINVAL
+ * for names that are empty or hold blanks, rows of undeclared types or of a wrong length. */
 int mim_stats_writer_header(mim_stats_writer *writer, const char *hostname, const char *uname_text,
                             uint64_t uptime_s);
 int mim_stats_writer_property(mim_stats_writer *writer, const char *name, const char *value);
