@@ -1,0 +1,16 @@
+#include "trace/metric.h"
+
+#include <assert.h>
+
+const char *mim_family_name(mim_family family)
+{
+    static const char *const names[MIM_N_FAMILIES] = {
+        [MIM_FAMILY_CPU] = "cpu",           [MIM_FAMILY_IO_READ] = "io_read",
+        [MIM_FAMILY_IO_WRITE] = "io_write", [MIM_FAMILY_MEMORY] = "memory",
+        [MIM_FAMILY_CACHE] = "cache",       [MIM_FAMILY_CAPACITY] = "capacity",
+        [MIM_FAMILY_NETWORK] = "network",   [MIM_FAMILY_KERNEL] = "kernel"};
+    assert(family >= 0 && family < MIM_N_FAMILIES);
+    return names[family];
+}
+
+bool mim_family_is_target(mim_family family) { return family <= MIM_FAMILY_CACHE; }
