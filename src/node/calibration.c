@@ -1,0 +1,239 @@
+#include "node/calibration.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "core/atomic_file.h"
+#include "core/summary.h"
+#include "core/text.h"
+
+static const char schema[] = "mimesys_calibration";
+enum { SCHEMA_VERSION = 1, MAX_BYTES = 16 << 20, MAX_COSTS = 4096 };
+
+/* The numbers of a cost under their JSON keys. */
+static double *cost_number(mim_cost *cost, size_t i, const char **key)
+{
+    const struct {
+        const char *key;
+        double *value;
+    } numbers[] = {
+        {"op_s", &cost->op_s},
+        {"ops_per_s", &cost->ops_per_s},
+        {"bytes_per_s", &cost->bytes_per_s},
+        {"cpu_s_per_op", &cost->cpu_s_per_op},
+        {"device_bytes_per_op", &cost->device_bytes_per_op},
+        {"spread", &cost->spread},
+    };
+    if (i >= sizeof numbers / sizeof *numbers)
+        return NULL;
+    *key = numbers[i].key;
+    return numbers[i].value;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------
+ */
+
+static int get_text(const json_t *object, const char *path, const char *key, size_t n_bytes,
+                    char *text)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_string(value) || json_string_length(value) >= n_bytes)
+        return mim_fail(MIM_EDATA, "%s: %s: expected a text of less than %zu bytes", path, key,
+                        n_bytes);
+    memcpy(text, json_string_value(value), json_string_length(value) + 1);
+    return MIM_OK;
+}
+
+/* A finite number >= 0, or null for "not measured". */
+static int get_real(const json_t *object, const char *path, const char *key, double *real)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_null(value) && !(json_is_number(value) && json_number_value(value) >= 0.0))
+        return mim_fail(MIM_EDATA, "%s: %s: expected a number >= 0 or null", path, key);
+    *real = json_is_null(value) ? NAN : json_number_value(value);
+    return MIM_OK;
+}
+
+static int get_count(const json_t *object, const char *path, const char *key, json_int_t min,
+                     json_int_t max, size_t *count)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_integer(value) || json_integer_value(value) < min ||
+        json_integer_value(value) > max)
+        return mim_fail(MIM_EDATA, "%s: %s: expected a whole number from %lld to %lld", path, key,
+                        (long long)min, (long long)max);
+    *count = (size_t)json_integer_value(value);
+    return MIM_OK;
+}
+
+static int get_cost(const json_t *object, const char *path, mim_cost *cost)
+{
+    const char *key = NULL;
+    double *value;
+    if (!json_is_object(object))
+        return mim_fail(MIM_EDATA, "%s: stressors: expected objects", path);
+    int rc = get_text(object, path, "stressor", sizeof cost->stressor, cost->stressor);
+    if (rc == MIM_OK)
+        rc = get_count(object, path, "n_repeats", 1, 1000000, &cost->n_repeats);
+    for (size_t i = 0; rc == MIM_OK && (value = cost_number(cost, i, &key)); i++)
+        rc = get_real(object, path, key, value);
+    return rc;
+}
+
+static int get_costs(const json_t *root, const char *path, mim_calibration *calibration)
+{
+    const json_t *array = json_object_get(root, "stressors");
+    if (!json_is_array(array) || json_array_size(array) > MAX_COSTS)
+        return mim_fail(MIM_EDATA, "%s: stressors: expected an array of at most %d", path,
+                        MAX_COSTS);
+    size_t n = json_array_size(array);
+    calibration->costs = calloc(n ? n : 1, sizeof *calibration->costs);
+    if (!calibration->costs)
+        return mim_fail(MIM_ENOMEM, "%s: %zu stressors", path, n);
+    int rc = MIM_OK;
+    for (; rc == MIM_OK && calibration->n_costs < n; calibration->n_costs++)
+        rc = get_cost(json_array_get(array, calibration->n_costs), path,
+                      &calibration->costs[calibration->n_costs]);
+    return rc;
+}
+
+static int get_all(const json_t *root, const char *path, mim_calibration *c)
+{
+    char found[32] = "";
+    size_t version = 0;
+    if (!json_is_object(root) || get_text(root, path, "schema", sizeof found, found) != MIM_OK ||
+        strcmp(found, schema) != 0)
+        return mim_fail(MIM_EDATA, "%s: expected schema %s", path, schema);
+    int rc = get_count(root, path, "schema_version", SCHEMA_VERSION, SCHEMA_VERSION, &version);
+    if (rc == MIM_OK)
+        rc = get_text(root, path, "machine_key", sizeof c->machine_key, c->machine_key);
+    if (rc == MIM_OK)
+        rc = get_text(root, path, "cpu_model", sizeof c->cpu_model, c->cpu_model);
+    if (rc == MIM_OK)
+        rc = get_text(root, path, "kernel", sizeof c->kernel, c->kernel);
+    if (rc == MIM_OK)
+        rc = get_text(root, path, "scratch_folder", sizeof c->scratch_folder, c->scratch_folder);
+    if (rc == MIM_OK)
+        rc = get_text(root, path, "io_mode", sizeof c->io_mode, c->io_mode);
+    if (rc == MIM_OK)
+        rc = get_real(root, path, "measured_real_s", &c->measured_real_s);
+    if (rc == MIM_OK)
+        rc = get_count(root, path, "n_cpus", 1, 1 << 20, &c->n_cpus);
+    if (rc == MIM_OK)
+        rc = get_count(root, path, "n_sockets", 1, 1 << 10, &c->n_sockets);
+    if (rc == MIM_OK)
+        rc = get_real(root, path, "io_read_max_kbs", &c->io_read_max_kbs);
+    if (rc == MIM_OK)
+        rc = get_real(root, path, "io_write_max_kbs", &c->io_write_max_kbs);
+    if (rc == MIM_OK)
+        rc = get_costs(root, path, c);
+    return rc;
+}
+
+int mim_calibration_read(const char *path, mim_calibration **calibration)
+{
+    char *text = NULL;
+    size_t n_bytes = 0;
+    json_error_t error;
+    json_t *root = NULL;
+    mim_calibration *made = NULL;
+    int rc = mim_read_file(path, MAX_BYTES, &text, &n_bytes);
+    if (rc != MIM_OK)
+        return rc;
+    if (!(root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &error))) {
+        rc = mim_fail(MIM_EDATA, "%s:%d: not JSON: %s", path, error.line, error.text);
+        goto done;
+    }
+    if (!(made = calloc(1, sizeof *made))) {
+        rc = mim_fail(MIM_ENOMEM, "%s: calibration", path);
+        goto done;
+    }
+    rc = get_all(root, path, made);
+    if (rc == MIM_OK) {
+        *calibration = made;
+        made = NULL;
+    }
+done:
+    free(text);
+    json_decref(root);
+    mim_calibration_destroy(&made);
+    return rc;
+}
+
+/* ---- writing ----------------------------------------------------------------------------------
+ */
+
+static json_t *cost_json(const mim_cost *cost)
+{
+    mim_cost copy = *cost;
+    const char *key = NULL;
+    double *value;
+    json_t *object = json_pack("{s:s, s:I}", "stressor", cost->stressor, "n_repeats",
+                               (json_int_t)cost->n_repeats);
+    for (size_t i = 0; object && (value = cost_number(&copy, i, &key)); i++)
+        json_object_set_new(object, key, mim_json_real(*value));
+    return object;
+}
+
+int mim_calibration_write(const mim_calibration *c, const char *path)
+{
+    int rc = MIM_OK;
+    char *text = NULL;
+    json_t *costs = json_array();
+    json_t *root = json_pack(
+        "{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "schema", schema,
+        "schema_version", SCHEMA_VERSION, "machine_key", c->machine_key, "cpu_model", c->cpu_model,
+        "kernel", c->kernel, "scratch_folder", c->scratch_folder, "io_mode", c->io_mode, "n_cpus",
+        (json_int_t)c->n_cpus, "n_sockets", (json_int_t)c->n_sockets, "measured_real_s",
+        mim_json_real(c->measured_real_s), "io_read_max_kbs", mim_json_real(c->io_read_max_kbs),
+        "io_write_max_kbs", mim_json_real(c->io_write_max_kbs), "stressors", costs);
+    for (size_t i = 0; root && i < c->n_costs; i++)
+        json_array_append_new(costs, cost_json(&c->costs[i]));
+    if (root)
+        text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    rc = text ? mim_atomic_write(path, text, strlen(text)) : mim_fail(MIM_ENOMEM, "%s: text", path);
+    free(text);
+    json_decref(root);
+    return rc;
+}
+
+void mim_calibration_destroy(mim_calibration **calibration)
+{
+    if (!*calibration)
+        return;
+    free((*calibration)->costs);
+    free(*calibration);
+    *calibration = NULL;
+}
+
+const mim_cost *mim_calibration_cost(const mim_calibration *calibration, const char *stressor)
+{
+    for (size_t i = 0; i < calibration->n_costs; i++)
+        if (strcmp(calibration->costs[i].stressor, stressor) == 0)
+            return &calibration->costs[i];
+    return NULL;
+}
+
+int mim_calibration_path(const mim_machine *machine, char **path)
+{
+    const char *named = getenv("MIMESYS_CALIBRATION"), *cache = getenv("XDG_CACHE_HOME"),
+               *home = getenv("HOME");
+    char *made = NULL;
+    if (named && *named)
+        made = mim_strdup(named);
+    else if (cache && *cache)
+        made = mim_format("%s/mimesys/calibration-%s.json", cache, machine->key);
+    else if (home && *home)
+        made = mim_format("%s/.cache/mimesys/calibration-%s.json", home, machine->key);
+    else
+        return mim_fail(MIM_EUSAGE, "calibration: none of MIMESYS_CALIBRATION, XDG_CACHE_HOME and "
+                                    "HOME is set; name the file");
+    if (!made)
+        return mim_fail(MIM_ENOMEM, "calibration path");
+    *path = made;
+    return MIM_OK;
+}
