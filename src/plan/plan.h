@@ -54,10 +54,12 @@ typedef struct mim_plan_need {
     size_t n_threads;        /* threads with any weight */
     uint64_t memory_bytes;   /* buffers of all threads */
     uint64_t scratch_bytes;  /* scratch files */
-    double cpu_s_per_slot_s; /* largest sum over threads of CPU and memory weights in a window */
+    double cpu_s_per_slot_s; /* largest sum over threads of unpaced weights */
     double n_slots;          /* windows that run */
-    uint8_t *uses; /* [n_threads][n_stressors]: 1 where a weight is above 0; caller frees */
+    uint8_t *uses; /* [plan's threads][n_stressors]: 1 where any window's weight is above 0 */
 } mim_plan_need;
+/* Each row has an own instance of every stressor it uses in any window; the shared read file is
+ * one. mim_plan_need_clear frees `uses`. */
 int mim_plan_needs(const mim_plan *plan, mim_plan_need *need);
 void mim_plan_need_clear(mim_plan_need *need);
 
