@@ -15,9 +15,8 @@ struct mim_actions {
     const mim_stressor **stressors; /* NULL where the catalogue does not know the name */
 };
 
-#define SIMD_NAME(BLOCKS)                                                                          \
-    "BM_SIMD_SerialDistanceComputation/num_blocks:" BLOCKS "/enable_avx512:false/"                 \
-    "flush_cache:false"
+#define SIMD_PREFIX "BM_SIMD_SerialDistanceComputation/num_blocks:"
+#define SIMD_SUFFIX "/enable_avx512:false/flush_cache:false"
 #define HASHSET_NAME(HOW, KIND, SET)                                                               \
     "BM_SWISSMAP_Insert" HOW "_Cold<::absl::" KIND "_hash_set, 64>/" SET
 
@@ -26,7 +25,7 @@ static const char *const list_20[] = {
     "BM_LIBC_Memcpy_Fleet_L1",
     "BM_LIBC_Memcpy_Fleet_L2",
     "BM_LIBC_Memcmp_Fleet_LLC",
-    SIMD_NAME("256"),
+    SIMD_PREFIX "256" SIMD_SUFFIX,
     HASHSET_NAME("Miss", "flat", "set_size:262144/density:0"),
     HASHSET_NAME("Miss", "node", "set_size:32768/density:0"),
     HASHSET_NAME("ManyOrdered", "flat", "set_size:1048576/density:1"),
@@ -49,8 +48,8 @@ static const char *const list_13[] = {
     "BM_HASHING_Extendcrc32cinternal_Fleet_cold",
     "BM_HASHING_Computecrc32c_Fleet_cold",
     "BM_LIBC_Memcpy_Fleet_L1",
-    SIMD_NAME("256"),
-    SIMD_NAME("512"),
+    SIMD_PREFIX "256" SIMD_SUFFIX,
+    SIMD_PREFIX "512" SIMD_SUFFIX,
     HASHSET_NAME("Miss", "flat", "set_size:1048576/density:0"),
     HASHSET_NAME("ManyOrdered", "flat", "set_size:1048576/density:0"),
     HASHSET_NAME("ManyOrdered", "flat", "set_size:1048576/density:1"),
@@ -66,7 +65,7 @@ static const char *const list_13b[] = {
     "BM_LIBC_Memcpy_Fleet_L1",
     "BM_LIBC_Memcpy_Fleet_L2",
     "BM_LIBC_Memcmp_Fleet_LLC",
-    SIMD_NAME("256"),
+    SIMD_PREFIX "256" SIMD_SUFFIX,
     HASHSET_NAME("Miss", "flat", "set_size:262144/density:0"),
     HASHSET_NAME("Miss", "node", "set_size:32768/density:0"),
     HASHSET_NAME("ManyOrdered", "flat", "set_size:1048576/density:1"),

@@ -59,9 +59,8 @@
     }
 
 #define ORDERED MIM_STRESSOR_ORDERED_KEYS
-#define SIMD_NAME(BLOCKS)                                                                          \
-    "BM_SIMD_SerialDistanceComputation/num_blocks:" BLOCKS "/enable_avx512:false/"                 \
-                                                           "flush_cache:false"
+#define SIMD_PREFIX "BM_SIMD_SerialDistanceComputation/num_blocks:"
+#define SIMD_SUFFIX "/enable_avx512:false/flush_cache:false"
 #define HASHSET_NAME(HOW, KIND, SET)                                                               \
     "BM_SWISSMAP_Insert" HOW "_Cold<::absl::" KIND "_hash_set, 64>/" SET
 
@@ -73,7 +72,7 @@ static const mim_stressor catalogue[] = {
     PAIR("BM_LIBC_Memcpy_Fleet_L2", "memcpy", 512 * KIB, "copies in the L2 cache"),
     PAIR("BM_LIBC_Memcmp_Fleet_LLC", "memcmp", 12 * MIB,
          "comparisons in the last-level cache, memory reads with many threads"),
-    SIMD(SIMD_NAME("256")),
+    SIMD(SIMD_PREFIX "256" SIMD_SUFFIX),
     HASHSET(HASHSET_NAME("Miss", "flat", "set_size:262144/density:0"), 262144, 524288, 0,
             "scattered stores in the last-level cache"),
     HASHSET(HASHSET_NAME("Miss", "node", "set_size:32768/density:0"), 32768, 65536, 0,
@@ -106,7 +105,7 @@ static const mim_stressor catalogue[] = {
     /* in the older lists only */
     CRC("BM_HASHING_Extendcrc32cinternal_Fleet_cold", "crc_extend", 256 * MIB, 64 * KIB,
         "CRC over cold memory: CPU, cache misses, memory reads"),
-    SIMD(SIMD_NAME("512")),
+    SIMD(SIMD_PREFIX "512" SIMD_SUFFIX),
     HASHSET(HASHSET_NAME("Miss", "flat", "set_size:1048576/density:0"), 1048576, 2097152, 0,
             "scattered stores in memory"),
     READ("BM_STRESS_NG_HddRead_256KB_NoSleep", 256 * KIB, 0, 5000,
