@@ -36,7 +36,8 @@ const char *mim_scratch_folder(const mim_scratch *scratch);
 /* A private file of n_bytes, filled with blocks of `fill`, flushed, opened read-write (O_DIRECT
  * when the scratch is direct). The caller closes fd. */
 int mim_scratch_file(mim_scratch *scratch, uint64_t n_bytes, int fill, int *fd);
-/* The one shared read file: made at the first call, later calls open it again. Thread-safe. */
+/* The one shared read file, full of 'R': made at the first call (larger when a later call asks for
+ * more), opened again read-only for every caller, who closes fd. Thread-safe. */
 int mim_scratch_shared_file(mim_scratch *scratch, uint64_t n_bytes, int *fd);
 
 /* Asks to write n bytes. False: the ceiling or the floor is reached; mim_scratch_refusal tells

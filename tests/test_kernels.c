@@ -1,0 +1,403 @@
+/* Every stressor kernel: known answers, references, work counts, verification that can fail. */
+#define _GNU_SOURCE
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "node/kernel.h"
+#include "node/kernel_family.h"
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+
+static const mim_kernel_place here = {.row = 0, .cpu = 0, .scratch = NULL, .seed = 7};
+
+/* The state's buffer; see kernel_family.h. */
+static unsigned char *buffer_of(void *state) { return *(unsigned char **)state; }
+
+static void test_table_has_every_kernel_of_the_catalogue(void **unused)
+{
+    (void)unused;
+    assert_int_equal(mim_kernel_count(), 10);
+    for (size_t i = 0; i < mim_kernel_count(); i++) {
+        const mim_kernel *kernel = mim_kernel_at(i);
+
+        assert_ptr_equal(mim_kernel_find(kernel->name), kernel);
+        assert_true(kernel->create && kernel->destroy && kernel->run && kernel->verify);
+        kernel->destroy(NULL);
+    }
+    for (size_t i = 0; i < mim_stressor_count(); i++) {
+        const mim_stressor *stressor = mim_stressor_at(i);
+
+        if (stressor->kernel[0] != '\0' && !mim_kernel_find(stressor->kernel))
+            fail_msg("%s: no kernel %s", stressor->name, stressor->kernel);
+        if (i < 20 && stressor->kernel[0] == '\0')
+            fail_msg("%s: of the default list, has no kernel", stressor->name);
+    }
+    assert_null(mim_kernel_find("memcpy2"));
+    assert_null(mim_kernel_find(""));
+    assert_null(mim_kernel_find(NULL));
+    assert_null(mim_kernel_at(10));
+}
+
+/* The check value of the CRC catalogue and the examples of RFC 3720, appendix B.4. */
+static void test_crc32c_known_answers(void **unused)
+{
+    unsigned char up[32], down[32], zeros[32] = {0}, ones[32];
+    const mim_crc32c versions[] = {mim_crc32c_ref, mim_crc32c_best()};
+
+    (void)unused;
+    for (int i = 0; i < 32; i++) {
+        up[i] = (unsigned char)i;
+        down[i] = (unsigned char)(31 - i);
+        ones[i] = 0xff;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(versions[i](0, "123456789", 9), 0xE3069283);
+        assert_int_equal(versions[i](0, zeros, 32), 0x8A9136AA);
+        assert_int_equal(versions[i](0, ones, 32), 0x62A8AB43);
+        assert_int_equal(versions[i](0, up, 32), 0x46DD794E);
+        assert_int_equal(versions[i](0, down, 32), 0x113FDB5C);
+        assert_int_equal(versions[i](versions[i](0, "1234", 4), "56789", 5), 0xE3069283);
+        assert_int_equal(versions[i](0x1234, "", 0), 0x1234);
+    }
+}
+
+static void test_crc32c_equals_reference_at_every_length_and_alignment(void **unused)
+{
+    unsigned char bytes[2100];
+    mim_crc32c best = mim_crc32c_best();
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(i * i + 3 * i);
+    for (size_t length = 0; length <= 2048; length += length < 64 ? 1 : 31)
+        for (size_t start = 0; start < 9; start++)
+            assert_int_equal(best((uint32_t)length, bytes + start, length),
+                             mim_crc32c_ref((uint32_t)length, bytes + start, length));
+}
+
+static void test_simd_pass_equals_reference(void **unused)
+{
+    enum { N = 1024 };
+    static float a[N], b[N], fast[N], plain[N];
+    mim_simd_pass best = mim_simd_pass_best();
+
+    (void)unused;
+    for (int i = 0; i < N; i++) {
+        a[i] = 0.5f * (float)i;
+        b[i] = 0.3f * (float)(N - i);
+        fast[i] = plain[i] = (float)i;
+    }
+    for (int pass = 1; pass <= 10; pass++) {
+        best(N, a, b, fast);
+        mim_simd_pass_ref(N, a, b, plain);
+        for (int i = 0; i < N; i++) {
+            double exact = i + (double)pass * (double)a[i] * (double)b[i];
+
+            assert_true(fabs((double)fast[i] - (double)plain[i]) <= 1e-5 * exact);
+            assert_true(fabs((double)fast[i] - exact) <= 1e-5 * exact);
+        }
+    }
+}
+
+static void test_stream_sweep_equals_reference(void **unused)
+{
+    double fast[48], plain[48];
+    mim_stream_sweep best = mim_stream_sweep_best();
+
+    (void)unused;
+    for (int i = 0; i < 48; i++)
+        fast[i] = plain[i] = i;
+    best(32, 2.0, 0.5, fast);
+    mim_stream_sweep_ref(32, 2.0, 0.5, plain);
+    for (int i = 0; i < 48; i++) {
+        assert_true(fast[i] == (i < 32 ? 2.0 * i + 0.5 : i));
+        assert_true(plain[i] == fast[i]);
+    }
+}
+
+/* n batches (operations when paced) must do exactly this work. The copies' numbers of batches are
+ * those after which the walk over the piece lengths is whole again. */
+typedef struct work_case {
+    const char *what, *kernel;
+    uint64_t memory_bytes;
+    uint32_t parameter;
+    bool is_paced;
+    size_t n;
+    uint64_t n_ops, n_bytes;
+} work_case;
+
+static const work_case work_cases[] = {
+    /* 25 times 16 + 32 + ... + 2048 = 4080 bytes */
+    {"crc 1 MiB", "crc_compute", 1 * MIB, 65536, false, 3, 600, 3 * 102000},
+    {"crc default stride", "crc_compute", 1 * MIB, 0, false, 1, 200, 102000},
+    {"crc extend", "crc_extend", 1 * MIB, 32768, false, 3, 600, 3 * 102000},
+    {"memcpy L1", "memcpy", 64 * KIB, 0, false, 85, 65536, 85 * 384 * KIB},
+    {"memcpy L2", "memcpy", 1 * MIB, 0, false, 85, 1536, 85 * 384 * KIB},
+    {"memcmp L2", "memcmp", 1 * MIB, 0, false, 85, 1536, 85 * 384 * KIB},
+    {"memcmp LLC", "memcmp", 24 * MIB, 0, false, 341, 480, 341 * 384 * KIB},
+    {"simd", "simd", 12 * KIB, 0, false, 7, 1400, 1400 * 16384},
+    /* two batches of inserts, one that clears */
+    {"hash set", "hashset", 0, 1000, false, 3, 1000, 8000},
+    {"hash set, next round", "hashset", 0, 1000, false, 4, 1512, 1512 * 8},
+    {"hash set, ordered", "hashset", 0, 1000 | MIM_STRESSOR_ORDERED_KEYS, false, 6, 2000, 16000},
+    {"memset, a part", "memset", 1 * MIB, 0, false, 3, 0, 768 * KIB},
+    {"memset", "memset", 1 * MIB, 0, false, 9, 2, 9 * 256 * KIB},
+    {"memset, paced", "memset", 1 * MIB, 0, true, 1, 1, 1 * MIB},
+    {"stream", "stream", 1 * MIB, 0, false, 9, 2, 2 * 9 * 256 * KIB},
+    {"stream, small", "stream", 8 * KIB, 0, false, 2, 1, 16 * KIB},
+};
+enum { N_WORK_CASES = sizeof work_cases / sizeof work_cases[0] };
+
+/* On a CPU without the instructions a batch is smaller; the known counts are those of the fast one.
+ */
+static bool has_fast_path(const char *kernel)
+{
+    if (strncmp(kernel, "crc", 3) == 0)
+        return mim_crc32c_best() != mim_crc32c_ref;
+    return strcmp(kernel, "simd") != 0 || mim_simd_pass_best() != mim_simd_pass_ref;
+}
+
+static void *create(const work_case *c)
+{
+    const mim_stressor stressor = {.name = c->what,
+                                   .kernel = c->kernel,
+                                   .is_paced = c->is_paced,
+                                   .memory_bytes = c->memory_bytes,
+                                   .op_bytes = c->memory_bytes,
+                                   .parameter = c->parameter};
+    void *state = NULL;
+
+    if (mim_kernel_find(c->kernel)->create(&stressor, &here, &state) != MIM_OK)
+        fail_msg("%s: %s", c->what, mim_error());
+    assert_non_null(state);
+    return state;
+}
+
+static void check_ok(const char *what, int rc)
+{
+    if (rc != MIM_OK)
+        fail_msg("%s: %s", what, mim_error());
+}
+
+static void test_work_is_as_documented_and_verifies(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < N_WORK_CASES; i++) {
+        const work_case *c = &work_cases[i];
+        const mim_kernel *kernel = mim_kernel_find(c->kernel);
+        void *state = create(c);
+        mim_work work = {5, 6};
+
+        check_ok(c->what, kernel->verify(state));
+        check_ok(c->what, kernel->run(state, 0, &work));
+        assert_int_equal(work.n_ops, 5);
+        /* In two calls: what is left of a sweep, a piece or a round goes on in the next one. */
+        check_ok(c->what, kernel->run(state, c->n / 2, &work));
+        check_ok(c->what, kernel->verify(state));
+        check_ok(c->what, kernel->run(state, c->n - c->n / 2, &work));
+        if (has_fast_path(c->kernel) &&
+            (work.n_ops != c->n_ops + 5 || work.n_bytes != c->n_bytes + 6))
+            fail_msg("%s: %llu operations and %llu bytes, expected %llu and %llu", c->what,
+                     (unsigned long long)work.n_ops - 5, (unsigned long long)work.n_bytes - 6,
+                     (unsigned long long)c->n_ops, (unsigned long long)c->n_bytes);
+        check_ok(c->what, kernel->verify(state));
+        kernel->destroy(state);
+    }
+}
+
+static void test_long_runs_verify_at_every_stage(void **unused)
+{
+    static const struct {
+        work_case c;
+        size_t n_times, n_batches;
+    } runs[] = {
+        {{"hash set, all phases", "hashset", 0, 3000, false, 0, 0, 0}, 40, 1},
+        {{"hash set of 65536 keys", "hashset", 0, 65536, false, 0, 0, 0}, 9, 37},
+        {{"memset over a byte's wrap", "memset", 8 * KIB, 0, false, 0, 0, 0}, 600, 1},
+        /* past the sweep that starts the values again, which is sweep 2^20 */
+        {{"stream over its restart", "stream", 4 * KIB, 0, false, 0, 0, 0}, 5, 262143},
+        {{"simd over its restart", "simd", 12 * KIB, 0, false, 0, 0, 0}, 12, 1},
+        {{"crc over its wrap", "crc_extend", 100000, 4096, false, 0, 0, 0}, 10, 3},
+        {{"memcpy over its wraps", "memcpy", 300 * KIB, 0, false, 0, 0, 0}, 30, 1},
+        {{"memcmp of odd size", "memcmp", 9000001, 0, false, 0, 0, 0}, 30, 3},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+        const mim_kernel *kernel = mim_kernel_find(runs[i].c.kernel);
+        void *state = create(&runs[i].c);
+        mim_work work = {0, 0};
+
+        for (size_t k = 0; k < runs[i].n_times; k++) {
+            check_ok(runs[i].c.what, kernel->run(state, runs[i].n_batches, &work));
+            check_ok(runs[i].c.what, kernel->verify(state));
+        }
+        kernel->destroy(state);
+    }
+}
+
+/* Damaged memory must be seen: after the run, or by the run itself where that is what compares. */
+static void test_verification_sees_damage(void **unused)
+{
+    static const struct {
+        work_case c;
+        size_t n_damaged;
+        unsigned char value;
+        size_t n_after; /* batches after the damage */
+    } runs[] = {
+        {{"crc", "crc_compute", 64 * KIB, 4096, false, 3, 0, 0}, 64 * KIB, 'y', 0},
+        {{"crc extend", "crc_extend", 64 * KIB, 4096, false, 3, 0, 0}, 64 * KIB, 'y', 0},
+        /* the chain is recomputed by both, but over other bytes than the fill */
+        {{"crc, later", "crc_extend", 64 * KIB, 4096, false, 3, 0, 0}, 64 * KIB, 'y', 1},
+        {{"memcpy", "memcpy", 64 * KIB, 0, false, 1, 0, 0}, 32 * KIB, 0, 0},
+        {{"memcmp", "memcmp", 64 * KIB, 0, false, 1, 0, 0}, 1, 0, 1},
+        {{"simd", "simd", 12 * KIB, 0, false, 1, 0, 0}, 4096, 0, 0},
+        {{"hash set", "hashset", 0, 1000, false, 2, 0, 0}, 1, 0xff, 0},
+        {{"hash set, emptied", "hashset", 0, 1000, false, 2, 0, 0}, 2048, 0x80, 0},
+        {{"memset", "memset", 8 * KIB, 0, false, 3, 0, 0}, 1, 0x55, 0},
+        {{"stream", "stream", 8 * KIB, 0, false, 3, 0, 0}, 8, 0x3f, 0},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+        const mim_kernel *kernel = mim_kernel_find(runs[i].c.kernel);
+        void *state = create(&runs[i].c);
+        mim_work work = {0, 0};
+
+        check_ok(runs[i].c.what, kernel->run(state, runs[i].c.n, &work));
+        check_ok(runs[i].c.what, kernel->verify(state));
+        if (strcmp(runs[i].c.what, "hash set") == 0) { /* one control byte more or less in use */
+            buffer_of(state)[0] ^= 0x80;
+        } else {
+            memset(buffer_of(state), runs[i].value, runs[i].n_damaged);
+        }
+        check_ok(runs[i].c.what, kernel->run(state, runs[i].n_after, &work));
+        if (kernel->verify(state) != MIM_ECHECK)
+            fail_msg("%s: damage was not seen", runs[i].c.what);
+        kernel->destroy(state);
+    }
+}
+
+static void test_same_work_gives_the_same_memory(void **unused)
+{
+    static const work_case cases[] = {
+        {"memcpy", "memcpy", 64 * KIB, 0, false, 5, 0, 64 * KIB / 2},
+        {"simd", "simd", 12 * KIB, 0, false, 5, 0, 12 * KIB},
+        {"hash set", "hashset", 0, 4000, false, 5, 0, 8192},
+        {"stream", "stream", 64 * KIB, 0, false, 21, 0, 64 * KIB},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const mim_kernel *kernel = mim_kernel_find(cases[i].kernel);
+        void *one = create(&cases[i]), *two = create(&cases[i]);
+        mim_work work_one = {0, 0}, work_two = {0, 0};
+
+        check_ok(cases[i].what, kernel->run(one, cases[i].n, &work_one));
+        for (size_t k = 0; k < cases[i].n; k++)
+            check_ok(cases[i].what, kernel->run(two, 1, &work_two));
+        assert_int_equal(work_one.n_ops, work_two.n_ops);
+        assert_int_equal(work_one.n_bytes, work_two.n_bytes);
+        assert_memory_equal(buffer_of(one), buffer_of(two), cases[i].n_bytes);
+        kernel->destroy(one);
+        kernel->destroy(two);
+    }
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Worked out with arbitrary-precision integers modulo 2^64. Verification counts on distinct keys.
+ */
+static void test_hash_set_keys(void **unused)
+{
+    enum { N = 1048576 };
+    uint64_t key = MIM_HASHSET_START, *keys = malloc(N * sizeof *keys);
+
+    (void)unused;
+    assert_non_null(keys);
+    for (uint64_t i = 0; i < N; i++)
+        keys[i] = key = mim_hashset_next(key, i);
+    assert_true(keys[0] == UINT64_C(0x404e2800d5a8b785));
+    assert_true(keys[1] == UINT64_C(0x82fe1613fbf7bff6));
+    assert_true(keys[2] == UINT64_C(0xbdeac09d61e0ff18));
+    qsort(keys, N, sizeof *keys, compare_keys);
+    for (size_t i = 1; i < N; i++)
+        assert_true(keys[i - 1] < keys[i]);
+    free(keys);
+}
+
+static void test_misuse_is_refused(void **unused)
+{
+    static const work_case cases[] = {
+        {"too small", "crc_compute", 100, 0, false, 0, 0, 0},
+        {"too small", "crc_extend", 0, 0, false, 0, 0, 0},
+        {"too small", "memcpy", 2047, 0, false, 0, 0, 0},
+        {"none", "memcmp", 0, 0, false, 0, 0, 0},
+        {"none", "memset", 0, 0, false, 0, 0, 0},
+        {"too small", "stream", 4095, 0, false, 0, 0, 0},
+        {"no keys", "hashset", 0, 0, false, 0, 0, 0},
+        {"only the flag", "hashset", 0, MIM_STRESSOR_ORDERED_KEYS, false, 0, 0, 0},
+        {"too many keys", "hashset", 0, 0x7fffffff, false, 0, 0, 0},
+        {"more than any machine has", "memset", UINT64_MAX, 0, false, 0, 0, 0},
+        {"no scratch", "hdd_read", 4096, 0, true, 0, 0, 0},
+        {"no scratch", "hdd_write", 4096, 0, true, 0, 0, 0},
+    };
+    const mim_stressor fine = {.name = "x", .memory_bytes = 1 * MIB, .parameter = 1000};
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const mim_stressor stressor = {.name = "x",
+                                       .memory_bytes = cases[i].memory_bytes,
+                                       .op_bytes = cases[i].memory_bytes,
+                                       .parameter = cases[i].parameter};
+        void *state = NULL;
+
+        if (mim_kernel_find(cases[i].kernel)->create(&stressor, &here, &state) != MIM_EINVAL)
+            fail_msg("%s, %s: taken", cases[i].kernel, cases[i].what);
+        assert_null(state);
+        assert_true(strlen(mim_error()) > 20);
+    }
+    for (size_t i = 0; i < mim_kernel_count(); i++) {
+        const mim_kernel *kernel = mim_kernel_at(i);
+        void *state = NULL;
+
+        assert_int_equal(kernel->create(NULL, &here, &state), MIM_EINVAL);
+        assert_int_equal(kernel->create(&fine, NULL, &state), MIM_EINVAL);
+        assert_int_equal(kernel->create(&fine, &here, NULL), MIM_EINVAL);
+        assert_null(state);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_table_has_every_kernel_of_the_catalogue),
+        cmocka_unit_test(test_crc32c_known_answers),
+        cmocka_unit_test(test_crc32c_equals_reference_at_every_length_and_alignment),
+        cmocka_unit_test(test_simd_pass_equals_reference),
+        cmocka_unit_test(test_stream_sweep_equals_reference),
+        cmocka_unit_test(test_work_is_as_documented_and_verifies),
+        cmocka_unit_test(test_long_runs_verify_at_every_stage),
+        cmocka_unit_test(test_verification_sees_damage),
+        cmocka_unit_test(test_same_work_gives_the_same_memory),
+        cmocka_unit_test(test_hash_set_keys),
+        cmocka_unit_test(test_misuse_is_refused),
+    };
+    return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
+}
