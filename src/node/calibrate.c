@@ -6,6 +6,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ static const double progress_every_s = 10.0;
 /* Of one repeat: enough operations for a mean, few enough to keep the disk's wear low. */
 static const uint64_t max_repeat_bytes = 64u << 20;
 static const double ceiling_seconds = 1.0;
+static const int64_t poll_ns = 1000000;
 static const char read_stressor[] = "BM_STRESS_NG_HddRead_1MB_NoSleep";
 static const char write_stressor[] = "BM_STRESS_NG_HddWriteNF_1MB_BurstScaled";
 
@@ -184,12 +186,16 @@ static int measure(const mim_stressor *stressor, const mim_kernel *kernel, int c
 /* ---- ceilings: one stressor on all CPUs at once -----------------------------------------------
  */
 
+typedef struct crowd {
+    atomic_size_t n_ready;
+    atomic_llong end_ns; /* 0 = not started yet */
+} crowd;
+
 typedef struct pusher {
+    crowd *crowd;
     const mim_stressor *stressor;
     const mim_kernel *kernel;
     mim_kernel_place place;
-    pthread_barrier_t *start;
-    int64_t *end_ns;
     double n_bytes;
     pthread_t thread;
 } pusher;
@@ -210,52 +216,43 @@ static void *push(void *argument)
     mim_signals_block();
     pin(self->place.cpu);
     int rc = self->kernel->create(self->stressor, &self->place, &state);
-    pthread_barrier_wait(self->start); /* all are set up; the caller sets end_ns */
-    pthread_barrier_wait(self->start);
-    while (rc == MIM_OK && mim_clock_mono_ns() < *self->end_ns)
+    atomic_fetch_add(&self->crowd->n_ready, 1);
+    while (atomic_load(&self->crowd->end_ns) == 0)
+        mim_clock_sleep_until(mim_clock_mono_ns() + poll_ns);
+    while (rc == MIM_OK && mim_clock_mono_ns() < atomic_load(&self->crowd->end_ns))
         rc = self->kernel->run(state, 1, &work);
     self->n_bytes = (double)work.n_bytes;
     self->kernel->destroy(state);
     return NULL;
 }
 
-/* KB/s of all threads together; NaN when the kernel is missing or a thread could not start. */
+/* KB/s of all threads together; NaN when the kernel is missing or could not run. */
 static double ceiling(const mim_machine *machine, mim_scratch *scratch, const char *name)
 {
     const mim_stressor *stressor = mim_stressor_find(name);
     const mim_kernel *kernel = stressor ? mim_kernel_find(stressor->kernel) : NULL;
+    pusher pushers[MAX_PUSHERS];
+    crowd all = {0, 0};
     size_t n = machine->n_cpus < MAX_PUSHERS ? machine->n_cpus : MAX_PUSHERS, n_started = 0;
-    pusher *pushers = calloc(n, sizeof *pushers);
-    pthread_barrier_t start;
-    int64_t end_ns = 0;
     double bytes = 0.0;
-    if (!kernel || !pushers || pthread_barrier_init(&start, NULL, (unsigned)n + 1) != 0) {
-        free(pushers);
-        return NAN;
-    }
-    for (size_t i = 0; i < n; i++) {
-        pushers[i] = (pusher){
-            stressor, kernel, {i, machine->cpus[i].os_index, scratch, 1}, &start, &end_ns, 0.0, 0};
-        if (pthread_create(&pushers[i].thread, NULL, push, &pushers[i]) != 0)
+    for (; kernel && n_started < n; n_started++) {
+        pusher *self = &pushers[n_started];
+        *self = (pusher){.crowd = &all, .stressor = stressor, .kernel = kernel};
+        self->place = (mim_kernel_place){n_started, machine->cpus[n_started].os_index, scratch, 1};
+        if (pthread_create(&self->thread, NULL, push, self) != 0)
             break;
-        n_started++;
     }
-    if (n_started < n) { /* the barrier can never fall: leave the threads to the process's end */
-        return NAN;
-    }
-    pthread_barrier_wait(&start);
+    while (atomic_load(&all.n_ready) < n_started)
+        mim_clock_sleep_until(mim_clock_mono_ns() + poll_ns);
     int64_t begin_ns = mim_clock_mono_ns();
-    end_ns = begin_ns + (int64_t)(ceiling_seconds * 1e9);
-    pthread_barrier_wait(&start);
-    for (size_t i = 0; i < n; i++) {
+    atomic_store(&all.end_ns, begin_ns + (int64_t)(ceiling_seconds * 1e9));
+    for (size_t i = 0; i < n_started; i++) {
         pthread_join(pushers[i].thread, NULL);
         bytes += pushers[i].n_bytes;
     }
     if (!mim_scratch_is_direct(scratch))
         settle_device(scratch);
     double seconds = (double)(mim_clock_mono_ns() - begin_ns) * 1e-9;
-    pthread_barrier_destroy(&start);
-    free(pushers);
     return bytes > 0.0 ? bytes / 1024.0 / seconds : NAN;
 }
 

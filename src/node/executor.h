@@ -54,6 +54,20 @@ int mim_execute(const mim_plan *plan, const mim_machine *machine,
                 const mim_calibration *calibration, mim_scratch *scratch,
                 const mim_execute_options *options, mim_log *log, mim_run_result **result);
 void mim_run_result_destroy(mim_run_result **result);
+
+/* How well the run kept to its plan. */
+typedef struct mim_run_figures {
+    double share_error_mean,
+        share_error_p95; /* CPU stressors: sum over a row of |share - weight| / 2 */
+    double ops_ratio;    /* operations done / due, all paced stressors; NaN when none were due */
+    double overshoot_p99, overshoot_max; /* end of work past the slot's end, share of the slot */
+    double drift_s;       /* start of the last slot against the absolute schedule, worst row */
+    double cpu_s;         /* CPU time of all rows */
+    double written_bytes; /* by write stressors */
+} mim_run_figures;
+int mim_run_result_figures(const mim_run_result *result, const mim_plan *plan,
+                           mim_run_figures *figures);
+
 /* HDF5, schema "mimesys_run_result". */
 int mim_run_result_write(const mim_run_result *result, const mim_plan *plan, const char *config,
                          const char *path);

@@ -1,4 +1,6 @@
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/h5.h"
 #include "node/executor.h"
@@ -19,6 +21,78 @@ void mim_run_result_destroy(mim_run_result **result)
     free(r->note);
     free(r);
     *result = NULL;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Nearest-rank quantile of a copy; NaN when there are none. */
+static int quantile(const double *values, size_t n, double q, double *value)
+{
+    double *sorted = malloc((n ? n : 1) * sizeof *sorted);
+    if (!sorted)
+        return mim_fail(MIM_ENOMEM, "%zu values", n);
+    memcpy(sorted, values, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, by_value);
+    size_t rank = (size_t)ceil(q * (double)n);
+    *value = n ? sorted[rank ? rank - 1 : 0] : NAN;
+    free(sorted);
+    return MIM_OK;
+}
+
+/* Adds the cells of one row in one slot; gives the row's share error. */
+static double add_row(const mim_run_result *r, const mim_plan *plan, size_t cell,
+                      mim_run_figures *f, double *ops_due, double *ops_done)
+{
+    double error = 0.0;
+    for (size_t s = 0; s < r->n_stressors; s++) {
+        size_t at = cell * r->n_stressors + s;
+        const mim_stressor *stressor = mim_actions_stressor(mim_plan_actions(plan), s);
+        if (stressor && stressor->stress_class == MIM_STRESS_WRITE)
+            f->written_bytes += r->bytes[at];
+        if (isnan(r->planned_ops[at])) {
+            error += fabs(r->share[at] - r->planned_share[at]) / 2.0;
+        } else {
+            *ops_due += r->planned_ops[at];
+            *ops_done += r->ops[at];
+        }
+    }
+    f->cpu_s += r->cpu_s[cell];
+    return error;
+}
+
+int mim_run_result_figures(const mim_run_result *r, const mim_plan *plan, mim_run_figures *figures)
+{
+    size_t n = r->n_slots * r->n_rows;
+    double due = 0.0, done = 0.0, sum = 0.0;
+    mim_run_figures f = {.share_error_mean = NAN, .ops_ratio = NAN, .drift_s = NAN};
+    double *errors = malloc((n ? n : 1) * sizeof *errors);
+    if (!errors)
+        return mim_fail(MIM_ENOMEM, "%zu values", n);
+    for (size_t cell = 0; cell < n; cell++) {
+        errors[cell] = add_row(r, plan, cell, &f, &due, &done);
+        sum += errors[cell];
+    }
+    int rc = quantile(errors, n, 0.95, &f.share_error_p95);
+    free(errors);
+    if (rc == MIM_OK)
+        rc = quantile(r->overshoot_s, n, 0.99, &f.overshoot_p99);
+    if (rc == MIM_OK)
+        rc = quantile(r->overshoot_s, n, 1.0, &f.overshoot_max);
+    f.overshoot_p99 /= r->slot_s;
+    f.overshoot_max /= r->slot_s;
+    if (n)
+        f.share_error_mean = sum / (double)n;
+    for (size_t row = 0; n && row < r->n_rows; row++)
+        f.drift_s = fmax(f.drift_s, r->start_late_s[(r->n_slots - 1) * r->n_rows + row]);
+    if (due > 0.0)
+        f.ops_ratio = done / due;
+    if (rc == MIM_OK)
+        *figures = f;
+    return rc;
 }
 
 static int put_cells(mim_h5 *file, const mim_run_result *r)
