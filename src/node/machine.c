@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 static void copy_text(char *target, size_t n_bytes, const char *text)
 {
@@ -76,22 +75,21 @@ static uint64_t cache_bytes(hwloc_topology_t topology, hwloc_obj_type_t type)
     return cache && cache->attr ? cache->attr->cache.size : 0;
 }
 
-/* MemAvailable counts reclaimable cache too, which free memory does not. */
-static uint64_t available_bytes(void)
+/* A number of KiB in /proc/meminfo, in bytes; 0 when it is not there. hwloc sums the NUMA nodes,
+ * whose totals lag behind in machines that are given memory while they run. */
+static uint64_t meminfo_bytes(const char *label)
 {
     char line[256];
+    size_t n = strlen(label);
     uint64_t kib = 0;
     FILE *file = fopen("/proc/meminfo", "r");
 
-    if (file) {
-        while (fgets(line, sizeof line, file) && sscanf(line, "MemAvailable: %" SCNu64, &kib) != 1)
+    if (!file)
+        return 0;
+    while (kib == 0 && fgets(line, sizeof line, file))
+        if (strncmp(line, label, n) != 0 || sscanf(line + n, ": %" SCNu64, &kib) != 1)
             kib = 0;
-        fclose(file);
-    }
-    if (kib == 0) {
-        long n_pages = sysconf(_SC_AVPHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-        return n_pages > 0 && page_bytes > 0 ? (uint64_t)n_pages * (uint64_t)page_bytes : 0;
-    }
+    fclose(file);
     return kib * 1024;
 }
 
@@ -133,8 +131,10 @@ static int describe(hwloc_topology_t topology, mim_machine *machine)
     machine->l1d_bytes = cache_bytes(topology, HWLOC_OBJ_L1CACHE);
     machine->l2_bytes = cache_bytes(topology, HWLOC_OBJ_L2CACHE);
     machine->l3_bytes = cache_bytes(topology, HWLOC_OBJ_L3CACHE);
-    machine->memory_bytes = root->total_memory;
-    machine->memory_available_bytes = available_bytes();
+    if ((machine->memory_bytes = meminfo_bytes("MemTotal")) == 0)
+        machine->memory_bytes = root->total_memory;
+    /* Counts reclaimable cache too, which free memory does not. */
+    machine->memory_available_bytes = meminfo_bytes("MemAvailable");
     make_key(topology, machine);
     return MIM_OK;
 }

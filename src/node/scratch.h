@@ -33,15 +33,17 @@ bool mim_scratch_is_direct(const mim_scratch *scratch);
 bool mim_scratch_is_memory(const mim_scratch *scratch); /* tmpfs: no block I/O will be seen */
 const char *mim_scratch_folder(const mim_scratch *scratch);
 
-/* A private file of n_bytes, filled with blocks of `fill`, flushed, opened read-write (O_DIRECT
- * when the scratch is direct). The caller closes fd. */
+/* A private file of n_bytes (a multiple of 4096), filled with blocks of `fill`, flushed, opened
+ * read-write (O_DIRECT when the scratch is direct). The caller closes fd. MIM_EUNSUP: refused by
+ * the guard or `ulimit -f`. What is written here counts toward the ceiling too. */
 int mim_scratch_file(mim_scratch *scratch, uint64_t n_bytes, int fill, int *fd);
 /* The one shared read file, full of 'R': made at the first call (larger when a later call asks for
  * more), opened again read-only for every caller, who closes fd. Thread-safe. */
 int mim_scratch_shared_file(mim_scratch *scratch, uint64_t n_bytes, int *fd);
 
-/* Asks to write n bytes. False: the ceiling or the floor is reached; mim_scratch_refusal tells
- * which. Thread-safe; free space is looked at every 64 MiB. */
+/* Asks to overwrite n bytes of a scratch file. False: the ceiling or the floor is reached;
+ * mim_scratch_refusal tells which (its text is that of the first refusal and does not change).
+ * Thread-safe; free space is looked at every 64 MiB. */
 bool mim_scratch_may_write(mim_scratch *scratch, uint64_t n_bytes);
 const char *mim_scratch_refusal(const mim_scratch *scratch); /* NULL while nothing was refused */
 uint64_t mim_scratch_written_bytes(const mim_scratch *scratch);
