@@ -1,0 +1,413 @@
+/* Which metrics a stats text can give, from its types and keys. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "trace/series_internal.h"
+
+/* ---- channels ---------------------------------------------------------------------------------
+ */
+
+typedef struct key_term {
+    const char *name;
+    double factor;
+} key_term;
+
+static unsigned width_of(const mim_stats *stats, size_t type, size_t key)
+{
+    return mim_stats_key(stats, type, key)->width_bits;
+}
+
+/* Adds a channel when the file has the type, a device of it and all its keys. */
+static int add_channel(const mim_stats *stats, mim_series_plan *plan, const mim_channel *model,
+                       const char *type_name, size_t n_keys, const key_term *keys)
+{
+    mim_channel channel = *model;
+    channel.type = mim_stats_find_type(stats, type_name);
+    if (channel.type == SIZE_MAX || mim_stats_n_devices(stats, channel.type) == 0)
+        return MIM_OK;
+    for (size_t i = 0; i < n_keys; i++) {
+        size_t key = mim_stats_find_key(stats, channel.type, keys[i].name);
+        if (key == SIZE_MAX)
+            return MIM_OK;
+        channel.keys[i] = key;
+        channel.factor[i] = keys[i].factor;
+        channel.width_bits[i] = width_of(stats, channel.type, key);
+    }
+    channel.n_keys = n_keys;
+    channel.metric.core = -1;
+    if (plan->n_channels == plan->capacity) {
+        size_t capacity = 2 * plan->capacity + 16;
+        mim_channel *channels = realloc(plan->channels, capacity * sizeof *channels);
+        if (!channels)
+            return mim_fail(MIM_ENOMEM, "channels of the series");
+        plan->channels = channels;
+        plan->capacity = capacity;
+    }
+    size_t n_devices = mim_stats_n_devices(stats, channel.type);
+    channel.states = calloc(n_devices, sizeof *channel.states);
+    bool *counted = channel.counted ? malloc(n_devices * sizeof *counted) : NULL;
+    if (!channel.states || (channel.counted && !counted)) {
+        free(channel.states);
+        free(counted);
+        return mim_fail(MIM_ENOMEM, "%zu devices of %s", n_devices, type_name);
+    }
+    if (counted)
+        memcpy(counted, channel.counted, n_devices * sizeof *counted);
+    channel.counted = counted;
+    plan->channels[plan->n_channels++] = channel;
+    return MIM_OK;
+}
+
+static mim_channel rate(const char *name, const char *unit, mim_family family, mim_tier tier,
+                        double scale)
+{
+    mim_channel channel = {.scale = scale,
+                           .metric = {.unit = unit, .family = family, .tier = tier, .core = -1}};
+    snprintf(channel.metric.name, sizeof channel.metric.name, "%s", name);
+    return channel;
+}
+
+/* ---- disks, network, kernel -------------------------------------------------------------------
+ */
+
+static int add_disks(const mim_stats *stats, mim_series_plan *plan, const char *disks)
+{
+    size_t type = mim_stats_find_type(stats, "block"), n = 0;
+    bool *counted = NULL;
+    if (type == SIZE_MAX)
+        return disks ? mim_fail(MIM_EUSAGE, "disks: the file has no block devices") : MIM_OK;
+    int rc = mim_series_choose_disks(stats, type, disks, &counted, &n);
+    if (rc == MIM_OK && n > 0) {
+        mim_channel read = rate("io_read", "KB/s", MIM_FAMILY_IO_READ, MIM_TIER_PROC, 0.5);
+        mim_channel write = rate("io_write", "KB/s", MIM_FAMILY_IO_WRITE, MIM_TIER_PROC, 0.5);
+        read.counted = write.counted = counted;
+        rc = add_channel(stats, plan, &read, "block", 1, &(key_term){"rd_sectors", 1});
+        if (rc == MIM_OK)
+            rc = add_channel(stats, plan, &write, "block", 1, &(key_term){"wr_sectors", 1});
+    }
+    free(counted);
+    return rc;
+}
+
+static int add_network(const mim_stats *stats, mim_series_plan *plan)
+{
+    size_t type = mim_stats_find_type(stats, "net"), n_outer = 0;
+    size_t n = type == SIZE_MAX ? 0 : mim_stats_n_devices(stats, type);
+    bool *outer = calloc(n + 1, sizeof *outer), *loopback = calloc(n + 1, sizeof *loopback);
+    int rc = outer && loopback ? MIM_OK : mim_fail(MIM_ENOMEM, "%zu network interfaces", n);
+    for (size_t i = 0; rc == MIM_OK && i < n; i++) {
+        loopback[i] = strcmp(mim_stats_device(stats, type, i), "lo") == 0;
+        outer[i] = !loopback[i];
+        n_outer += outer[i];
+    }
+    static const struct {
+        const char *name, *key;
+        bool is_outer;
+    } figures[] = {
+        {"net_rx", "rx_bytes", true}, {"net_tx", "tx_bytes", true}, {"net_lo", "tx_bytes", false}};
+    for (size_t i = 0; rc == MIM_OK && i < sizeof figures / sizeof *figures; i++) {
+        mim_channel channel =
+            rate(figures[i].name, "KB/s", MIM_FAMILY_NETWORK, MIM_TIER_PROC, 1.0 / 1024);
+        channel.counted = figures[i].is_outer ? outer : loopback;
+        if (figures[i].is_outer ? n_outer > 0 : n > n_outer)
+            rc = add_channel(stats, plan, &channel, "net", 1, &(key_term){figures[i].key, 1});
+    }
+    free(outer);
+    free(loopback);
+    return rc;
+}
+
+static int add_kernel(const mim_stats *stats, mim_series_plan *plan)
+{
+    static const struct {
+        const char *name, *type, *key;
+    } figures[] = {{"context_switches", "ps", "ctxt"},
+                   {"page_faults", "vm", "pgfault"},
+                   {"page_faults_major", "vm", "pgmajfault"}};
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        mim_channel channel = rate(figures[i].name, "1/s", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1);
+        int rc =
+            add_channel(stats, plan, &channel, figures[i].type, 1, &(key_term){figures[i].key, 1});
+        if (rc != MIM_OK)
+            return rc;
+    }
+    mim_channel used = rate("mem_used_mb", "MB", MIM_FAMILY_CAPACITY, MIM_TIER_PROC, 1.0 / 1024);
+    static const key_term terms[] = {{"MemTotal", 1}, {"MemFree", -1}, {"FilePages", -1}};
+    used.is_gauge = true;
+    return add_channel(stats, plan, &used, "mem", 3, terms);
+}
+
+/* Shares of time that tasks stood still for want of something. */
+static int add_stalls(const mim_stats *stats, mim_series_plan *plan)
+{
+    static const char *const devices[] = {"cpu", "io", "memory"};
+    static const char *const keys[][2] = {{"some_us", "some"}, {"full_us", "full"}};
+    size_t type = mim_stats_find_type(stats, "x_psi");
+    size_t n = type == SIZE_MAX ? 0 : mim_stats_n_devices(stats, type);
+    int rc = MIM_OK;
+    for (size_t i = 0; rc == MIM_OK && n > 0 && i < 6; i++) {
+        size_t device = mim_stats_find_device(stats, type, devices[i / 2]);
+        bool *counted = device == SIZE_MAX ? NULL : calloc(n, sizeof *counted);
+        char name[MIM_METRIC_NAME_BYTES];
+        if (device == SIZE_MAX)
+            continue;
+        if (!counted)
+            return mim_fail(MIM_ENOMEM, "%zu stall figures", n);
+        counted[device] = true;
+        snprintf(name, sizeof name, "psi_%s_%s", devices[i / 2], keys[i % 2][1]);
+        mim_channel channel = rate(name, "%", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1e-4);
+        channel.counted = counted;
+        rc = add_channel(stats, plan, &channel, "x_psi", 1, &(key_term){keys[i % 2][0], 1});
+        free(counted);
+    }
+    return rc;
+}
+
+static int add_disturbance(const mim_stats *stats, mim_series_plan *plan)
+{
+    mim_channel steal = rate("steal_pct", "%", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1);
+    mim_channel own = rate("own_cpu", "us/s", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1);
+    steal.is_mean = true; /* hundredths of a second a second: % */
+    size_t before = plan->n_channels;
+    int rc = add_channel(stats, plan, &steal, "x_cpu", 1, &(key_term){"steal", 1});
+    if (rc == MIM_OK && plan->n_channels > before)
+        plan->steal_channel = before;
+    before = plan->n_channels;
+    if (rc == MIM_OK)
+        rc = add_channel(stats, plan, &own, "x_slot", 1, &(key_term){"own_cpu_us", 1});
+    if (rc == MIM_OK && plan->n_channels > before)
+        plan->own_channel = before;
+    return rc;
+}
+
+/* ---- uncore: memory bandwidth and last-level cache --------------------------------------------
+ */
+
+/* Counters that were never set going stand at 0 in every record: the file does not hold the figure.
+ */
+static bool is_live(const mim_stats *stats, const char *type_name, size_t n_keys,
+                    const key_term *keys)
+{
+    size_t type = mim_stats_find_type(stats, type_name), found[MIM_CHANNEL_MAX_KEYS];
+    if (type == SIZE_MAX)
+        return false;
+    for (size_t i = 0; i < n_keys; i++)
+        if ((found[i] = mim_stats_find_key(stats, type, keys[i].name)) == SIZE_MAX)
+            return false;
+    for (size_t record = 0; record < mim_stats_n_records(stats); record++) {
+        for (size_t r = 0; r < mim_stats_n_rows(stats, record); r++) {
+            mim_row row = mim_stats_row(stats, record, r);
+            uint64_t value;
+            for (size_t i = 0; row.type == type && i < n_keys; i++)
+                if (mim_row_value(&row, found[i], &value) && value > 0)
+                    return true;
+        }
+    }
+    return false;
+}
+
+static bool has_devices(const mim_stats *stats, const char *type_name)
+{
+    size_t type = mim_stats_find_type(stats, type_name);
+    return type != SIZE_MAX && mim_stats_n_devices(stats, type) > 0;
+}
+
+/* GB/s of the machine classes of the original: Skylake by its types, older ones by their number of
+ * CPUs, a Haswell of another size as the smallest class. 0: not known. */
+static double peak_bandwidth_gb_s(const mim_stats *stats, const mim_series_options *options)
+{
+    if (options && options->peak_bandwidth_gb_s > 0)
+        return options->peak_bandwidth_gb_s;
+    if (has_devices(stats, "intel_skx_imc") || has_devices(stats, "intel_skx_cha") ||
+        has_devices(stats, "intel_x86_uncore_imc_skx"))
+        return 115.0;
+    bool is_haswell = has_devices(stats, "intel_hsw_imc") || has_devices(stats, "intel_hsw_cbo");
+    if (!is_haswell && !has_devices(stats, "intel_bdw_imc"))
+        return 0.0;
+    size_t type = mim_stats_find_type(stats, "cpu");
+    switch (type == SIZE_MAX ? 0 : mim_stats_n_devices(stats, type)) {
+    case 20:
+    case 40:
+        return 59.0;
+    case 16:
+    case 32:
+        return 68.3;
+    case 56:
+    case 112:
+        return 281.4;
+    default:
+        return is_haswell ? 59.0 : 0.0;
+    }
+}
+
+typedef struct memory_family {
+    const char *type, *read, *write;
+} memory_family;
+
+static int add_bandwidth(const mim_stats *stats, mim_series_plan *plan, double peak)
+{
+    static const memory_family families[] = {
+        {"intel_hsw_imc", "CTR0", "CTR1"},
+        {"intel_bdw_imc", "CTR0", "CTR1"},
+        {"intel_skx_imc", "CTR0", "CTR1"},
+        {"intel_x86_uncore_imc_skx", "dram_cas_reads", "dram_cas_writes"},
+        {"intel_x86_uncore_imc_icx", "dram_cas_reads", "dram_cas_writes"},
+        {"intel_x86_uncore_imc_spr", "dram_cas_reads", "dram_cas_writes"},
+        {"intel_x86_uncore_imc_emr", "dram_cas_reads", "dram_cas_writes"},
+        {"intel_x86_uncore_imc_gnr", "dram_cas_reads", "dram_cas_writes"},
+        {"intel_x86_uncore_imc_srf", "dram_cas_reads", "dram_cas_writes"}};
+    enum { LINE_BYTES = 64 };
+    double scale = LINE_BYTES / 1e9 * (peak > 0 ? 100.0 / peak : 1.0);
+    const char *unit = peak > 0 ? "%" : "GB/s";
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        key_term keys[] = {{families[i].read, 1}, {families[i].write, 1}};
+        if (!is_live(stats, families[i].type, 2, keys))
+            continue;
+        mim_channel read =
+            rate("memory_bandwidth_read", unit, MIM_FAMILY_MEMORY, MIM_TIER_MSR, scale);
+        mim_channel write =
+            rate("memory_bandwidth_write", unit, MIM_FAMILY_MEMORY, MIM_TIER_MSR, scale);
+        int rc = add_channel(stats, plan, &read, families[i].type, 1, &keys[0]);
+        return rc == MIM_OK ? add_channel(stats, plan, &write, families[i].type, 1, &keys[1]) : rc;
+    }
+    return MIM_OK;
+}
+
+/* "64B" says that a step of the counter is 64 bytes. */
+static double bytes_of_unit(const char *unit)
+{
+    char *rest;
+    double bytes = strtod(unit, &rest);
+    return bytes > 0 && bytes < 1e6 && *rest == 'B' ? bytes : 1.0;
+}
+
+/* AMD's data fabric counts reads and writes together. */
+static int add_fabric(const mim_stats *stats, mim_series_plan *plan, double peak)
+{
+    static const char *const types[] = {"amd_x86_uncore_df_rome", "amd_x86_uncore_df_milan",
+                                        "amd_x86_uncore_df_genoa", "amd_x86_uncore_df_turin"};
+    static const key_term keys[] = {{"dram_chan0_bytes", 1},
+                                    {"dram_chan1_bytes", 1},
+                                    {"dram_chan2_bytes", 1},
+                                    {"dram_chan3_bytes", 1}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (!is_live(stats, types[i], 4, keys))
+            continue;
+        size_t type = mim_stats_find_type(stats, types[i]);
+        size_t key = mim_stats_find_key(stats, type, keys[0].name);
+        double scale = 1e-9 * bytes_of_unit(mim_stats_key(stats, type, key)->unit);
+        mim_channel both = rate("memory_bandwidth", peak > 0 ? "%" : "GB/s", MIM_FAMILY_MEMORY,
+                                MIM_TIER_MSR, peak > 0 ? scale * 100.0 / peak : scale);
+        return add_channel(stats, plan, &both, types[i], 4, keys);
+    }
+    return MIM_OK;
+}
+
+static int add_cache(const mim_stats *stats, mim_series_plan *plan)
+{
+    static const char *const types[] = {"intel_hsw_cbo", "intel_bdw_cbo", "intel_skx_cha"};
+    static const key_term keys[] = {{"CTR0", 1}, {"CTR1", 1}, {"CTR2", 1}, {"CTR3", 1}};
+    mim_channel events =
+        rate("l3_cache_usage", "10^6 events/s", MIM_FAMILY_CACHE, MIM_TIER_MSR, 1e-6);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (is_live(stats, types[i], 4, keys))
+            return add_channel(stats, plan, &events, types[i], 4, keys);
+    return MIM_OK;
+}
+
+/* ---- processors -------------------------------------------------------------------------------
+ */
+
+/* "12", without leading zeros, below 2^16; -1 for other names. */
+static int cpu_number(const char *name)
+{
+    int number = 0;
+    if (!isdigit((unsigned char)*name) || (name[0] == '0' && name[1] != '\0') || strlen(name) > 5)
+        return -1;
+    for (; isdigit((unsigned char)*name); name++)
+        number = number * 10 + (*name - '0');
+    return *name == '\0' && number < 65536 ? number : -1;
+}
+
+static int add_cpus(const mim_stats *stats, mim_series_plan *plan)
+{
+    static const char *const keys[MIM_CPU_KEYS] = {"idle",   "iowait", "user",   "nice",
+                                                   "system", "irq",    "softirq"};
+    size_t type = mim_stats_find_type(stats, "cpu");
+    if (type == SIZE_MAX || mim_stats_n_devices(stats, type) == 0)
+        return MIM_OK;
+    for (size_t i = 0; i < MIM_CPU_KEYS; i++) {
+        plan->cpu_keys[i] = mim_stats_find_key(stats, type, keys[i]);
+        if (plan->cpu_keys[i] != SIZE_MAX)
+            plan->cpu_width_bits[i] = width_of(stats, type, plan->cpu_keys[i]);
+        else if (i == MIM_CPU_IDLE)
+            return MIM_OK;
+    }
+    size_t n = mim_stats_n_devices(stats, type);
+    plan->cpu_columns = malloc(n * sizeof *plan->cpu_columns);
+    plan->cpu_numbers = malloc(n * sizeof *plan->cpu_numbers);
+    plan->cpu_states = calloc(n, sizeof *plan->cpu_states);
+    if (!plan->cpu_columns || !plan->cpu_numbers || !plan->cpu_states)
+        return mim_fail(MIM_ENOMEM, "%zu CPUs", n);
+    for (size_t i = 0; i < n; i++) {
+        plan->cpu_columns[i] = SIZE_MAX;
+        plan->cpu_numbers[i] = cpu_number(mim_stats_device(stats, type, i));
+    }
+    plan->cpu_type = type;
+    plan->n_cpus = n;
+    return MIM_OK;
+}
+
+/* ---- all of it --------------------------------------------------------------------------------
+ */
+
+int mim_series_plan_create(const mim_stats *stats, const mim_series_options *options,
+                           mim_series_plan **plan)
+{
+    mim_series_plan *p = calloc(1, sizeof *p);
+    if (!p)
+        return mim_fail(MIM_ENOMEM, "plan of the series");
+    p->cpu_type = p->others_column = p->steal_channel = p->own_channel = SIZE_MAX;
+    double peak = peak_bandwidth_gb_s(stats, options);
+    int rc = add_cpus(stats, p);
+    if (rc == MIM_OK)
+        rc = add_disks(stats, p, options ? options->disks : NULL);
+    if (rc == MIM_OK)
+        rc = add_network(stats, p);
+    if (rc == MIM_OK)
+        rc = add_kernel(stats, p);
+    if (rc == MIM_OK)
+        rc = add_stalls(stats, p);
+    if (rc == MIM_OK)
+        rc = add_disturbance(stats, p);
+    if (rc == MIM_OK)
+        rc = add_bandwidth(stats, p, peak);
+    if (rc == MIM_OK)
+        rc = add_fabric(stats, p, peak);
+    if (rc == MIM_OK)
+        rc = add_cache(stats, p);
+    if (rc == MIM_OK) {
+        *plan = p;
+        p = NULL;
+    }
+    mim_series_plan_destroy(&p);
+    return rc;
+}
+
+void mim_series_plan_destroy(mim_series_plan **plan)
+{
+    if (!plan || !*plan)
+        return;
+    for (size_t i = 0; i < (*plan)->n_channels; i++) {
+        free((*plan)->channels[i].counted);
+        free((*plan)->channels[i].states);
+    }
+    free((*plan)->channels);
+    free((*plan)->cpu_columns);
+    free((*plan)->cpu_numbers);
+    free((*plan)->cpu_states);
+    free(*plan);
+    *plan = NULL;
+}

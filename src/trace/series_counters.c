@@ -1,0 +1,183 @@
+/* Differences of counters between kept records.
+ *
+ * A sum over devices is known for a slot only when the same devices are in both of its records:
+ * what a device did before it came or after it went is not known, so that slot is absent. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "trace/series_internal.h"
+
+/* A step back this small is the jitter of an accounting layer (containers' idle time), not a reset.
+ */
+enum { MAX_JITTER = 5 };
+
+bool mim_counter_step(unsigned width_bits, uint64_t *last, uint64_t now, uint64_t *delta)
+{
+    uint64_t before = *last;
+    if (width_bits > 0 && width_bits < 64) {
+        *last = now;
+        *delta = (now - before) & ((UINT64_C(1) << width_bits) - 1);
+        return true;
+    }
+    if (now >= before) {
+        *last = now;
+        *delta = now - before;
+        return true;
+    }
+    *delta = 0;
+    if (before - now <= MAX_JITTER)
+        return true; /* the highest value stays */
+    *last = now;
+    return false;
+}
+
+static void channel_row(mim_channel *c, const mim_row *row, size_t place)
+{
+    uint64_t now[MIM_CHANNEL_MAX_KEYS], delta;
+    if (c->counted && !c->counted[row->device])
+        return;
+    for (size_t i = 0; i < c->n_keys; i++)
+        if (!mim_row_value(row, c->keys[i], &now[i]))
+            return;
+    c->n_now++;
+    if (c->is_gauge) {
+        for (size_t i = 0; i < c->n_keys; i++)
+            c->sum += c->factor[i] * (double)now[i];
+        return;
+    }
+    mim_counter_state *state = &c->states[row->device];
+    bool is_known = place > 0 && state->seen == place;
+    for (size_t i = 0; i < c->n_keys; i++) {
+        if (!is_known)
+            state->last[i] = now[i];
+        else if (mim_counter_step(c->width_bits[i], &state->last[i], now[i], &delta))
+            c->sum += c->factor[i] * (double)delta;
+        else
+            c->is_broken = true;
+    }
+    if (is_known)
+        c->n_both++;
+    else
+        c->is_broken = true;
+    state->seen = place + 1;
+}
+
+static void cpu_row(mim_series_plan *plan, const mim_row *row, size_t place, double *slot)
+{
+    mim_cpu_state *state = &plan->cpu_states[row->device];
+    bool is_known = place > 0 && state->seen == place, is_whole = true;
+    double total = 0.0, idle = 0.0;
+    for (size_t i = 0; i < MIM_CPU_KEYS; i++) {
+        uint64_t now, delta;
+        if (plan->cpu_keys[i] == SIZE_MAX)
+            continue;
+        if (!mim_row_value(row, plan->cpu_keys[i], &now))
+            return;
+        if (!is_known)
+            state->last[i] = now;
+        else if (mim_counter_step(plan->cpu_width_bits[i], &state->last[i], now, &delta)) {
+            total += (double)delta;
+            idle += i <= MIM_CPU_IOWAIT ? (double)delta : 0.0;
+        } else
+            is_whole = false;
+    }
+    state->seen = place + 1;
+    if (!is_known || !is_whole || !slot)
+        return;
+    plan->idle_sum += idle;
+    plan->n_idle++;
+    if (plan->cpu_columns[row->device] != SIZE_MAX && total > 0)
+        slot[plan->cpu_columns[row->device]] = 100.0 * (total - idle) / total;
+}
+
+/* The value of a channel over the slot that the record at hand ends. */
+static double channel_value(const mim_channel *c, double length_s)
+{
+    if (c->is_gauge)
+        return c->n_now > 0 && c->n_now >= c->n_before ? c->scale * c->sum : NAN;
+    if (c->is_broken || c->n_both == 0 || c->n_both < c->n_before)
+        return NAN;
+    return c->scale * c->sum / length_s / (c->is_mean ? (double)c->n_both : 1.0);
+}
+
+static void channels_begin(mim_series_plan *plan)
+{
+    plan->idle_sum = 0.0;
+    plan->n_idle = 0;
+    for (size_t i = 0; i < plan->n_channels; i++) {
+        mim_channel *c = &plan->channels[i];
+        c->sum = 0.0;
+        c->n_before = c->n_now;
+        c->n_now = c->n_both = 0;
+        c->is_broken = false;
+    }
+}
+
+/* 100 % of all CPUs' time less idle, stolen and our own. */
+static double others_pct(const mim_series_plan *plan, double length_s)
+{
+    const mim_channel *steal = &plan->channels[plan->steal_channel];
+    const mim_channel *own = &plan->channels[plan->own_channel];
+    double cpu_s = length_s * (double)plan->n_idle;
+    if (plan->n_idle < plan->n_cpus || plan->n_idle != steal->n_both)
+        return NAN;
+    double own_s = 1e-6 * channel_value(own, length_s) * length_s;
+    return 100.0 - channel_value(steal, length_s) - plan->idle_sum / cpu_s - 100.0 * own_s / cpu_s;
+}
+
+static void slot_end(const mim_series_plan *plan, double length_s, double *slot)
+{
+    for (size_t i = 0; i < plan->n_channels; i++)
+        if (plan->channels[i].column != SIZE_MAX)
+            slot[plan->channels[i].column] = channel_value(&plan->channels[i], length_s);
+    if (plan->others_column != SIZE_MAX)
+        slot[plan->others_column] = others_pct(plan, length_s);
+}
+
+/* The channels of each type, so that a row meets its own only. */
+static size_t *channels_by_type(const mim_stats *stats, const mim_series_plan *plan,
+                                size_t **first_of_type)
+{
+    size_t n_types = mim_stats_n_types(stats), n = 0;
+    size_t *order = malloc((plan->n_channels + 1) * sizeof *order);
+    size_t *first = malloc((n_types + 1) * sizeof *first);
+    if (!order || !first) {
+        free(order);
+        free(first);
+        return NULL;
+    }
+    for (size_t type = 0; type < n_types; type++) {
+        first[type] = n;
+        for (size_t i = 0; i < plan->n_channels; i++)
+            if (plan->channels[i].type == type)
+                order[n++] = i;
+    }
+    first[n_types] = n;
+    *first_of_type = first;
+    return order;
+}
+
+int mim_series_fill(const mim_stats *stats, mim_series_plan *plan, const size_t *kept,
+                    mim_series *series)
+{
+    size_t *first = NULL, *order = channels_by_type(stats, plan, &first);
+    if (!order)
+        return mim_fail(MIM_ENOMEM, "channels of the series");
+    for (size_t place = 0; place <= series->n_slots; place++) {
+        size_t record = kept[place], n_rows = mim_stats_n_rows(stats, record);
+        double *slot = place > 0 ? series->values + (place - 1) * series->n_metrics : NULL;
+        channels_begin(plan);
+        for (size_t i = 0; i < n_rows; i++) {
+            mim_row row = mim_stats_row(stats, record, i);
+            if (row.type == plan->cpu_type)
+                cpu_row(plan, &row, place, slot);
+            for (size_t k = first[row.type]; k < first[row.type + 1]; k++)
+                channel_row(&plan->channels[order[k]], &row, place);
+        }
+        if (slot)
+            slot_end(plan, series->length_s[place - 1], slot);
+    }
+    free(order);
+    free(first);
+    return MIM_OK;
+}
