@@ -1,7 +1,6 @@
 #include "trace/adapt.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,20 +60,7 @@ static void resample_cores(size_t m, const double *in, double *scratch, size_t n
     }
 }
 
-static void name_cores(mim_series *s, size_t n_cores)
-{
-    int digits = 2;
-    for (size_t limit = 100; n_cores > limit; limit *= 10)
-        digits++;
-    for (size_t i = 0; i < n_cores; i++) {
-        s->metrics[i] = (mim_metric){
-            .unit = "%", .family = MIM_FAMILY_CPU, .tier = MIM_TIER_PROC, .core = (int)i};
-        snprintf(s->metrics[i].name, sizeof s->metrics[i].name, "avg_cpu_utilizations_core_%0*zu",
-                 digits, i);
-    }
-}
-
-/* The cores come first: their names sort before all others. */
+/* The cores come first: their names sort before all others (mim_adapt has checked). */
 static int adapt_cores(const mim_series *wanted, const mim_node_limits *limits, size_t n_wanted,
                        mim_adaptation *a)
 {
@@ -85,7 +71,8 @@ static int adapt_cores(const mim_series *wanted, const mim_node_limits *limits, 
     double *in = malloc(2 * n_wanted * sizeof *in);
     if (!in)
         return mim_fail(MIM_ENOMEM, "%zu cores", n_wanted);
-    name_cores(s, n);
+    for (size_t i = 0; i < n; i++)
+        s->metrics[i] = mim_metric_of_core((int)i, (int)n - 1);
     for (size_t slot = 0; slot < s->n_slots; slot++) {
         double *out = s->values + slot * s->n_metrics;
         memcpy(in, wanted->values + slot * wanted->n_metrics, n_wanted * sizeof *in);
@@ -145,10 +132,13 @@ int mim_adapt(const mim_series *wanted, const mim_node_limits *limits, mim_adapt
     if (limits->n_cores == 0 || limits->n_sockets == 0 || limits->n_cores > 65536)
         return mim_fail(MIM_EINVAL, "a node of %zu cores in %zu sockets", limits->n_cores,
                         limits->n_sockets);
+    size_t n_wanted = mim_series_n_cores(wanted);
+    for (size_t i = 0; i < n_wanted; i++)
+        if (wanted->metrics[i].core < 0)
+            return mim_fail(MIM_EINVAL, "metric %s before the cores", wanted->metrics[i].name);
     mim_adaptation *a = calloc(1, sizeof *a);
     if (!a)
         return mim_fail(MIM_ENOMEM, "adaptation");
-    size_t n_wanted = mim_series_n_cores(wanted);
     int rc = reshape(wanted, n_wanted, n_wanted > 0 ? limits->n_cores : 0, &a->series);
     if (rc == MIM_OK && n_wanted > 0)
         rc = adapt_cores(wanted, limits, n_wanted, a);

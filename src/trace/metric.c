@@ -1,6 +1,17 @@
 #include "trace/metric.h"
 
 #include <assert.h>
+#include <stdio.h>
+
+mim_metric mim_metric_of_core(int core, int highest)
+{
+    mim_metric metric = {
+        .unit = "%", .family = MIM_FAMILY_CPU, .tier = MIM_TIER_PROC, .core = core};
+    int digits = highest < 99 ? 2 : highest < 999 ? 3 : highest < 9999 ? 4 : 5;
+    assert(core >= 0 && core <= highest && highest < 100000);
+    snprintf(metric.name, sizeof metric.name, "avg_cpu_utilizations_core_%0*d", digits, core);
+    return metric;
+}
 
 const char *mim_family_name(mim_family family)
 {

@@ -36,6 +36,10 @@ typedef struct mim_metric {
     int core; /* CPU number for per-core metrics, else -1 */
 } mim_metric;
 
+/* CPU use of a core. Names sort by number: of 2 digits, of 3 from 100 cores on (highest is the
+ * largest core number there is). 0 <= core <= highest < 10^5. */
+mim_metric mim_metric_of_core(int core, int highest);
+
 const char *mim_family_name(mim_family family); /* "cpu", "io_read", ... */
 bool mim_family_is_target(mim_family family);
 

@@ -68,22 +68,14 @@ static int by_name(const void *a, const void *b)
 static size_t list_columns(mim_series_plan *plan, column *columns)
 {
     size_t n = 0;
-    int highest = 0, digits = 2;
+    int highest = 0;
     for (size_t i = 0; i < plan->n_cpus; i++)
         highest = plan->cpu_numbers[i] > highest ? plan->cpu_numbers[i] : highest;
-    for (int limit = 100; highest >= limit; limit *= 10)
-        digits++;
     for (size_t i = 0; i < plan->n_cpus; i++) {
         if (plan->cpu_numbers[i] < 0)
             continue;
-        column *c = &columns[n++];
-        c->metric = (mim_metric){.unit = "%",
-                                 .family = MIM_FAMILY_CPU,
-                                 .tier = MIM_TIER_PROC,
-                                 .core = plan->cpu_numbers[i]};
-        snprintf(c->metric.name, sizeof c->metric.name, "avg_cpu_utilizations_core_%0*d", digits,
-                 plan->cpu_numbers[i]);
-        c->place = &plan->cpu_columns[i];
+        columns[n++] =
+            (column){mim_metric_of_core(plan->cpu_numbers[i], highest), &plan->cpu_columns[i]};
     }
     for (size_t i = 0; i < plan->n_channels; i++) {
         plan->channels[i].column = SIZE_MAX;
