@@ -86,7 +86,7 @@ static mim_compare *make_compare(const mim_series *wanted, const mim_node_limits
 
 static void add(mim_compare *compare, const mim_series *measured, const char *label)
 {
-    assert_int_equal(mim_compare_add(compare, measured, NULL, "measured.txt", label), MIM_OK);
+    assert_int_equal(mim_compare_add(compare, measured, "measured.txt", label), MIM_OK);
 }
 
 /* ---- reading the result --------------------------------------------------------------------- */
@@ -415,30 +415,45 @@ static char *table_text(const mim_compare *compare, bool is_verbose)
     return text;
 }
 
+/* A series of N slots at 10 %, but 100 % where `is_disturbed`; it tells so by its steal. */
+static mim_series *make_disturbed(size_t n, bool (*is_disturbed)(size_t slot))
+{
+    const column columns[] = {cpu0,
+                              cpu1,
+                              io_read,
+                              io_write,
+                              {"others_cpu_pct", "%", MIM_FAMILY_KERNEL, -1},
+                              {"steal_pct", "%", MIM_FAMILY_KERNEL, -1}};
+    mim_series *s = make_series(n, N_OF(columns), columns);
+    for (size_t i = 0; i < n; i++) {
+        set(s, i, cpu0.name, is_disturbed(i) ? 100.0 : 10.0);
+        set(s, i, cpu1.name, is_disturbed(i) ? 100.0 : 10.0);
+        set(s, i, "steal_pct", is_disturbed(i) ? 5.0 : 0.5);
+        set(s, i, "others_cpu_pct", 1.0);
+    }
+    return s;
+}
+
+static bool every_second(size_t slot) { return slot % 2 == 1; }
+static bool all_but_seven(size_t slot) { return slot >= 7; }
+
 static void test_only_accepted_slots(void **state)
 {
     (void)state;
-    enum { N = 120 };
-    bool most[N], few[N];
-    mim_series *wanted = make_standard(N), *measured = make_standard(N);
-    for (size_t i = 0; i < N; i++) {
-        /* disturbed slots are wrong by 100 points, the others by 10 */
-        most[i] = i % 2 == 0;
-        few[i] = i < 7;
-        set(measured, i, cpu0.name, most[i] ? 10.0 : 100.0);
-        set(measured, i, cpu1.name, most[i] ? 10.0 : 100.0);
-    }
+    mim_series *wanted = make_standard(120), *even = make_disturbed(120, every_second);
+    mim_series *few = make_disturbed(120, all_but_seven);
     mim_compare *compare = make_compare(wanted, &node);
     mim_compare_only_accepted(compare);
-    assert_int_equal(mim_compare_add(compare, measured, most, "a.txt", "enough"), MIM_OK);
-    assert_int_equal(mim_compare_add(compare, measured, few, "b.txt", "few"), MIM_OK);
+    add(compare, even, "even");
+    add(compare, few, "few");
     json_t *json = result(compare);
     assert_number(json, "files/0/families/cpu/nl1", 0.1);
     assert_number(json, "files/0/families/cpu/n_slots", 60);
+    assert_number(json, "files/0/n_slots", 120);
     assert_number(json, "files/0/n_accepted", 60);
     assert_true(json_is_true(at(json, "files/0/is_measurable")));
     assert_number(json, "files/1/n_accepted", 7);
-    assert_number(json, "files/1/families/cpu/nl1", (4 * 0.1 + 3 * 1.0) / 7.0);
+    assert_number(json, "files/1/families/cpu/nl1", 0.1);
     assert_true(json_is_false(at(json, "files/1/is_measurable")));
     char *text = table_text(compare, false);
     assert_non_null(strstr(text, "not measurable now: 7 accepted slots, 50 needed"));
@@ -449,14 +464,32 @@ static void test_only_accepted_slots(void **state)
 
     /* Not restricted: all slots count, the number of accepted ones is still told. */
     compare = make_compare(wanted, &node);
-    assert_int_equal(mim_compare_add(compare, measured, most, "a.txt", "all"), MIM_OK);
+    add(compare, even, "even");
     json = result(compare);
     assert_number(json, "files/0/families/cpu/nl1", 0.55);
     assert_number(json, "files/0/n_accepted", 60);
     json_decref(json);
     mim_compare_destroy(&compare);
+    mim_series_destroy(&even);
+    mim_series_destroy(&few);
     mim_series_destroy(&wanted);
-    mim_series_destroy(&measured);
+}
+
+/* Restricted, but the file does not tell: everything counts, and that is said. */
+static void test_unknown_acceptance(void **state)
+{
+    (void)state;
+    mim_series *wanted = make_standard(N_SLOTS);
+    mim_compare *compare = make_compare(wanted, &node);
+    mim_compare_only_accepted(compare);
+    add(compare, wanted, "m");
+    json_t *json = result(compare);
+    assert_null_at(json, "files/0/n_accepted");
+    assert_number(json, "files/0/families/cpu/n_slots", N_SLOTS);
+    assert_true(has_note(json, "does not tell which slots were undisturbed"));
+    json_decref(json);
+    mim_compare_destroy(&compare);
+    mim_series_destroy(&wanted);
 }
 
 static void test_table(void **state)
@@ -505,7 +538,7 @@ static void test_names_of_any_bytes(void **state)
     (void)state;
     mim_series *wanted = make_standard(N_SLOTS);
     mim_compare *compare = make_compare(wanted, &node);
-    assert_int_equal(mim_compare_add(compare, wanted, NULL, "\xff.txt", "l\xc3"), MIM_OK);
+    assert_int_equal(mim_compare_add(compare, wanted, "\xff.txt", "l\xc3"), MIM_OK);
     json_t *json = result(compare);
     assert_string_equal(json_string_value(at(json, "files/0/file")), "?.txt");
     assert_number(json, "labels/l?/n_runs", 1);
@@ -559,6 +592,7 @@ int main(void)
         cmocka_unit_test(test_cores_pair_by_rank),
         cmocka_unit_test(test_shorter_side_counts),
         cmocka_unit_test(test_only_accepted_slots),
+        cmocka_unit_test(test_unknown_acceptance),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_long_series),
         cmocka_unit_test(test_names_of_any_bytes),

@@ -8,6 +8,7 @@
 
 #include "core/text.h"
 #include "report/compare_model.h"
+#include "trace/accept.h"
 
 /* ---- creation: the wanted side -------------------------------------------------------------- */
 
@@ -189,8 +190,22 @@ static size_t find_partner(const mim_compare *compare, const mim_series *measure
     return found;
 }
 
-static int fill_run(const mim_compare *compare, const mim_series *measured, const bool *accepted,
-                    mim_compare_run *run)
+static int judge_slots(const mim_series *measured, mim_compare_run *run)
+{
+    mim_accept *accept = NULL;
+    int rc = mim_accept_create(measured, &accept);
+    if (rc != MIM_OK)
+        return rc;
+    run->is_judged = accept->is_known;
+    for (size_t i = 0; i < run->n_slots; i++) {
+        run->accepted[i] = accept->is_known ? accept->is_accepted[i] : true;
+        run->n_accepted += run->accepted[i];
+    }
+    mim_accept_destroy(&accept);
+    return MIM_OK;
+}
+
+static int fill_run(const mim_compare *compare, const mim_series *measured, mim_compare_run *run)
 {
     const size_t n_metrics = compare->wanted->n_metrics;
     const size_t n_values = run->n_slots * n_metrics; /* not above the wanted series' own */
@@ -200,10 +215,6 @@ static int fill_run(const mim_compare *compare, const mim_series *measured, cons
     if (!run->accepted || !run->values || !run->metrics)
         return mim_fail(MIM_ENOMEM, "out of memory for %zu slots of %zu metrics", run->n_slots,
                         n_metrics);
-    for (size_t i = 0; i < run->n_slots; i++) {
-        run->accepted[i] = accepted ? accepted[i] : true;
-        run->n_accepted += run->accepted[i];
-    }
     for (size_t m = 0; m < n_metrics; m++) {
         const size_t partner = find_partner(compare, measured, m);
         for (size_t i = 0; i < run->n_slots; i++)
@@ -253,11 +264,11 @@ static int list_left_out(mim_compare *compare, const mim_series *measured,
     return rc;
 }
 
-int mim_compare_add(mim_compare *compare, const mim_series *measured, const bool *accepted,
-                    const char *name, const char *label)
+int mim_compare_add(mim_compare *compare, const mim_series *measured, const char *name,
+                    const char *label)
 {
     const size_t n_notes = compare->n_notes, n_left_out = compare->n_left_out;
-    mim_compare_run run = {.is_judged = accepted != NULL};
+    mim_compare_run run = {0};
     mim_compare_run *grown = realloc(compare->runs, (compare->n_runs + 1) * sizeof *compare->runs);
     if (grown)
         compare->runs = grown;
@@ -270,7 +281,9 @@ int mim_compare_add(mim_compare *compare, const mim_series *measured, const bool
     if (!grown || !run.name || !run.label || !run.hostname)
         rc = mim_fail(MIM_ENOMEM, "out of memory for a comparison");
     if (rc == MIM_OK)
-        rc = fill_run(compare, measured, accepted, &run);
+        rc = fill_run(compare, measured, &run);
+    if (rc == MIM_OK)
+        rc = judge_slots(measured, &run);
     if (rc == MIM_OK)
         rc = mim_compare_measure(compare, &run);
     if (rc == MIM_OK)

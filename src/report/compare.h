@@ -35,11 +35,10 @@ void mim_compare_only_accepted(mim_compare *compare);
 /* A sentence that is shown with the results (nothing happens when it is there already). */
 int mim_compare_note(mim_compare *compare, const char *format, ...) MIM_PRINTF(2, 3);
 /* Slot i is compared with slot i, up to the shorter one. Same label again = a repetition. Cores are
- * paired by rank when both sides have as many, else by number.
- * accepted: [measured->n_slots] or NULL when it is not known which slots were undisturbed; then all
- * count and a note says so. All arguments are borrowed for the call. */
-int mim_compare_add(mim_compare *compare, const mim_series *measured, const bool *accepted,
-                    const char *name, const char *label);
+ * paired by rank when both sides have as many, else by number. Where the file does not tell which
+ * slots were undisturbed (trace/accept.h), all count and a note says so. Borrowed for the call. */
+int mim_compare_add(mim_compare *compare, const mim_series *measured, const char *name,
+                    const char *label);
 
 /* {"wanted", "accepted_only", "notes": [text], "left_out": [{"metric", "file", "reason"}],
  *  "files": [{"file", "label", "hostname", "n_slots", "n_accepted", "is_measurable",

@@ -1,0 +1,353 @@
+/* mimesys_compare: how alike are a wanted trace and what was measured while it was imitated? */
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/program_main.h"
+#include "core/atomic_file.h"
+#include "core/summary.h"
+#include "core/text.h"
+#include "node/calibration.h"
+#include "report/compare.h"
+
+static const mim_flag flags[] = {
+    {"wanted", "FILE", NULL, false, "stats text of the trace that was to be imitated"},
+    {"measured", "FILE[:LABEL]", NULL, true,
+     "stats text measured during the imitation; the same label again is a repetition"},
+    {"calibration", "FILE", NULL, false, "calibration of the node that measured"},
+    {"first", "K", NULL, false, "first slot of the wanted trace that was imitated (default 0)"},
+    {"slots", "N", NULL, false, "number of its slots that were imitated (default all)"},
+    {"accepted-only", NULL, NULL, false, "count only slots that nobody else disturbed"},
+    {"verbose", NULL, NULL, false, "every metric of every file, too"},
+    {"out", "OUT.png|OUT.json", NULL, true, "write a figure or the JSON object to a file"},
+    {NULL, NULL, NULL, false, NULL},
+};
+
+static const char *const synopsis[] = {
+    "--wanted FILE --measured FILE[:LABEL] ... [--calibration FILE] [-o OUT.png] [-o OUT.json]",
+    NULL,
+};
+
+static const mim_program program = {
+    .name = "mimesys_compare",
+    .summary = "compare a wanted trace with measured imitations of it",
+    .synopsis = synopsis,
+    .flags = flags,
+    .min_arguments = 0,
+    .max_arguments = 0,
+    .description =
+        "Slot i of a measured file is compared with slot i of the wanted trace (after --first and\n"
+        "--slots), metric by metric. Figures: normalised L1 (mean of |measured - wanted| / "
+        "range),\n"
+        "MSE (mean of its square) and DTW (the same after bending time by up to 10 % of the\n"
+        "slots), as means over the metrics of a family; nl1_mean is the mean over the families\n"
+        "cpu, io_read, io_write, memory and cache, as far as both sides have them. The range is\n"
+        "100 for percentages and this node's calibrated ceiling for I/O rates.\n\n"
+        "The noise floor is the normalised L1 between repeated runs, files given with the same\n"
+        "label: differences below it mean nothing. The spread is the largest minus the smallest\n"
+        "nl1_mean of these runs.\n\n"
+        "What the wanted trace asks for is first adapted to the node as for a plan: another\n"
+        "number of cores, and rates above the node's ceilings. Without --calibration the stored\n"
+        "one of this machine is used if the measured files were measured on it; else rates are\n"
+        "normalised by the wanted trace's own maximum and nothing is scaled.\n\n"
+        "A slot is accepted when steal is at most 1 % and others used at most 2 % of the CPU;\n"
+        "with --accepted-only fewer than 50 of them are called not measurable now.",
+    .json_keys = "wanted: the wanted trace's file\n"
+                 "accepted_only: whether only accepted slots are counted\n"
+                 "notes: what a reader must know, sentences\n"
+                 "left_out: metrics that were not compared: metric, file (null = every file), "
+                 "reason\n"
+                 "files: one object a measured file: file, label, hostname, n_slots, n_accepted "
+                 "and is_measurable (null when the file does not tell), families, metrics, "
+                 "nl1_mean\n"
+                 "files.families: name -> nl1, mse, dtw, n_slots; null when not compared\n"
+                 "files.metrics: name -> family, unit, range, nl1, mse, dtw, wanted_mean, "
+                 "measured_mean, n_slots, n_absent\n"
+                 "labels: label -> n_runs, nl1_mean, spread, floor (family -> nl1), floor_mean",
+    .files = "~/.cache/mimesys/calibration-KEY.json: this machine's calibration\n"
+             "OUT.png: one panel a family, wanted and measured over time\n"
+             "OUT.json: what --json prints",
+    .examples = "mimesys_compare --wanted stats-sort.txt --slots 60 "
+                "--measured run1/stats-plan.txt:single --measured run2/stats-plan.txt:single "
+                "-o sort.png\n"
+                "mimesys_compare --wanted a.txt --measured b.txt --json",
+};
+
+/* A measured file as the command line names it. */
+typedef struct measured {
+    char *path;
+    const char *label; /* points into the argument or into path */
+    mim_series *series;
+    char *machine; /* its $x_machine line, NULL if none */
+} measured;
+
+typedef struct job {
+    const mim_args *args;
+    mim_log *log;
+    mim_series *wanted;
+    size_t n_measured;
+    measured *measured;
+    mim_calibration *calibration; /* NULL: none */
+    char *calibration_note;       /* NULL: none */
+    mim_compare *compare;
+    json_t *json;
+} job;
+
+static void job_clear(job *j)
+{
+    for (size_t i = 0; i < j->n_measured; i++) {
+        free(j->measured[i].path);
+        free(j->measured[i].machine);
+        mim_series_destroy(&j->measured[i].series);
+    }
+    free(j->measured);
+    free(j->calibration_note);
+    mim_series_destroy(&j->wanted);
+    mim_calibration_destroy(&j->calibration);
+    mim_compare_destroy(&j->compare);
+    json_decref(j->json);
+}
+
+/* ---- the command line ----------------------------------------------------------------------- */
+
+static bool has_suffix(const char *text, const char *suffix)
+{
+    const size_t n = strlen(text), n_suffix = strlen(suffix);
+    return n > n_suffix && strcmp(text + n - n_suffix, suffix) == 0;
+}
+
+static int check_outputs(const mim_args *args)
+{
+    for (size_t i = 0; i < mim_args_n_values(args, "out"); i++) {
+        const char *out = mim_args_value_at(args, "out", i);
+        if (!has_suffix(out, ".png") && !has_suffix(out, ".json"))
+            return mim_fail(MIM_EUSAGE, "--out %s: expected a name ending in .png or .json", out);
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(out, mim_args_value_at(args, "out", k)) == 0)
+                return mim_fail(MIM_EUSAGE, "--out %s: given twice", out);
+    }
+    return MIM_OK;
+}
+
+/* "FILE:LABEL" is split at the last ':' when the part before it is a file and the whole is not. */
+static int split_label(const char *text, measured *m)
+{
+    const char *colon = strrchr(text, ':');
+    if (!(m->path = mim_strdup(text)))
+        return mim_fail(MIM_ENOMEM, "--measured %s", text);
+    m->label = mim_basename(text);
+    if (!colon || access(text, F_OK) == 0)
+        return MIM_OK;
+    m->path[colon - text] = 0;
+    if (access(m->path, F_OK) != 0) {
+        m->path[colon - text] = ':';
+        return MIM_OK;
+    }
+    m->label = colon + 1;
+    if (!*m->label)
+        return mim_fail(MIM_EUSAGE, "--measured %s: expected a label after the ':'", text);
+    if (strcmp(m->label, "wanted") == 0)
+        return mim_fail(MIM_EUSAGE, "--measured %s: the label wanted is taken", text);
+    return MIM_OK;
+}
+
+static int read_count(const mim_args *args, const char *flag, int64_t min, size_t *count)
+{
+    const char *text = mim_args_value(args, flag);
+    char what[32];
+    int64_t value = 0;
+    if (!text)
+        return MIM_OK;
+    snprintf(what, sizeof what, "--%s", flag);
+    int rc = mim_parse_i64(what, text, min, INT64_C(1000000000), &value);
+    if (rc == MIM_OK)
+        *count = (size_t)value;
+    return rc;
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+static int read_wanted(job *j)
+{
+    const char *path = mim_args_value(j->args, "wanted");
+    size_t first = 0, n_slots = SIZE_MAX;
+    mim_series *whole = NULL;
+    if (!path)
+        return mim_fail(MIM_EUSAGE, "expected --wanted FILE");
+    int rc = read_count(j->args, "first", 0, &first);
+    if (rc == MIM_OK)
+        rc = read_count(j->args, "slots", 1, &n_slots);
+    if (rc == MIM_OK)
+        rc = mim_series_read(path, NULL, &whole);
+    if (rc == MIM_OK && first >= whole->n_slots)
+        rc =
+            mim_fail(MIM_EUSAGE, "--first %zu: %s has %zu slots only", first, path, whole->n_slots);
+    if (rc == MIM_OK) {
+        const size_t n_left = whole->n_slots - first;
+        rc = mim_series_cut(whole, first, n_slots < n_left ? n_slots : n_left, &j->wanted);
+    }
+    mim_series_destroy(&whole);
+    return rc;
+}
+
+static int read_measured(const char *text, measured *m)
+{
+    mim_stats *stats = NULL;
+    int rc = split_label(text, m);
+    if (rc == MIM_OK)
+        rc = mim_stats_read(m->path, &stats);
+    if (rc == MIM_OK && (rc = mim_series_create(stats, NULL, &m->series)) != MIM_OK)
+        rc = mim_fail_in(rc, "%s", m->path);
+    const char *machine = rc == MIM_OK ? mim_stats_property(stats, "x_machine") : NULL;
+    if (machine && !(m->machine = mim_strdup(machine)))
+        rc = mim_fail(MIM_ENOMEM, "%s", m->path);
+    mim_stats_destroy(&stats);
+    return rc;
+}
+
+static int read_all_measured(job *j)
+{
+    const size_t n = mim_args_n_values(j->args, "measured");
+    int rc = MIM_OK;
+    if (n == 0)
+        return mim_fail(MIM_EUSAGE, "expected --measured FILE[:LABEL]");
+    if (!(j->measured = calloc(n, sizeof *j->measured)))
+        return mim_fail(MIM_ENOMEM, "%zu measured files", n);
+    j->n_measured = n;
+    for (size_t i = 0; i < n && rc == MIM_OK; i++)
+        rc = read_measured(mim_args_value_at(j->args, "measured", i), &j->measured[i]);
+    return rc;
+}
+
+/* ---- calibration ---------------------------------------------------------------------------- */
+
+/* The first measured file that was not measured on the machine with this key, or NULL. */
+static const measured *from_elsewhere(const job *j, const char *key)
+{
+    for (size_t i = 0; i < j->n_measured; i++)
+        if (!j->measured[i].machine || !strstr(j->measured[i].machine, key))
+            return &j->measured[i];
+    return NULL;
+}
+
+static int read_stored_calibration(job *j)
+{
+    mim_machine *machine = NULL;
+    char *path = NULL;
+    int rc = mim_machine_create(0, &machine);
+    if (rc == MIM_OK)
+        rc = mim_calibration_path(machine, &path);
+    /* No machine facts or nowhere to look is the same as no calibration. */
+    if (rc == MIM_OK && access(path, F_OK) == 0)
+        rc = mim_calibration_read(path, &j->calibration);
+    else if (rc != MIM_ENOMEM)
+        rc = MIM_OK;
+    mim_machine_destroy(&machine);
+    free(path);
+    return rc;
+}
+
+static int get_calibration(job *j)
+{
+    static const char consequence[] =
+        "rates are normalised by the wanted trace's own maximum and nothing is scaled";
+    const char *named = mim_args_value(j->args, "calibration");
+    const measured *other = NULL;
+    int rc = named ? mim_calibration_read(named, &j->calibration) : read_stored_calibration(j);
+    if (rc != MIM_OK)
+        return rc;
+    if (!j->calibration) {
+        j->calibration_note = mim_format("no calibration: %s", consequence);
+    } else if ((other = from_elsewhere(j, j->calibration->machine_key)) && named) {
+        if (!other->machine)
+            return MIM_OK; /* the file does not tell, the user does */
+        j->calibration_note = mim_format("%s was measured on another machine than the calibration",
+                                         mim_basename(other->path));
+    } else if (other) {
+        mim_calibration_destroy(&j->calibration);
+        j->calibration_note =
+            mim_format("no calibration: %s does not say that it was measured on this machine; %s",
+                       mim_basename(other->path), consequence);
+    } else {
+        return MIM_OK;
+    }
+    return j->calibration_note ? MIM_OK : mim_fail(MIM_ENOMEM, "a note");
+}
+
+/* ---- comparing ------------------------------------------------------------------------------ */
+
+static int compare_all(job *j)
+{
+    const mim_calibration *c = j->calibration;
+    const size_t n_cores = mim_series_n_cores(j->measured[0].series);
+    const mim_node_limits limits = {
+        .n_cores = c         ? c->n_cpus
+                   : n_cores ? n_cores
+                             : mim_series_n_cores(j->wanted),
+        .n_sockets = c && c->n_sockets ? c->n_sockets : 1,
+        .io_read_max_kbs = c ? c->io_read_max_kbs : NAN,
+        .io_write_max_kbs = c ? c->io_write_max_kbs : NAN,
+    };
+    int rc = mim_compare_create(j->wanted, mim_args_value(j->args, "wanted"), &limits, &j->compare);
+    if (rc == MIM_OK && j->calibration_note)
+        rc = mim_compare_note(j->compare, "%s", j->calibration_note);
+    if (rc == MIM_OK && mim_args_has(j->args, "accepted-only"))
+        mim_compare_only_accepted(j->compare);
+    for (size_t i = 0; i < j->n_measured && rc == MIM_OK; i++)
+        rc = mim_compare_add(j->compare, j->measured[i].series, j->measured[i].path,
+                             j->measured[i].label);
+    if (rc == MIM_OK)
+        rc = mim_compare_json(j->compare, &j->json);
+    return rc;
+}
+
+static int write_json(const json_t *json, const char *path)
+{
+    char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    char *line = text ? mim_format("%s\n", text) : NULL;
+    int rc = line ? mim_atomic_write(path, line, strlen(line)) : mim_fail(MIM_ENOMEM, "%s", path);
+    free(text);
+    free(line);
+    return rc;
+}
+
+static int write_outputs(const job *j)
+{
+    int rc = MIM_OK;
+    for (size_t i = 0; i < mim_args_n_values(j->args, "out") && rc == MIM_OK; i++) {
+        const char *out = mim_args_value_at(j->args, "out", i);
+        if (mim_args_has(j->args, "dry-run"))
+            mim_log_info(j->log, "compare", "would write %s", out);
+        else if (has_suffix(out, ".png"))
+            rc = mim_compare_figure(j->compare, out);
+        else
+            rc = write_json(j->json, out);
+    }
+    return rc;
+}
+
+static int run(const mim_args *args, mim_log *log)
+{
+    job j = {.args = args, .log = log};
+    int rc = check_outputs(args);
+    if (rc == MIM_OK)
+        rc = read_wanted(&j);
+    if (rc == MIM_OK)
+        rc = read_all_measured(&j);
+    if (rc == MIM_OK)
+        rc = get_calibration(&j);
+    if (rc == MIM_OK)
+        rc = compare_all(&j);
+    if (rc == MIM_OK)
+        rc = write_outputs(&j);
+    if (rc == MIM_OK)
+        rc = mim_args_has(args, "json")
+                 ? mim_json_print(j.json, stdout)
+                 : mim_compare_table(j.compare, mim_args_has(args, "verbose"), stdout);
+    job_clear(&j);
+    return rc;
+}
+
+int main(int argc, char **argv) { return mim_program_main(&program, argc, argv, run); }

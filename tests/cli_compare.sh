@@ -1,0 +1,133 @@
+#!/bin/bash
+# mimesys_compare from the outside: results, files, exit statuses. BIN: folder of the programs.
+set -u
+BIN=${BIN:-build/bin}
+program=$BIN/mimesys_compare
+traces=tests/data/traces
+sort=$traces/stats-sort.txt
+fio=$traces/stats-fio.txt
+scratch=$(mktemp -d)
+trap 'chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
+# No calibration of this machine may change the figures.
+export MIMESYS_CALIBRATION=$scratch/none.json
+n_bad=0
+
+report() { # STATUS NAME
+    if [ "$1" -eq 0 ]; then
+        echo "ok - $2"
+    else
+        echo "not ok - $2"
+        sed 's/^/    /' "$scratch/out" "$scratch/err" 2>/dev/null | head -n 20
+        n_bad=$((n_bad + 1))
+    fi
+}
+
+compare() { timeout 120 "$program" "$@" >"$scratch/out" 2>"$scratch/err"; }
+
+# All values of a key in a JSON file, one a line.
+values() { grep -o "\"$1\": *[^,}]*" "$2" | sed 's/.*: *//; s/ *$//'; }
+
+refuses() { # STATUS PART NAME ARGUMENTS...: one sentence with PART, this exit status, no output
+    local status=$1 part=$2 name=$3 rc
+    shift 3
+    compare "$@"
+    rc=$?
+    [ "$rc" -eq "$status" ] && [ "$(wc -l <"$scratch/err")" -eq 1 ] &&
+        grep -q "^mimesys_compare: .*$part" "$scratch/err" && [ ! -s "$scratch/out" ]
+    report $? "$name (exit $rc)"
+}
+
+# ---- results
+compare --wanted "$sort" --measured "$sort:itself" -o "$scratch/self.json" -o "$scratch/self.png" &&
+    [ "$(values nl1_mean "$scratch/self.json" | sort -u)" = 0.0 ] &&
+    [ "$(values dtw "$scratch/self.json" | sort -u)" = 0.0 ] &&
+    grep -q '^itself  *cpu  *0\.0000  *0\.0000  *0\.0000' "$scratch/out"
+report $? "a trace compared with itself gives exactly 0"
+
+[ "$(head -c 4 "$scratch/self.png" | tail -c 3)" = PNG ] && [ "$(wc -c <"$scratch/self.png")" -gt 5000 ]
+report $? "a PNG is written"
+
+compare --wanted "$sort" --measured "$fio:other" --json && cp "$scratch/out" "$scratch/other.json" &&
+    [ "$(wc -l <"$scratch/other.json")" -ge 1 ] &&
+    [ -n "$(values nl1_mean "$scratch/other.json")" ] &&
+    values nl1_mean "$scratch/other.json" | awk '$1 <= 0 || $1 == "null" {bad = 1} END {exit bad}'
+report $? "another trace gives a difference above 0"
+
+for key in wanted accepted_only notes left_out files labels label families nl1 mse dtw n_slots \
+    nl1_mean cpu io_read io_write memory cache n_accepted n_runs spread floor floor_mean; do
+    grep -q "\"$key\":" "$scratch/other.json" || echo "$key"
+done >"$scratch/missing"
+[ ! -s "$scratch/missing" ]
+report $? "--json has the documented keys $(tr '\n' ' ' <"$scratch/missing")"
+
+[ "$(values memory "$scratch/other.json" | sort -u)" = null ]
+report $? "a family without metrics is null"
+
+compare --wanted "$sort" --slots 20 --measured "$sort:a" --measured "$fio:a" --measured "$sort:b" \
+    -o "$scratch/runs.json" &&
+    [ "$(values n_runs "$scratch/runs.json" | tr '\n' ' ')" = "2 1 " ] &&
+    values n_slots "$scratch/runs.json" | awk '$1 > 20 {bad = 1} END {exit bad}' &&
+    grep -q 'spread of the mean' "$scratch/out" && grep -q 'without a repetition' "$scratch/out"
+report $? "repeated labels give a floor, --slots cuts"
+
+compare --wanted "$sort" --first 10 --slots 5 --measured "$sort" -o "$scratch/first.json" &&
+    grep -q '"label": "stats-sort.txt"' "$scratch/first.json" &&
+    values nl1_mean "$scratch/first.json" | awk '$1 == 0 {bad = 1} END {exit bad}'
+report $? "--first moves the wanted slots, the label is the file's name"
+
+compare --wanted "$sort" --measured "$fio" --verbose && grep -q avg_cpu_utilizations_core_00 "$scratch/out" &&
+    grep -q 'no calibration' "$scratch/out"
+report $? "--verbose shows metrics, a missing calibration is a note"
+
+compare --wanted "$sort" --measured "$sort" --accepted-only
+report $? "--accepted-only ends well whatever the trace tells"
+
+cp "$sort" "$scratch/with:colon.txt"
+compare --wanted "$sort" --measured "$scratch/with:colon.txt" --json && grep -q '"with:colon.txt"' "$scratch/out" &&
+    compare --wanted "$sort" --measured "$scratch/with:colon.txt:x" --json && grep -q '"label": *"x"' "$scratch/out"
+report $? "a file name may hold a colon"
+
+compare --wanted "$sort" --measured "$sort" -o "$scratch/dry.png" --dry-run && [ ! -e "$scratch/dry.png" ]
+report $? "--dry-run writes nothing"
+
+# ---- refusals
+: >"$scratch/empty.txt"
+printf 'hello\n' >"$scratch/other.txt"
+head -c 4096 /dev/urandom >"$scratch/noise.txt"
+head -n 30 "$sort" >"$scratch/header.txt"
+printf '{"schema": "something else"}\n' >"$scratch/bad.json"
+mkdir "$scratch/folder" "$scratch/closed"
+
+refuses 2 wanted "no arguments"
+refuses 2 measured "no measured file" --wanted "$sort"
+refuses 2 'did you mean' "unknown flag" --wanted "$sort" --mesured "$sort"
+refuses 2 'png or .json' "unknown kind of output" --wanted "$sort" --measured "$sort" -o "$scratch/a.jpg"
+refuses 2 'twice' "the same output twice" --wanted "$sort" --measured "$sort" -o "$scratch/a.png" -o "$scratch/a.png"
+refuses 2 slots "a number of slots that is none" --wanted "$sort" --measured "$sort" --slots 5x
+refuses 2 slots "no slots" --wanted "$sort" --measured "$sort" --slots 0
+refuses 2 first "--first behind the end" --wanted "$sort" --measured "$sort" --first 5000
+refuses 2 label "empty label" --wanted "$sort" --measured "$sort:"
+refuses 2 taken "label wanted" --wanted "$sort" --measured "$sort:wanted"
+refuses 1 no-such "wanted file missing" --wanted "$scratch/no-such.txt" --measured "$sort"
+refuses 1 no-such "measured file missing" --wanted "$sort" --measured "$scratch/no-such.txt:a"
+refuses 1 folder "a folder" --wanted "$scratch/folder" --measured "$sort"
+refuses 5 empty.txt "empty file" --wanted "$scratch/empty.txt" --measured "$sort"
+refuses 5 other.txt "not a stats text" --wanted "$sort" --measured "$scratch/other.txt"
+refuses 5 noise.txt "random bytes" --wanted "$sort" --measured "$scratch/noise.txt"
+refuses 5 header.txt "a header without enough records" --wanted "$sort" --measured "$scratch/header.txt"
+refuses 5 bad.json "a calibration of another schema" --wanted "$sort" --measured "$sort" --calibration "$scratch/bad.json"
+refuses 1 no.json "a calibration that is not there" --wanted "$sort" --measured "$sort" --calibration "$scratch/no.json"
+refuses 1 'no/such' "PNG into a missing folder" --wanted "$sort" --measured "$sort" -o "$scratch/no/such/a.png"
+refuses 1 'no/such' "JSON into a missing folder" --wanted "$sort" --measured "$sort" -o "$scratch/no/such/a.json"
+
+if [ -w /dev/full ]; then
+    timeout 60 "$program" --wanted "$sort" --measured "$sort" >/dev/full 2>"$scratch/err"
+    rc=$?
+    [ "$rc" -eq 1 ] && [ "$(wc -l <"$scratch/err")" -eq 1 ]
+    report $? "standard output on a full device (exit $rc)"
+fi
+
+[ -z "$(find "$scratch" -name '*.tmp*')" ]
+report $? "nothing is left behind"
+
+[ "$n_bad" -eq 0 ]
