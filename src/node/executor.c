@@ -103,6 +103,7 @@ static int add_instance(execution *x, mim_row_run *row, size_t column)
             return mim_fail(MIM_EUNSUP, "stressor %s: not in the calibration of this machine",
                             name);
         in->full_ops_per_s = cost->ops_per_s;
+        in->phase = 0.5; /* the count of a short run is rounded, not cut */
     }
     thread->n_instances++;
     return MIM_OK;

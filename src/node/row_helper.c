@@ -90,7 +90,10 @@ static void end_slot(mim_row_thread *self, size_t slot)
         mim_instance *in = &self->instances[i];
         size_t cell = mim_row_cell(row, slot, in->column);
         double planned = row->result->planned_ops[cell];
-        in->phase = fmod(in->phase + planned, 1.0);
+        /* What fell due before the slot's end is gone, done or dropped; due just at the end is due at
+         * the next slot's begin. */
+        double total = in->phase + planned;
+        in->phase = planned > 0.0 ? total - (ceil(total) - 1.0) : in->phase;
         row->result->share[cell] =
             planned > 0.0 ? row->result->planned_share[cell] * row->result->ops[cell] / planned
                           : 0.0;
