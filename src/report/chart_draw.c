@@ -283,6 +283,9 @@ static void grid(cairo_t *cr, const box *b, const mim_ticks *x_ticks, const mim_
         cairo_line_to(cr, b->x + b->width, y);
     }
     cairo_stroke(cr);
+    set_colour(cr, frame_ink, 1.0);
+    cairo_rectangle(cr, floor(b->x) + 0.5, floor(b->y) + 0.5, b->width, floor(b->height));
+    cairo_stroke(cr);
     set_colour(cr, faint_ink, 1.0);
     set_font(cr, TEXT_SIZE, false);
     for (size_t i = 0; i < y_ticks->n; i++)
@@ -357,7 +360,8 @@ static void trace_path(cairo_t *cr, const box *b, const mim_chart_line *line)
 static void curves(cairo_t *cr, const mim_chart *chart, const mim_chart_box *panel, const box *b)
 {
     cairo_save(cr);
-    cairo_rectangle(cr, b->x, b->y - 1.0, b->width, b->height + 2.0);
+    /* Lines along the edges (0 %, 100 %) keep their full width. */
+    cairo_rectangle(cr, b->x, b->y - 2.0, b->width, b->height + 4.0);
     cairo_clip(cr);
     cairo_set_line_join(cr, CAIRO_LINE_JOIN_ROUND);
     /* Repetitions below, so that the first run of each label stays readable. */
@@ -371,11 +375,6 @@ static void curves(cairo_t *cr, const mim_chart *chart, const mim_chart_box *pan
             cairo_stroke(cr);
         }
     cairo_restore(cr);
-    cairo_set_dash(cr, NULL, 0, 0.0);
-    cairo_set_line_width(cr, 1.0);
-    set_colour(cr, frame_ink, 1.0);
-    cairo_rectangle(cr, floor(b->x) + 0.5, floor(b->y) + 0.5, b->width, floor(b->height));
-    cairo_stroke(cr);
 }
 
 static bool has_points(const mim_chart_box *panel)

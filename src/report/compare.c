@@ -65,8 +65,9 @@ static int find_ranges(mim_compare *compare, const mim_node_limits *limits)
             if (range > 0.0 && mim_family_is_target(metric->family))
                 rc = mim_compare_note(compare,
                                       "%s: no ceiling of this node known, normalised by the wanted "
-                                      "trace's own maximum, %.6g %s",
-                                      metric->name, range, metric->unit ? metric->unit : "");
+                                      "trace's own maximum, %.*f %s",
+                                      metric->name, range < 1000.0 ? 2 : 0, range,
+                                      metric->unit ? metric->unit : "");
         }
         compare->ranges[m] = range;
         if (rc == MIM_OK && !(range > 0.0))

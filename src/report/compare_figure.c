@@ -24,7 +24,8 @@ static void append(char title[TITLE_BYTES], const char *text)
     snprintf(title + n, TITLE_BYTES - n, "%s", text);
 }
 
-static void append_label_line(char title[TITLE_BYTES], const mim_label_summary *summary)
+static void append_label_line(char title[TITLE_BYTES], const mim_label_summary *summary,
+                              bool is_accepted_only)
 {
     char text[160];
     snprintf(text, sizeof text, "\n%.60s: normalised L1 ", summary->label);
@@ -51,6 +52,11 @@ static void append_label_line(char title[TITLE_BYTES], const mim_label_summary *
                  summary->n_runs);
         append(title, text);
     }
+    if (is_accepted_only && summary->is_judged && summary->n_accepted < MIM_COMPARE_MIN_ACCEPTED) {
+        snprintf(text, sizeof text, ", not measurable now: %zu accepted slots, %d needed",
+                 summary->n_accepted, MIM_COMPARE_MIN_ACCEPTED);
+        append(title, text);
+    }
 }
 
 static void make_title(const mim_compare *compare, char title[TITLE_BYTES])
@@ -61,13 +67,13 @@ static void make_title(const mim_compare *compare, char title[TITLE_BYTES])
         if (strcmp(compare->runs[i].hostname, host) != 0)
             host = "several machines";
     snprintf(title, TITLE_BYTES, "%.200s%s%.100s", mim_basename(compare->wanted_name),
-             *host ? ", imitated on " : "", host);
+             *host ? " imitated on " : "", host);
     for (size_t i = 0; i < compare->n_runs && n_lines < MAX_LABEL_LINES; i++) {
         mim_label_summary summary;
         if (!mim_compare_first_of_label(compare, i))
             continue;
         mim_compare_summarise(compare, i, &summary);
-        append_label_line(title, &summary);
+        append_label_line(title, &summary, compare->only_accepted);
         n_lines++;
     }
     for (size_t i = 0; i < compare->adaptation->n_notes && i < MAX_NOTE_LINES; i++) {

@@ -51,13 +51,13 @@ static void accepted_line(FILE *out, const mim_compare *compare, const mim_label
     if (!summary->is_judged)
         return;
     if (summary->n_accepted >= MIM_COMPARE_MIN_ACCEPTED)
-        fprintf(out, "  %zu accepted slots%s", summary->n_accepted,
+        fprintf(out, "; %zu accepted slots%s", summary->n_accepted,
                 compare->only_accepted ? ", only these are counted" : "");
     else if (compare->only_accepted)
-        fprintf(out, "  not measurable now: %zu accepted slots, %d needed", summary->n_accepted,
+        fprintf(out, "; not measurable now: %zu accepted slots, %d needed", summary->n_accepted,
                 MIM_COMPARE_MIN_ACCEPTED);
     else
-        fprintf(out, "  %zu accepted slots", summary->n_accepted);
+        fprintf(out, "; %zu accepted slots", summary->n_accepted);
 }
 
 static void label_rows(FILE *out, const mim_compare *compare, int width, bool is_verbose,
@@ -80,7 +80,6 @@ static void label_rows(FILE *out, const mim_compare *compare, int width, bool is
         fprintf(out, ", spread of the mean %s", figure(summary->spread, text));
     else
         fprintf(out, ": no noise floor without a repetition");
-    fputc(';', out);
     accepted_line(out, compare, summary);
     fputc('\n', out);
 }
