@@ -148,13 +148,13 @@ static const work_case work_cases[] = {
     {"memcmp LLC", "memcmp", 24 * MIB, 0, false, 341, 480, 341 * 384 * KIB},
     {"simd", "simd", 12 * KIB, 0, false, 7, 1400, 1400 * 16384},
     /* two batches of inserts, one that clears */
-    {"hash set", "hashset", 0, 1000, false, 3, 1000, 8000},
-    {"hash set, next round", "hashset", 0, 1000, false, 4, 1512, 1512 * 8},
-    {"hash set, ordered", "hashset", 0, 1000 | MIM_STRESSOR_ORDERED_KEYS, false, 6, 2000, 16000},
-    {"memset, a part", "memset", 1 * MIB, 0, false, 3, 0, 768 * KIB},
-    {"memset", "memset", 1 * MIB, 0, false, 9, 2, 9 * 256 * KIB},
+    {"hash set", "hashset", 0, 2000, false, 3, 2000, 16000},
+    {"hash set, next round", "hashset", 0, 2000, false, 4, 3024, 3024 * 8},
+    {"hash set, ordered", "hashset", 0, 2000 | MIM_STRESSOR_ORDERED_KEYS, false, 6, 4000, 32000},
+    {"memset, a part", "memset", 2 * MIB, 0, false, 3, 0, 3 * 512 * KIB},
+    {"memset", "memset", 2 * MIB, 0, false, 9, 2, 9 * 512 * KIB},
     {"memset, paced", "memset", 1 * MIB, 0, true, 1, 1, 1 * MIB},
-    {"stream", "stream", 1 * MIB, 0, false, 9, 2, 2 * 9 * 256 * KIB},
+    {"stream", "stream", 2 * MIB, 0, false, 9, 2, 2 * 9 * 512 * KIB},
     {"stream, small", "stream", 8 * KIB, 0, false, 2, 1, 16 * KIB},
 };
 enum { N_WORK_CASES = sizeof work_cases / sizeof work_cases[0] };
@@ -263,8 +263,8 @@ static void test_verification_sees_damage(void **unused)
         {{"memcpy", "memcpy", 64 * KIB, 0, false, 1, 0, 0}, 32 * KIB, 0, 0},
         {{"memcmp", "memcmp", 64 * KIB, 0, false, 1, 0, 0}, 1, 0, 1},
         {{"simd", "simd", 12 * KIB, 0, false, 1, 0, 0}, 4096, 0, 0},
-        {{"hash set", "hashset", 0, 1000, false, 2, 0, 0}, 1, 0xff, 0},
-        {{"hash set, emptied", "hashset", 0, 1000, false, 2, 0, 0}, 2048, 0x80, 0},
+        {{"hash set", "hashset", 0, 2000, false, 1, 0, 0}, 1, 0xff, 0},
+        {{"hash set, emptied", "hashset", 0, 2000, false, 1, 0, 0}, 4096, 0x80, 0},
         {{"memset", "memset", 8 * KIB, 0, false, 3, 0, 0}, 1, 0x55, 0},
         {{"stream", "stream", 8 * KIB, 0, false, 3, 0, 0}, 8, 0x3f, 0},
     };
@@ -294,7 +294,7 @@ static void test_same_work_gives_the_same_memory(void **unused)
     static const work_case cases[] = {
         {"memcpy", "memcpy", 64 * KIB, 0, false, 5, 0, 64 * KIB / 2},
         {"simd", "simd", 12 * KIB, 0, false, 5, 0, 12 * KIB},
-        {"hash set", "hashset", 0, 4000, false, 5, 0, 8192},
+        {"hash set", "hashset", 0, 5000, false, 4, 0, 8192},
         {"stream", "stream", 64 * KIB, 0, false, 21, 0, 64 * KIB},
     };
 

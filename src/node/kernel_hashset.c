@@ -12,7 +12,7 @@
 
 enum {
     GROUP = 8,
-    INSERTS_A_BATCH = 512,
+    INSERTS_A_BATCH = 1024,
     CLEAR_A_BATCH = 256 << 10,
     VERIFIED_KEYS = 4096,
     MIN_KEYS = 8,

@@ -15,7 +15,7 @@
 #endif
 
 enum {
-    PART_BYTES = 256 << 10, /* some 5 to 10 us out of a cache, some 20 from busy memory */
+    PART_BYTES = 512 << 10, /* some 10 us, several times that from busy memory */
     MIN_BYTES = 4096,
     /* After this many sweeps the values start again from 1: factor^n would overflow in a day. */
     SWEEPS_A_ROUND = 1 << 20

@@ -38,11 +38,12 @@
         .memory_bytes = (BYTES), .shared_file_bytes = 256 * MIB, .op_bytes = (BYTES),              \
         .sleep_us = (SLEEP_US), .cost_us = (COST_US), .pressure = PRESSURE                         \
     }
-/* Rotates over a region: rewriting one place would measure how often hot pages are written back. */
+/* Rotates over a region: rewriting one place would measure how often hot pages are written back. 64
+ * blocks of 1 MiB keep them apart, and are cheap to prepare for every row and stressor. */
 #define WRITE(NAME, BYTES, SLEEP_US, COST_US, PRESSURE)                                            \
     {                                                                                              \
         .name = NAME, .kernel = "hdd_write", .stress_class = MIM_STRESS_WRITE, .is_paced = true,   \
-        .memory_bytes = (BYTES), .file_bytes = 256 * MIB, .op_bytes = (BYTES),                     \
+        .memory_bytes = (BYTES), .file_bytes = 64 * MIB, .op_bytes = (BYTES),                      \
         .sleep_us = (SLEEP_US), .cost_us = (COST_US), .pressure = PRESSURE                         \
     }
 #define SWEEP(NAME, KERNEL, BYTES, PACED, SLEEP_US, COST_US, PRESSURE)                             \
