@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "node/cgroup.h"
+
 static void copy_text(char *target, size_t n_bytes, const char *text)
 {
     snprintf(target, n_bytes, "%s", text ? text : "unknown");
@@ -117,6 +119,7 @@ static void make_key(hwloc_topology_t topology, mim_machine *machine)
 static int describe(hwloc_topology_t topology, mim_machine *machine)
 {
     struct utsname name;
+    uint64_t left;
     hwloc_obj_t root = hwloc_get_root_obj(topology);
     hwloc_obj_t package = hwloc_get_obj_by_type(topology, HWLOC_OBJ_PACKAGE, 0);
     const char *model = package ? hwloc_obj_get_info_by_name(package, "CPUModel") : NULL;
@@ -135,6 +138,8 @@ static int describe(hwloc_topology_t topology, mim_machine *machine)
         machine->memory_bytes = root->total_memory;
     /* Counts reclaimable cache too, which free memory does not. */
     machine->memory_available_bytes = meminfo_bytes("MemAvailable");
+    if ((left = mim_cgroup_memory_left("")) < machine->memory_available_bytes)
+        machine->memory_available_bytes = left;
     make_key(topology, machine);
     return MIM_OK;
 }

@@ -19,8 +19,9 @@ typedef struct mim_machine {
     size_t n_sockets;
     char cpu_model[128];
     uint64_t l1d_bytes, l2_bytes, l3_bytes; /* of one core / shared; 0 = unknown */
-    uint64_t memory_bytes, memory_available_bytes;
-    char kernel[128]; /* uname -r */
+    uint64_t memory_bytes;
+    uint64_t memory_available_bytes; /* free or quickly freed, and within the job's memory limit */
+    char kernel[128];                /* uname -r */
     char hostname[128];
     char key[17]; /* 16 hex digits over model, CPUs, caches, kernel: names calibrations */
 } mim_machine;
