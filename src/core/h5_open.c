@@ -233,13 +233,16 @@ static bool check_answer(const mim_h5_answer *answer, size_t rank, size_t max_va
     size_t product = 1;
     if (answer->rank != rank || rank > MIM_H5_MAX_RANK)
         return false;
-    for (size_t d = 0; d < rank; d++) {
-        if (answer->shape[d] > 0 && product > max_values / answer->shape[d])
+    for (size_t d = 0; d < rank; d++)
+        if (answer->shape[d] == 0)
+            product = 0;
+    for (size_t d = 0; d < rank && product > 0; d++) {
+        if (answer->shape[d] > max_values / product)
             return false;
         product *= (size_t)answer->shape[d];
     }
     *n = product;
-    return product <= max_values;
+    return true;
 }
 
 /* Frames of 8-byte values until n_values are there. */
