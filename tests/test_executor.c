@@ -19,6 +19,8 @@
 #include "node/executor.h"
 #include "trace/series.h"
 
+#define assert_near(a, b, tolerance) assert_true(fabs((a) - (b)) <= (tolerance))
+
 static const char simd[] =
     "BM_SIMD_SerialDistanceComputation/num_blocks:256/enable_avx512:false/flush_cache:false";
 static const char copy[] = "BM_LIBC_Memcpy_Fleet_L1";
@@ -128,11 +130,11 @@ static void test_paced_operations_carry_over(void **state)
         n_reads += r->ops[cell(b, r, slot, 0, reads)];
         n_writes += r->ops[cell(b, r, slot, 1, writes)];
         n_bytes += r->bytes[cell(b, r, slot, 1, writes)];
-        assert_float_equal(r->planned_ops[cell(b, r, slot, 1, writes)], 2.5, 1e-9);
+        assert_near(r->planned_ops[cell(b, r, slot, 1, writes)], 2.5, 1e-9);
     }
     assert_true(n_reads >= 1.0 && n_reads <= 2.0);
     assert_true(n_writes >= 8.0 && n_writes <= 10.0);
-    assert_float_equal(n_bytes, n_writes * 1048576.0, 0.5);
+    assert_near(n_bytes, n_writes * 1048576.0, 0.5);
     mim_run_result_destroy(&r);
     mim_plan_destroy(&plan);
 }
@@ -152,7 +154,7 @@ static void test_order_of_windows(void **state)
     const double expected[] = {0.1, 0.3, 0.0, 0.1, 0.3, 0.0};
     assert_int_equal(r->n_slots, 6);
     for (size_t slot = 0; slot < 6; slot++)
-        assert_float_equal(r->planned_share[cell(b, r, slot, 0, simd)], expected[slot], 1e-12);
+        assert_near(r->planned_share[cell(b, r, slot, 0, simd)], expected[slot], 1e-12);
     mim_run_result_destroy(&r);
     mim_plan_destroy(&plan);
 }
@@ -285,13 +287,13 @@ static void test_figures(void **state)
     r.planned_ops[k] = 10.0, r.ops[k] = 9.0, r.bytes[k] = 9e6;
     mim_run_figures f;
     assert_int_equal(mim_run_result_figures(&r, plan, &f), MIM_OK);
-    assert_float_equal(f.share_error_mean, 0.025, 1e-12);
-    assert_float_equal(f.share_error_p95, 0.05, 1e-12);
-    assert_float_equal(f.ops_ratio, 0.9, 1e-12);
-    assert_float_equal(f.overshoot_max, 0.01, 1e-12);
-    assert_float_equal(f.drift_s, 0.003, 1e-12);
-    assert_float_equal(f.cpu_s, 1.5, 1e-12);
-    assert_float_equal(f.written_bytes, 9e6, 1e-3);
+    assert_near(f.share_error_mean, 0.025, 1e-12);
+    assert_near(f.share_error_p95, 0.05, 1e-12);
+    assert_near(f.ops_ratio, 0.9, 1e-12);
+    assert_near(f.overshoot_max, 0.01, 1e-12);
+    assert_near(f.drift_s, 0.003, 1e-12);
+    assert_near(f.cpu_s, 1.5, 1e-12);
+    assert_near(f.written_bytes, 9e6, 1e-3);
     free(all);
     mim_plan_destroy(&plan);
 }

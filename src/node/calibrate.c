@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/quantile.h"
 #include "core/signals.h"
 #include "node/kernel.h"
 
@@ -54,31 +55,20 @@ static bool device_bytes(const char *folder, double *bytes)
     return n == 2;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double quantile(const double *sorted, size_t n, double q)
-{
-    double at = q * (double)(n - 1);
-    size_t i = (size_t)at;
-    double next = i + 1 < n ? sorted[i + 1] : sorted[i];
-    return sorted[i] + (at - (double)i) * (next - sorted[i]);
-}
-
 /* Median over the repeats of the double at `offset`; spread: interquartile range / median. */
-static double median_of(const repeat *repeats, size_t n, size_t offset, double *spread)
+static int median_of(const repeat *repeats, size_t n, size_t offset, double *median, double *spread)
 {
-    double values[MAX_REPEATS];
+    double values[MAX_REPEATS], low = NAN, high = NAN;
     for (size_t i = 0; i < n; i++)
         memcpy(&values[i], (const char *)&repeats[i] + offset, sizeof values[i]);
-    qsort(values, n, sizeof *values, by_value);
-    double median = quantile(values, n, 0.5);
-    if (spread)
-        *spread = (quantile(values, n, 0.75) - quantile(values, n, 0.25)) / median;
-    return median;
+    int rc = mim_quantile(values, n, 0.5, median);
+    if (rc == MIM_OK && spread) {
+        rc = mim_quantile(values, n, 0.25, &low);
+        if (rc == MIM_OK)
+            rc = mim_quantile(values, n, 0.75, &high);
+        *spread = (high - low) / *median;
+    }
+    return rc;
 }
 
 /* Operations (or batches) back to back for `seconds`. CPU kernels are timed by their thread's CPU
@@ -158,13 +148,16 @@ static int measure_state(const mim_stressor *stressor, const mim_kernel *kernel,
     }
     snprintf(cost->stressor, sizeof cost->stressor, "%s", stressor->name);
     cost->n_repeats = n;
-    cost->op_s = median_of(repeats, n, offsetof(repeat, op_s), &cost->spread);
-    cost->cpu_s_per_op = median_of(repeats, n, offsetof(repeat, cpu_s), NULL);
+    double bytes_per_s = NAN;
+    rc = median_of(repeats, n, offsetof(repeat, op_s), &cost->op_s, &cost->spread);
+    if (rc == MIM_OK)
+        rc = median_of(repeats, n, offsetof(repeat, cpu_s), &cost->cpu_s_per_op, NULL);
+    if (rc == MIM_OK)
+        rc = median_of(repeats, n, offsetof(repeat, bytes_per_s), &bytes_per_s, NULL);
     cost->ops_per_s = 1.0 / (cost->op_s + 1e-6 * stressor->sleep_us);
-    cost->bytes_per_s =
-        median_of(repeats, n, offsetof(repeat, bytes_per_s), NULL) * cost->op_s * cost->ops_per_s;
+    cost->bytes_per_s = bytes_per_s * cost->op_s * cost->ops_per_s;
     cost->device_bytes_per_op = per_op(stressor, has_device, after - before, n_ops);
-    return MIM_OK;
+    return rc;
 }
 
 static int measure(const mim_stressor *stressor, const mim_kernel *kernel, int cpu,

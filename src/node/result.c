@@ -1,8 +1,8 @@
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/h5.h"
+#include "core/quantile.h"
 #include "node/executor.h"
 
 void mim_run_result_destroy(mim_run_result **result)
@@ -21,26 +21,6 @@ void mim_run_result_destroy(mim_run_result **result)
     free(r->note);
     free(r);
     *result = NULL;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Nearest-rank quantile of a copy; NaN when there are none. */
-static int quantile(const double *values, size_t n, double q, double *value)
-{
-    double *sorted = malloc((n ? n : 1) * sizeof *sorted);
-    if (!sorted)
-        return mim_fail(MIM_ENOMEM, "%zu values", n);
-    memcpy(sorted, values, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, by_value);
-    size_t rank = (size_t)ceil(q * (double)n);
-    *value = n ? sorted[rank ? rank - 1 : 0] : NAN;
-    free(sorted);
-    return MIM_OK;
 }
 
 /* Adds the cells of one row in one slot; gives the row's share error. */
@@ -76,12 +56,12 @@ int mim_run_result_figures(const mim_run_result *r, const mim_plan *plan, mim_ru
         errors[cell] = add_row(r, plan, cell, &f, &due, &done);
         sum += errors[cell];
     }
-    int rc = quantile(errors, n, 0.95, &f.share_error_p95);
+    int rc = mim_quantile(errors, n, 0.95, &f.share_error_p95);
     free(errors);
     if (rc == MIM_OK)
-        rc = quantile(r->overshoot_s, n, 0.99, &f.overshoot_p99);
+        rc = mim_quantile(r->overshoot_s, n, 0.99, &f.overshoot_p99);
     if (rc == MIM_OK)
-        rc = quantile(r->overshoot_s, n, 1.0, &f.overshoot_max);
+        rc = mim_quantile(r->overshoot_s, n, 1.0, &f.overshoot_max);
     f.overshoot_p99 /= r->slot_s;
     f.overshoot_max /= r->slot_s;
     if (n)
