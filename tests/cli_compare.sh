@@ -90,6 +90,30 @@ report $? "a file name may hold a colon"
 compare --wanted "$sort" --measured "$sort" -o "$scratch/dry.png" --dry-run && [ ! -e "$scratch/dry.png" ]
 report $? "--dry-run writes nothing"
 
+# A calibration of a small node: 4 cores, reads of 10 MB/s; the trace asks for more.
+cat >"$scratch/node.json" <<'JSON'
+{"schema": "mimesys_calibration", "schema_version": 1, "machine_key": "0123456789abcdef",
+ "cpu_model": "test", "kernel": "6", "scratch_folder": "/var/tmp", "io_mode": "direct",
+ "n_cpus": 4, "n_sockets": 1, "measured_real_s": 1.0, "io_read_max_kbs": 10240.0,
+ "io_write_max_kbs": 1e9, "stressors": []}
+JSON
+compare --wanted "$sort" --measured "$sort" --calibration "$scratch/node.json" -o "$scratch/node-out.json" &&
+    grep -q '"range": 10240.0' "$scratch/node-out.json" && grep -q 'io_read is scaled' "$scratch/out" &&
+    grep -q 'resampled to 4' "$scratch/out" && ! grep -q 'no ceiling' "$scratch/out"
+report $? "--calibration gives ranges and scales what is beyond the node"
+
+export MIMESYS_CALIBRATION=$scratch/node.json
+compare --wanted "$sort" --measured "$sort" -o "$scratch/not-here.json" &&
+    [ "$(values nl1_mean "$scratch/not-here.json" | sort -u)" = 0.0 ] &&
+    grep -q 'does not say that it was measured on this machine' "$scratch/out"
+report $? "a stored calibration is not used for files measured elsewhere"
+
+# shellcheck disable=SC2016
+sed '2i$x_machine test, 2 CPUs used, key 0123456789abcdef' "$sort" >"$scratch/here.txt"
+compare --wanted "$sort" --measured "$scratch/here.txt" --json && grep -q '"range": *10240' "$scratch/out"
+report $? "a stored calibration is used for files measured on its machine"
+export MIMESYS_CALIBRATION=$scratch/none.json
+
 # ---- refusals
 : >"$scratch/empty.txt"
 printf 'hello\n' >"$scratch/other.txt"

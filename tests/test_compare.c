@@ -358,27 +358,37 @@ static void test_information_and_missing_metrics(void **state)
     mim_series_destroy(&measured);
 }
 
-/* CPUs 4 and 5 of a node stand for the plan's cores 0 and 1; 102 ranks after 11, not before. */
-static void test_cores_pair_by_rank(void **state)
+/* CPUs 11 and 102 of a node stand for the plan's cores 0 and 1. With another number of cores the
+ * numbers count, however many digits the names have. */
+static void test_pairing_of_cores(void **state)
 {
     (void)state;
-    const column measured_columns[] = {{"avg_cpu_utilizations_core_102", "%", MIM_FAMILY_CPU, 102},
-                                       {"avg_cpu_utilizations_core_11", "%", MIM_FAMILY_CPU, 11}};
+    const column columns[] = {{"avg_cpu_utilizations_core_000", "%", MIM_FAMILY_CPU, 0},
+                              {"avg_cpu_utilizations_core_001", "%", MIM_FAMILY_CPU, 1},
+                              {"avg_cpu_utilizations_core_102", "%", MIM_FAMILY_CPU, 102}};
     const column wanted_columns[] = {cpu0, cpu1};
     mim_series *wanted = make_series(N_SLOTS, 2, wanted_columns);
-    mim_series *measured = make_series(N_SLOTS, 2, measured_columns);
+    mim_series *two = make_series(N_SLOTS, 2, columns + 1);
+    mim_series *three = make_series(N_SLOTS, 3, columns);
     fill(wanted, cpu0.name, 20.0);
     fill(wanted, cpu1.name, 80.0);
-    fill(measured, "avg_cpu_utilizations_core_11", 20.0);
-    fill(measured, "avg_cpu_utilizations_core_102", 80.0);
+    fill(two, columns[1].name, 20.0);
+    fill(two, columns[2].name, 80.0);
+    fill(three, columns[0].name, 20.0);
+    fill(three, columns[1].name, 80.0);
+    fill(three, columns[2].name, 100.0);
     mim_compare *compare = make_compare(wanted, &node);
-    add(compare, measured, "m");
+    add(compare, two, "rank");
+    add(compare, three, "number");
     json_t *json = result(compare);
     assert_number(json, "files/0/families/cpu/nl1", 0.0);
+    assert_number(json, "files/1/families/cpu/nl1", 0.0);
+    assert_true(has_note(json, "3 cores, wanted for 2: paired by core number"));
     json_decref(json);
     mim_compare_destroy(&compare);
     mim_series_destroy(&wanted);
-    mim_series_destroy(&measured);
+    mim_series_destroy(&two);
+    mim_series_destroy(&three);
 }
 
 static void test_shorter_side_counts(void **state)
@@ -589,7 +599,7 @@ int main(void)
         cmocka_unit_test(test_absent_is_not_zero),
         cmocka_unit_test(test_unknown_ceilings),
         cmocka_unit_test(test_information_and_missing_metrics),
-        cmocka_unit_test(test_cores_pair_by_rank),
+        cmocka_unit_test(test_pairing_of_cores),
         cmocka_unit_test(test_shorter_side_counts),
         cmocka_unit_test(test_only_accepted_slots),
         cmocka_unit_test(test_unknown_acceptance),

@@ -281,11 +281,11 @@ static int get_calibration(job *j)
 static int compare_all(job *j)
 {
     const mim_calibration *c = j->calibration;
-    const size_t n_cores = mim_series_n_cores(j->measured[0].series);
+    const size_t n_measured = mim_series_n_cores(j->measured[0].series);
+    const size_t n_wanted = mim_series_n_cores(j->wanted);
+    const size_t n_own = n_measured ? n_measured : n_wanted ? n_wanted : 1;
     const mim_node_limits limits = {
-        .n_cores = c         ? c->n_cpus
-                   : n_cores ? n_cores
-                             : mim_series_n_cores(j->wanted),
+        .n_cores = c ? c->n_cpus : n_own,
         .n_sockets = c && c->n_sockets ? c->n_sockets : 1,
         .io_read_max_kbs = c ? c->io_read_max_kbs : NAN,
         .io_write_max_kbs = c ? c->io_write_max_kbs : NAN,

@@ -164,31 +164,25 @@ int mim_compare_note(mim_compare *compare, const char *format, ...)
 
 /* ---- adding a measured series --------------------------------------------------------------- */
 
-static size_t core_rank(const mim_series *series, int core)
-{
-    size_t rank = 0;
-    for (size_t m = 0; m < series->n_metrics; m++)
-        rank += series->metrics[m].core >= 0 && series->metrics[m].core < core;
-    return rank;
-}
-
-static size_t find_core(const mim_series *series, size_t rank)
-{
-    for (size_t m = 0; m < series->n_metrics; m++)
-        if (series->metrics[m].core >= 0 && core_rank(series, series->metrics[m].core) == rank)
-            return m;
-    return SIZE_MAX;
-}
-
-/* The measured column for a wanted metric, SIZE_MAX when there is none. */
+/* The measured column for a wanted metric, SIZE_MAX when there is none. Cores by rank or number,
+ * not by name: how many digits a name has depends on the number of cores. A series has its cores in
+ * the order of their numbers. */
 static size_t find_partner(const mim_compare *compare, const mim_series *measured, size_t metric)
 {
-    const mim_metric *wanted = &compare->wanted->metrics[metric];
-    size_t found = mim_series_find(measured, wanted->name);
-    if (found == SIZE_MAX && wanted->core >= 0 &&
-        mim_series_n_cores(measured) == mim_series_n_cores(compare->wanted))
-        found = find_core(measured, core_rank(compare->wanted, wanted->core));
-    return found;
+    const mim_series *wanted = compare->wanted;
+    const int core = wanted->metrics[metric].core;
+    if (core < 0)
+        return mim_series_find(measured, wanted->metrics[metric].name);
+    const bool is_by_rank = mim_series_n_cores(measured) == mim_series_n_cores(wanted);
+    size_t rank = 0;
+    for (size_t m = 0; m < metric; m++)
+        rank += wanted->metrics[m].core >= 0;
+    for (size_t m = 0; m < measured->n_metrics; m++) {
+        const int candidate = measured->metrics[m].core;
+        if (candidate >= 0 && (is_by_rank ? rank-- == 0 : candidate == core))
+            return m;
+    }
+    return SIZE_MAX;
 }
 
 static int judge_slots(const mim_series *measured, mim_compare_run *run)
