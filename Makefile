@@ -9,6 +9,12 @@ CFLAGS ?= -O2 -g
 BUILD ?= build
 ROOMS ?= core trace plan node baseline report
 
+ifeq ($(WERROR),1)
+WARN_ERROR := -Werror
+endif
+ifeq ($(FUZZER),1) # with CC=clang
+SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+endif
 ifeq ($(ASAN),1)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
@@ -24,7 +30,7 @@ PKG_CFLAGS := $(PKG_CFLAGS) -isystem /usr/include/iniparser
 PKG_LIBS := $(PKG_LIBS)
 
 INC := -Isrc
-ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(INC) $(PKG_CFLAGS) -fPIC -pthread \
+ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(WARN_ERROR) $(INC) $(PKG_CFLAGS) -fPIC -pthread \
 	$(SANITIZE) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(SANITIZE) $(LDFLAGS)
 
@@ -42,13 +48,12 @@ TESTS ?= $(TEST_NAMES)
 TEST_PROGRAMS := $(TESTS:%=$(BUILD)/tests/test_%)
 TEST_HELPERS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
-FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
 MAN_PAGES := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/man/%.1)
 COMPLETIONS := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/completion/%)
 
-.PHONY: all lib tests programs docs help deps deps-bench demo check check-unit check-cli check-full \
-	bench fidelity fuzz install uninstall format check-format lint clean info
+.PHONY: all lib tests programs docs help deps deps-bench demo check check-unit check-cli check-corpus \
+	check-full bench fidelity fuzz fuzz-programs install uninstall format check-format lint clean info
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -97,10 +102,60 @@ $(BUILD)/completion/%: $(BUILD)/bin/%
 	@mkdir -p $(@D)
 	$< --completion > $@
 
+# ---- tests -----------------------------------------------------------------------------------
+
+# Third-party samples of old dialects, looked for beside the checkout; their tests skip without.
+export MIMESYS_TEST_DIALECTS ?= $(wildcard ../shared/data/traces/dialects)
+
+## check       builds with gcc, clang and sanitizers, all tests but the long ones (some 10 min)
+check:
+	@scripts/check.sh
+
+## check-full  the same, then fuzzing, races, kills, the demo and every README command (over 1 h)
+check-full:
+	@scripts/check.sh full
+
 ## check-unit  unit tests only (TESTS="stats plan" picks some)
 check-unit: $(TEST_PROGRAMS)
-	@MIMESYS_TEST_DIALECTS="$${MIMESYS_TEST_DIALECTS:-$(wildcard ../shared/data/traces/dialects)}" \
-		tests/run unit $(TEST_PROGRAMS)
+	@tests/run unit $(TEST_PROGRAMS)
+
+## check-cli   tests of the programs only (CLI="trace run" picks some)
+CLI ?= $(patsubst tests/cli_%.sh,%,$(wildcard tests/cli_*.sh))
+check-cli: programs
+	@BIN=$(abspath $(BUILD)/bin) tests/run cli $(CLI:%=tests/cli_%.sh)
+
+# Every input of the fuzzers' corpora once, with sanitizers.
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+$(BUILD)/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+check-corpus: $(FUZZ_NAMES:%=$(BUILD)/fuzz/replay_%)
+	@for name in $(FUZZ_NAMES); do \
+		$(BUILD)/fuzz/replay_$$name tests/fuzz/corpus_$$name || exit 1; done
+
+## fuzz        libFuzzer on every target for FUZZ_S seconds each
+FUZZ_S ?= 600
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
+fuzz-programs: $(FUZZ_NAMES:%=$(BUILD)/fuzz/fuzz_%)
+fuzz:
+	@scripts/fuzz.sh $(FUZZ_S) $(FUZZ_NAMES)
+
+# ---- measuring -------------------------------------------------------------------------------
+
+## demo        set up, calibrate, imitate a recorded trace, table and figure (some 4 min)
+demo: deps
+	@$(MAKE) --no-print-directory -j2 all
+	@scripts/demo.sh $(BUILD)
+
+## bench       speed and accuracy beside peers, one JSON object a line, also in build/bench.jsonl
+bench: $(BENCH_PROGRAMS)
+	@scripts/bench.sh $(BUILD) $(BENCH_PROGRAMS)
+
+## fidelity    all recorded traces: wanted against measured, with the noise floor (some 40 min)
+fidelity: programs
+	@scripts/fidelity.sh $(BUILD)
 
 clean:
 	rm -rf $(BUILD)

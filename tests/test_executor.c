@@ -288,7 +288,7 @@ static void test_figures(void **state)
     mim_run_figures f;
     assert_int_equal(mim_run_result_figures(&r, plan, &f), MIM_OK);
     assert_near(f.share_error_mean, 0.025, 1e-12);
-    assert_near(f.share_error_p95, 0.05, 1e-12);
+    assert_near(f.share_error_p95, 0.0475, 1e-12); /* between 0 and 0.05 */
     assert_near(f.ops_ratio, 0.9, 1e-12);
     assert_near(f.overshoot_max, 0.01, 1e-12);
     assert_near(f.drift_s, 0.003, 1e-12);

@@ -1,0 +1,61 @@
+#!/bin/bash
+# make check and make check-full: every suite, one line each, and the sum at the end.
+# usage: scripts/check.sh [full]
+set -u
+cd "$(dirname "$0")/.." || exit 1
+full=${1:-}
+jobs=$(nproc)
+passed=0 failed=0 skipped=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# step NAME LIMIT_S COMMAND...: a suite that closes with "N passed, N failed, N skipped" counts by
+# its line, anything else as one check by its exit status.
+step()
+{
+    local name=$1 limit=$2 begin=$SECONDS rc counts
+    shift 2
+    echo "== $name"
+    timeout -k 30 "$limit" "$@" >"$log" 2>&1 </dev/null
+    rc=$?
+    counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)
+    if [ -n "$counts" ]; then
+        # shellcheck disable=SC2086 # split on purpose
+        set -- $counts
+        passed=$((passed + $1)) failed=$((failed + $3)) skipped=$((skipped + $5))
+        if [ "$rc" -ne 0 ] && [ "$3" -eq 0 ]; then failed=$((failed + 1)); fi
+        grep -E '^(FAIL|ok  |    )' "$log"
+    elif [ "$rc" -eq 0 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        tail -n 40 "$log"
+    fi
+    [ "$rc" -eq 124 ] && echo "   cut off after $limit s"
+    echo "   $([ "$rc" -eq 0 ] && echo passed || echo "FAILED (exit $rc)") in $((SECONDS - begin)) s"
+}
+
+step "packages" 1800 make --no-print-directory deps
+step "build, gcc, warnings are errors" 900 make -j"$jobs" WERROR=1 all tests
+step "build, clang, warnings are errors" 900 \
+    make -j"$jobs" WERROR=1 BUILD=build/clang CC=clang CFLAGS=-O1 all tests
+step "format" 120 make --no-print-directory check-format
+step "unit tests" 900 make --no-print-directory WERROR=1 check-unit
+step "program tests" 1500 make --no-print-directory WERROR=1 check-cli
+step "build with sanitizers" 900 make -j"$jobs" ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" programs tests
+step "unit tests with sanitizers" 1200 \
+    make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-unit
+step "program tests with sanitizers" 1500 \
+    make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-cli CLI="trace generate compare"
+step "fuzz corpora with sanitizers" 600 \
+    make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-corpus
+if [ "$full" = full ]; then
+    step "races (thread sanitizer)" 1200 make -j"$jobs" TSAN=1 BUILD=build/tsan CFLAGS="-O1 -g" \
+        check-unit TESTS="executor scratch"
+    step "kills at random moments" 1800 env BIN="$PWD/build/bin" tests/run cli tests/long_kill.sh
+    step "README, every command" 3600 env BIN="$PWD/build/bin" tests/run cli tests/long_readme.sh
+    step "fuzzing" 3600 make --no-print-directory fuzz
+    step "measurements" 3600 make --no-print-directory bench
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
