@@ -1,0 +1,474 @@
+/* mimesys_generate: makes a stress plan that imitates a trace on the calibrated machine. */
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "baseline/asked.h"
+#include "baseline/single.h"
+#include "cmd/program_main.h"
+#include "core/summary.h"
+#include "core/text.h"
+#include "node/calibration.h"
+#include "trace/adapt.h"
+
+static const mim_option generate_options[] = {
+    {"generate", "actions", MIM_OPTION_TEXT, "", "20", 0, 0, NULL, NULL,
+     "action list: 20, 19, 13, 13b or a file with one name a line"},
+    {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+static const mim_option single_options[] = {
+    {"single", "cpu_stressor", MIM_OPTION_TEXT, "",
+     "BM_SIMD_SerialDistanceComputation/num_blocks:256/enable_avx512:false/flush_cache:false", 0, 0,
+     NULL, NULL, "stressor that makes CPU utilisation"},
+    {"single", "read_stressor", MIM_OPTION_TEXT, "", "BM_STRESS_NG_HddRead_1MB_NoSleep", 0, 0, NULL,
+     NULL, "stressor that reads from the disk"},
+    {"single", "write_stressor", MIM_OPTION_TEXT, "", "BM_STRESS_NG_HddWriteNF_1MB_BurstScaled", 0,
+     0, NULL, NULL, "stressor that writes to the disk"},
+    {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+static const mim_option *const tables[] = {generate_options, single_options, NULL};
+
+static const mim_flag flags[] = {
+    {"trace", "FILE", NULL, false, "stats text to imitate"},
+    {"out", "PLAN.h5", NULL, false, "plan to write (-o)"},
+    {"method", "NAME", NULL, false, "how to choose the plan: single (default)"},
+    {"first", "K", NULL, false, "first slot of the trace, counted from 0 (default 0)"},
+    {"slots", "N", NULL, false, "number of slots (default all from the first)"},
+    {"slot", "SECONDS", NULL, false, "length of a slot of the plan (default the trace's median)"},
+    {"threads", "auto|N", NULL, false, "rows of the plan (default auto: the calibrated CPUs)"},
+    {"actions", "LIST", "generate.actions", false, "action list: 20, 19, 13, 13b or a file"},
+    {"calibration", "FILE", NULL, false, "calibration to use (default this machine's)"},
+    {NULL, NULL, NULL, false, NULL},
+};
+
+static const char *const synopsis[] = {
+    "--trace FILE -o PLAN.h5 [--method single] [--first K] [--slots N] [--slot S]",
+    NULL,
+};
+
+static const mim_program program = {
+    .name = "mimesys_generate",
+    .summary = "make a stress plan that imitates a trace on this machine",
+    .synopsis = synopsis,
+    .flags = flags,
+    .tables = tables,
+    .min_arguments = 0,
+    .max_arguments = 0,
+    .description =
+        "Reads what a traced machine did per slot, adapts it to the machine that shall imitate it\n"
+        "(number of cores, I/O ceilings) and writes a plan that mimesys_run runs.\n\n"
+        "Method single: the CPU utilisation of each core from one CPU stressor, reads and writes\n"
+        "from one I/O stressor each, in closed form from the calibration of this machine.\n\n"
+        "The table printed at the end sets what the trace holds beside what is wanted here and\n"
+        "what the plan asks for by the calibration. \"off\" counts slots in which the plan asks\n"
+        "for less I/O (by more than 1 %) or another CPU utilisation (mean over the cores of the\n"
+        "difference above 0.5 points) than is wanted, because rows are full.",
+    .json_keys = "plan: file written, null with --dry-run\n"
+                 "method, trace, first, slots, threads, stressors, slot_s: what was made\n"
+                 "machine: key of the calibrated machine\n"
+                 "notes: what was scaled or left out, sentences\n"
+                 "figures: cpu (%, mean of the cores), io_read, io_write (KB/s), each with\n"
+                 "figures.*.trace, wanted, asked: means over the slots, null when absent\n"
+                 "figures.*.off: slots in which the plan asks for something else than wanted\n"
+                 "need: threads, memory_bytes, scratch_bytes, run_s that running the plan takes",
+    .files = "PLAN.h5: dataset execution_plan [window, thread, stressor], action_names; attributes "
+             "slot_s, origin\n"
+             "~/.cache/mimesys/calibration-KEY.json: this machine's calibration",
+    .examples = "mimesys_run --calibrate\n"
+                "mimesys_generate --trace stats-sort.txt --slots 60 -o sort.h5\n"
+                "mimesys_generate --trace stats-sort.txt --dry-run --json",
+};
+
+/* Wanted and asked means of one family. */
+typedef struct figures {
+    const char *name, *unit;
+    double trace, wanted, asked;
+    size_t n_off;
+} figures;
+
+enum { FIGURE_CPU, FIGURE_READ, FIGURE_WRITE, N_FIGURES };
+
+typedef struct method method;
+
+typedef struct job {
+    const mim_args *args;
+    const mim_config *config;
+    mim_log *log;
+    const method *how;
+    size_t first;
+    double slot_s;
+    mim_series *trace; /* the slots to imitate */
+    mim_calibration *calibration;
+    mim_actions *actions;
+    mim_adaptation *adaptation;
+    mim_plan *plan;
+    mim_plan_need need;
+    mim_asked *asked;
+    figures figures[N_FIGURES];
+    json_t *json;
+} job;
+
+/* ---- methods: one entry each ----------------------------------------------------------------- */
+
+struct method {
+    const char *name;
+    int (*make)(job *j); /* adaptation -> plan */
+};
+
+static int make_single(job *j)
+{
+    const mim_single_options options = {
+        .cpu_stressor = mim_config_text(j->config, "single.cpu_stressor"),
+        .read_stressor = mim_config_text(j->config, "single.read_stressor"),
+        .write_stressor = mim_config_text(j->config, "single.write_stressor"),
+    };
+    return mim_single_plan(j->adaptation->series, j->calibration, j->actions, &options, &j->plan);
+}
+
+static const method methods[] = {{"single", make_single}};
+
+enum { N_METHODS = sizeof methods / sizeof *methods };
+
+static int find_method(job *j)
+{
+    const char *wanted = mim_args_value(j->args, "method");
+    const char *names[N_METHODS];
+    for (size_t i = 0; i < N_METHODS; i++) {
+        names[i] = methods[i].name;
+        if (!wanted || strcmp(methods[i].name, wanted) == 0) {
+            j->how = &methods[i];
+            return MIM_OK;
+        }
+    }
+    const char *closest = mim_closest(wanted, names, N_METHODS);
+    return mim_fail(MIM_EUSAGE, "--method %s: unknown%s%s%s", wanted,
+                    closest ? "; did you mean " : "", closest ? closest : "", closest ? "?" : "");
+}
+
+/* ---- reading -----------------------------------------------------------------------------------
+ */
+
+static int read_count(const mim_args *args, const char *flag, int64_t min, int64_t max,
+                      size_t *count)
+{
+    const char *text = mim_args_value(args, flag);
+    char what[32];
+    int64_t value = 0;
+    if (!text)
+        return MIM_OK;
+    snprintf(what, sizeof what, "--%s", flag);
+    int rc = mim_parse_i64(what, text, min, max, &value);
+    if (rc == MIM_OK)
+        *count = (size_t)value;
+    return rc;
+}
+
+static int read_trace(job *j)
+{
+    const char *path = mim_args_value(j->args, "trace"), *slot = mim_args_value(j->args, "slot");
+    size_t n_slots = SIZE_MAX;
+    mim_series *whole = NULL;
+    int rc = read_count(j->args, "first", 0, INT64_C(1000000000), &j->first);
+    if (rc == MIM_OK)
+        rc = read_count(j->args, "slots", 1, MIM_PLAN_MAX_WINDOWS, &n_slots);
+    if (rc == MIM_OK && slot)
+        rc = mim_parse_real("--slot", slot, 0.01, 86400, &j->slot_s);
+    if (rc == MIM_OK)
+        rc = mim_series_read(path, NULL, &whole);
+    if (rc != MIM_OK)
+        return rc;
+    if (j->first >= whole->n_slots)
+        rc = mim_fail(MIM_EUSAGE, "--first %zu: %s has %zu slots only", j->first, path,
+                      whole->n_slots);
+    else if (n_slots == SIZE_MAX && whole->n_slots - j->first > MIM_PLAN_MAX_WINDOWS)
+        rc = mim_fail(MIM_EUSAGE, "%s has %zu slots, a plan at most %d: use --slots", path,
+                      whole->n_slots - j->first, MIM_PLAN_MAX_WINDOWS);
+    else
+        rc = mim_series_cut(whole, j->first, n_slots, &j->trace);
+    mim_series_destroy(&whole);
+    if (rc == MIM_OK && !slot)
+        j->slot_s = mim_series_median_length_s(j->trace);
+    return rc;
+}
+
+static int read_calibration(job *j)
+{
+    const char *named = mim_args_value(j->args, "calibration");
+    mim_machine *machine = NULL;
+    char *path = NULL;
+    if (named)
+        return mim_calibration_read(named, &j->calibration);
+    int rc = mim_machine_create(0, &machine);
+    if (rc == MIM_OK)
+        rc = mim_calibration_path(machine, &path);
+    if (rc == MIM_OK && access(path, F_OK) != 0)
+        rc = mim_fail(MIM_EUNSUP, "no calibration of this machine: run mimesys_run --calibrate");
+    if (rc == MIM_OK)
+        rc = mim_calibration_read(path, &j->calibration);
+    free(path);
+    mim_machine_destroy(&machine);
+    return rc;
+}
+
+static int adapt(job *j)
+{
+    const char *threads = mim_args_value(j->args, "threads");
+    const mim_calibration *c = j->calibration;
+    mim_node_limits limits = {.n_cores = c->n_cpus,
+                              .n_sockets = c->n_sockets ? c->n_sockets : 1,
+                              .io_read_max_kbs = c->io_read_max_kbs,
+                              .io_write_max_kbs = c->io_write_max_kbs};
+    int rc = MIM_OK;
+    if (threads && strcmp(threads, "auto") != 0)
+        rc = read_count(j->args, "threads", 1, MIM_PLAN_MAX_THREADS, &limits.n_cores);
+    if (limits.n_sockets > limits.n_cores)
+        limits.n_sockets = limits.n_cores;
+    if (rc == MIM_OK && limits.n_cores > MIM_PLAN_MAX_THREADS)
+        rc = mim_fail(MIM_EUNSUP,
+                      "%zu calibrated CPUs, a plan has at most %d threads: use --threads",
+                      limits.n_cores, MIM_PLAN_MAX_THREADS);
+    return rc == MIM_OK ? mim_adapt(j->trace, &limits, &j->adaptation) : rc;
+}
+
+/* ---- what came of it ---------------------------------------------------------------------------
+ */
+
+/* Mean of the cores of a slot, NaN when none is present. */
+static double cpu_at(const mim_series *series, size_t slot)
+{
+    double sum = 0;
+    size_t n = 0;
+    for (size_t m = 0; m < series->n_metrics; m++) {
+        double value = mim_series_at(series, slot, m);
+        if (series->metrics[m].family == MIM_FAMILY_CPU && series->metrics[m].core >= 0 &&
+            isfinite(value)) {
+            sum += value;
+            n++;
+        }
+    }
+    return n ? sum / (double)n : NAN;
+}
+
+static double value_at(const mim_series *series, size_t slot, int which)
+{
+    if (which == FIGURE_CPU)
+        return cpu_at(series, slot);
+    size_t metric = mim_series_find(series, which == FIGURE_READ ? "io_read" : "io_write");
+    return metric == SIZE_MAX ? NAN : mim_series_at(series, slot, metric);
+}
+
+static double asked_at(const mim_asked *asked, size_t slot, int which)
+{
+    double sum = 0;
+    if (which != FIGURE_CPU)
+        return which == FIGURE_READ ? asked->read_kbs[slot] : asked->write_kbs[slot];
+    for (size_t r = 0; r < asked->n_rows; r++)
+        sum += asked->cpu_percent[slot * asked->n_rows + r];
+    return sum / (double)asked->n_rows;
+}
+
+/* Mean over the cores of the difference between asked and wanted. An adapted series numbers its
+ * cores like the plan's rows. */
+static double cpu_off_at(const mim_series *wanted, const mim_asked *asked, size_t slot)
+{
+    double sum = 0;
+    for (size_t m = 0; m < wanted->n_metrics; m++) {
+        int core = wanted->metrics[m].family == MIM_FAMILY_CPU ? wanted->metrics[m].core : -1;
+        double cpu = mim_series_at(wanted, slot, m);
+        if (core >= 0 && (size_t)core < asked->n_rows && isfinite(cpu))
+            sum += fabs(asked->cpu_percent[slot * asked->n_rows + (size_t)core] - cpu);
+    }
+    return sum / (double)asked->n_rows;
+}
+
+static double mean_of(const mim_series *series, int which)
+{
+    double sum = 0;
+    size_t n = 0;
+    for (size_t slot = 0; slot < series->n_slots; slot++) {
+        double value = value_at(series, slot, which);
+        if (isfinite(value)) {
+            sum += value;
+            n++;
+        }
+    }
+    return n ? sum / (double)n : NAN;
+}
+
+static void gather_figures(job *j)
+{
+    static const char *const names[N_FIGURES][2] = {
+        {"cpu", "%"}, {"io_read", "KB/s"}, {"io_write", "KB/s"}};
+    const mim_series *wanted = j->adaptation->series;
+    for (int i = 0; i < N_FIGURES; i++) {
+        figures *f = &j->figures[i];
+        double sum = 0;
+        f->name = names[i][0];
+        f->unit = names[i][1];
+        f->trace = mean_of(j->trace, i);
+        f->wanted = mean_of(wanted, i);
+        for (size_t slot = 0; slot < wanted->n_slots; slot++) {
+            double asked = asked_at(j->asked, slot, i), want = value_at(wanted, slot, i);
+            sum += asked;
+            if (i == FIGURE_CPU ? cpu_off_at(wanted, j->asked, slot) > 0.5
+                                : isfinite(want) && asked < 0.99 * want)
+                f->n_off++;
+        }
+        f->asked = sum / (double)wanted->n_slots;
+    }
+}
+
+static int describe(job *j)
+{
+    json_t *notes = json_array(), *all = json_object();
+    for (size_t i = 0; i < j->adaptation->n_notes; i++)
+        json_array_append_new(notes, json_string(j->adaptation->notes[i]));
+    for (int i = 0; i < N_FIGURES; i++) {
+        const figures *f = &j->figures[i];
+        json_object_set_new(all, f->name,
+                            json_pack("{s:s, s:o, s:o, s:o, s:I}", "unit", f->unit, "trace",
+                                      mim_json_real(f->trace), "wanted", mim_json_real(f->wanted),
+                                      "asked", mim_json_real(f->asked), "off",
+                                      (json_int_t)f->n_off));
+    }
+    j->json = json_pack(
+        "{s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:s, s:o, s:o, s:{s:I, s:I, s:I, s:f}}", "method",
+        j->how->name, "trace", mim_args_value(j->args, "trace"), "first", (json_int_t)j->first,
+        "slots", (json_int_t)j->trace->n_slots, "threads", (json_int_t)mim_plan_n_threads(j->plan),
+        "stressors", (json_int_t)mim_plan_n_stressors(j->plan), "slot_s", j->slot_s, "machine",
+        j->calibration->machine_key, "notes", notes, "figures", all, "need", "threads",
+        (json_int_t)j->need.n_threads, "memory_bytes", (json_int_t)j->need.memory_bytes,
+        "scratch_bytes", (json_int_t)j->need.scratch_bytes, "run_s", j->need.n_slots * j->slot_s);
+    return j->json ? MIM_OK
+                   : mim_fail(MIM_EDATA, "%s: its name or the machine's is not UTF-8 text",
+                              mim_args_value(j->args, "trace"));
+}
+
+static int set_origin(job *j)
+{
+    json_t *origin = json_pack(
+        "{s:O, s:O, s:O, s:O, s:O, s:O, s:s}", "method", json_object_get(j->json, "method"),
+        "trace", json_object_get(j->json, "trace"), "first", json_object_get(j->json, "first"),
+        "trace_slots", json_object_get(j->json, "slots"), "notes",
+        json_object_get(j->json, "notes"), "machine", json_object_get(j->json, "machine"),
+        "actions", mim_config_text(j->config, "generate.actions"));
+    char *text = origin ? json_dumps(origin, 0) : NULL;
+    int rc = text ? mim_plan_set_origin(j->plan, text) : mim_fail(MIM_EDATA, "origin of the plan");
+    free(text);
+    json_decref(origin);
+    return rc;
+}
+
+static void print_number(double value)
+{
+    if (isfinite(value))
+        printf(" %12.1f", value);
+    else
+        printf(" %12s", "absent");
+}
+
+static void print_table(const job *j)
+{
+    const char *out = mim_args_value(j->args, "out");
+    char memory[MIM_BYTES_TEXT_BYTES], scratch[MIM_BYTES_TEXT_BYTES];
+    for (size_t i = 0; i < j->adaptation->n_notes; i++)
+        printf("note: %s\n", j->adaptation->notes[i]);
+    printf("%-15s %12s %12s %12s %12s\n", "mean", "trace", "wanted here", "plan asks", "slots off");
+    for (int i = 0; i < N_FIGURES; i++) {
+        const figures *f = &j->figures[i];
+        printf("%-9s %5s", f->name, f->unit);
+        print_number(f->trace);
+        print_number(f->wanted);
+        print_number(f->asked);
+        printf(" %5zu of %3zu\n", f->n_off, j->trace->n_slots);
+    }
+    printf("%zu slots of %g s, %zu threads; runs %.0f s, takes %s of memory, %s of scratch files\n",
+           j->trace->n_slots, j->slot_s, mim_plan_n_threads(j->plan), j->need.n_slots * j->slot_s,
+           mim_bytes_text((double)j->need.memory_bytes, memory),
+           mim_bytes_text((double)j->need.scratch_bytes, scratch));
+    if (mim_args_has(j->args, "dry-run"))
+        printf("nothing written (dry run)\n");
+    else
+        printf("plan: %s\n", out);
+}
+
+/* ---- the program -------------------------------------------------------------------------------
+ */
+
+static int check_arguments(const job *j)
+{
+    if (!mim_args_value(j->args, "trace"))
+        return mim_fail(MIM_EUSAGE, "expected --trace FILE");
+    if (!mim_args_value(j->args, "out") && !mim_args_has(j->args, "dry-run"))
+        return mim_fail(MIM_EUSAGE, "expected -o PLAN.h5 (or --dry-run)");
+    return MIM_OK;
+}
+
+static int make_plan(job *j)
+{
+    int rc = j->how->make(j);
+    if (rc == MIM_OK)
+        rc = mim_plan_needs(j->plan, &j->need);
+    if (rc == MIM_OK)
+        rc = mim_asked_create(j->plan, j->calibration, &j->asked);
+    if (rc != MIM_OK)
+        return rc;
+    mim_plan_set_slot_s(j->plan, j->slot_s);
+    gather_figures(j);
+    rc = describe(j);
+    return rc == MIM_OK ? set_origin(j) : rc;
+}
+
+static int report(job *j)
+{
+    bool is_dry = mim_args_has(j->args, "dry-run");
+    if (!mim_args_has(j->args, "json")) {
+        print_table(j);
+        return MIM_OK;
+    }
+    json_object_set_new(j->json, "plan",
+                        is_dry ? json_null() : json_string(mim_args_value(j->args, "out")));
+    return mim_json_print(j->json, stdout);
+}
+
+static void job_clear(job *j)
+{
+    mim_series_destroy(&j->trace);
+    mim_calibration_destroy(&j->calibration);
+    mim_actions_destroy(&j->actions);
+    mim_adaptation_destroy(&j->adaptation);
+    mim_plan_destroy(&j->plan);
+    mim_plan_need_clear(&j->need);
+    mim_asked_destroy(&j->asked);
+    json_decref(j->json);
+}
+
+static int run(const mim_args *args, mim_log *log)
+{
+    job j = {.args = args, .config = mim_args_config(args), .log = log};
+    int rc = check_arguments(&j);
+    if (rc == MIM_OK)
+        rc = find_method(&j);
+    if (rc == MIM_OK)
+        rc = read_trace(&j);
+    if (rc == MIM_OK)
+        rc = mim_actions_open(mim_config_text(j.config, "generate.actions"), &j.actions);
+    if (rc == MIM_OK)
+        rc = read_calibration(&j);
+    if (rc == MIM_OK)
+        rc = adapt(&j);
+    if (rc == MIM_OK)
+        rc = make_plan(&j);
+    if (rc == MIM_OK && !mim_args_has(args, "dry-run"))
+        rc = mim_plan_write(j.plan, mim_args_value(args, "out"));
+    if (rc == MIM_OK)
+        rc = report(&j);
+    job_clear(&j);
+    return rc;
+}
+
+int main(int argc, char **argv) { return mim_program_main(&program, argc, argv, run); }
