@@ -1,0 +1,261 @@
+#!/bin/bash
+# mimesys_monitor from the outside: commands, kills, full disks, wrong files. BIN: folder of the
+# programs.
+set -u
+BIN=${BIN:-build/bin}
+program=$BIN/mimesys_monitor
+scratch=$(mktemp -d)
+chmod 755 "$scratch"
+mounted=
+running=
+cleanup() {
+    [ -n "$running" ] && kill -9 "$running" 2>/dev/null
+    [ -n "$mounted" ] && umount "$mounted"
+    rm -rf "$scratch"
+}
+trap cleanup EXIT
+unset SLURM_JOB_ID
+file=$scratch/stats.txt
+n_bad=0
+
+report() { # STATUS NAME
+    if [ "$1" -eq 0 ]; then
+        echo "ok - $2"
+    else
+        echo "not ok - $2"
+        sed 's/^/    /' "$scratch/out" "$scratch/err" 2>/dev/null | head -n 20
+        n_bad=$((n_bad + 1))
+    fi
+}
+
+monitor() { timeout 60 "$program" "$@" >"$scratch/out" 2>"$scratch/err"; }
+
+n_records() { grep -c '^[0-9]' "$1"; }
+
+# Whole records only: all end in a line end and hold every type of the first one; and our own reader
+# takes the file without calling it truncated.
+is_whole() { # FILE
+    [ -s "$1" ] && [ -z "$(tail -c 1 "$1" | tr -d '\n')" ] && awk '
+        /^\$|^!/ { next }
+        /^$/ { n_empty++; next }
+        /^[0-9]/ { if (record && seen != first) bad = 1; record++; seen = ""; type = ""; next }
+        /^%/ { next }
+        $1 != type { type = $1; seen = seen " " type; if (record == 1) first = seen }
+        END { exit bad || seen != first || record == 0 || n_empty != record }' "$1" || return 1
+    [ -x "$BIN/mimesys_trace" ] || return 0
+    timeout 60 "$BIN/mimesys_trace" summary "$1" --json >"$scratch/summary" 2>>"$scratch/err" &&
+        grep -q "\"records\": *$(n_records "$1")[,}]*\$" "$scratch/summary"
+}
+
+refuses() { # STATUS PART NAME ARGUMENTS...: one sentence with PART and this exit status
+    local status=$1 part=$2 name=$3 rc
+    shift 3
+    monitor "$@"
+    rc=$?
+    [ "$rc" -eq "$status" ] && [ "$(wc -l <"$scratch/err")" -eq 1 ] &&
+        grep -q "^mimesys_monitor: .*$part" "$scratch/err" && [ ! -s "$scratch/out" ]
+    report $? "$name (exit $rc)"
+}
+
+sleep_some() { sleep "$(printf '0.%03d' $((RANDOM % 350 + 30)))"; }
+
+# ---- one record a call
+monitor begin --out "$file" --job 17 && monitor collect --out "$file" &&
+    monitor end --out "$file" && is_whole "$file" && [ "$(n_records "$file")" -eq 3 ] &&
+    [ "$(grep -c '^[0-9.]* 17 ' "$file")" -eq 3 ] && [ "$(grep -c '^%' "$file")" -eq 2 ] &&
+    grep -qx '%begin 17' "$file" && [ "$(grep -c '^%end 17$' "$file")" -eq 1 ]
+report $? "begin, collect and end write three records of one job"
+
+monitor begin --out "$file" --job 18 && is_whole "$file" && [ "$(n_records "$file")" -eq 4 ] &&
+    [ "$(grep -c '^.hpcperfstats' "$file")" -eq 1 ] && grep -q '^[0-9.]* 18 ' "$file"
+report $? "begin continues a file with a second job"
+
+SLURM_JOB_ID=99 monitor collect --out "$file" && tail -n 40 "$file" | grep -q '^[0-9.]* 99 '
+report $? "the job id comes from Slurm's environment"
+
+head -n 1 "$file" | grep -qx '[$]hpcperfstats 2.4' && grep -q '^.x_tiers 1:yes' "$file" &&
+    grep -q '^!cpu user,E,U=cs nice,E,U=cs system,E,U=cs idle,E,U=cs iowait,E,U=cs irq,E,U=cs softirq,E,U=cs$' "$file"
+report $? "the header names version, tiers and types"
+
+monitor begin --out "$scratch/strict.txt" --strict && is_whole "$scratch/strict.txt" &&
+    ! grep -q '^.\{0,1\}x_' "$scratch/strict.txt"
+report $? "a strict file has no x_ types"
+refuses 5 "nothing was changed" "a strict file is not continued with x_ types" \
+    collect --out "$scratch/strict.txt"
+
+for _ in 1 2 3 4; do
+    (for _ in 1 2 3 4 5; do timeout 60 "$program" collect --out "$scratch/shared.txt" || exit 1; done) &
+done
+wait
+is_whole "$scratch/shared.txt" && [ "$(n_records "$scratch/shared.txt")" -eq 20 ] &&
+    grep '^[0-9]' "$scratch/shared.txt" | cut -d' ' -f1 | sort -nc
+report $? "four writers at once: twenty whole records in the order of time"
+
+# ---- loop
+monitor loop --out "$scratch/loop.txt" --interval 0.2 --duration 1 --job 5 --json &&
+    is_whole "$scratch/loop.txt" &&
+    grep -q "\"n_records\": $(n_records "$scratch/loop.txt")," "$scratch/out" &&
+    [ "$(n_records "$scratch/loop.txt")" -ge 2 ] && [ "$(n_records "$scratch/loop.txt")" -le 6 ] &&
+    [ "$(grep '^%' "$scratch/loop.txt" | tr '\n' ' ')" = '%begin 5 %end 5 ' ]
+report $? "loop records for its duration, between begin and end"
+
+for signal in TERM INT HUP USR1; do
+    rm -f "$file"
+    # a background job of a script ignores INT, so that its shell has to give the default back
+    env --default-signal=INT "$program" loop --out "$file" --interval 0.05 2>"$scratch/err" &
+    running=$!
+    while [ ! -s "$file" ]; do sleep 0.02; done
+    sleep 0.3
+    kill -s "$signal" "$running"
+    wait "$running"
+    rc=$?
+    running=
+    [ "$rc" -eq 0 ] && is_whole "$file" && grep -q '^%end 0' "$file"
+    report $? "SIG$signal ends loop with an end record (exit $rc)"
+done
+
+rm -f "$file"
+"$program" loop --out "$file" --interval 0.2 --json >"$scratch/out" 2>"$scratch/err" &
+running=$!
+sleep 0.5
+kill -STOP "$running"
+sleep 1.1
+kill -CONT "$running"
+sleep 0.7
+mv "$file" "$scratch/moved.txt"
+sleep 0.7
+kill -TERM "$running"
+wait "$running"
+rc=$?
+running=
+[ "$rc" -eq 0 ] && grep -q '"n_skipped": [1-9]' "$scratch/out" && is_whole "$scratch/moved.txt" &&
+    grep '^[0-9]' "$scratch/moved.txt" | awk '
+        NR > 1 && $1 - t < 0.02 { bad = 1 }
+        NR > 1 && $1 - t > 0.7 { gap = 1 }
+        { t = $1 }
+        END { exit bad || !gap }'
+report $? "samples that would be late are left out, not doubled"
+is_whole "$file" && grep -q '^%end 0' "$file" && ! grep -q '^%end' "$scratch/moved.txt"
+report $? "a file that is moved away is followed by a new one"
+
+# ---- kill
+rm -f "$file"
+n_seen=0
+bad=0
+for _ in $(seq 20); do
+    "$program" loop --out "$file" --interval 0.01 2>"$scratch/err" &
+    running=$!
+    sleep_some
+    kill -9 "$running"
+    wait "$running" 2>/dev/null
+    running=
+    [ -s "$file" ] || continue
+    is_whole "$file" || bad=1
+    [ "$(n_records "$file")" -ge "$n_seen" ] || bad=1
+    n_seen=$(n_records "$file")
+done
+[ "$bad" -eq 0 ] && [ "$n_seen" -gt 20 ] && [ "$(grep -c '^.hpcperfstats' "$file")" -eq 1 ] &&
+    monitor end --out "$file" && [ "$(n_records "$file")" -eq $((n_seen + 1)) ]
+report $? "kill -9 at 20 random moments leaves whole records ($n_seen)"
+
+printf '\n1795184695.644020 0 node-a\ncpu 0 12 1' >>"$file"
+monitor collect --out "$file" && is_whole "$file" && [ "$(n_records "$file")" -eq $((n_seen + 2)) ] &&
+    grep -q 'removed a record that was cut off' "$scratch/err"
+report $? "a record that was cut off is removed before the next one"
+
+# ---- what is refused
+printf 'my thesis\n' >"$scratch/thesis.txt"
+refuses 5 "thesis.txt: not a stats file.*my thesis" "another file is left alone" \
+    begin --out "$scratch/thesis.txt"
+[ "$(cat "$scratch/thesis.txt")" = "my thesis" ]
+report $? "and keeps its content"
+head -c 5000 /dev/urandom >"$scratch/noise"
+refuses 5 "noise: not a stats file" "random bytes are left alone" collect --out "$scratch/noise"
+sed 's/^\(.hostname\) .*/\1 elsewhere/' "$file" >"$scratch/other.txt"
+refuses 5 "elsewhere" "a file of another host is left alone" collect --out "$scratch/other.txt"
+refuses 1 "found a folder" "a folder" begin --out "$scratch"
+refuses 1 "regular file" "a device" begin --out /dev/full
+refuses 1 "No such file" "a folder that is missing" begin --out "$scratch/none/stats.txt"
+mkfifo "$scratch/pipe"
+refuses 1 "regular file" "a pipe" loop --out "$scratch/pipe"
+refuses 2 "expected --out" "no --out" begin
+refuses 2 "did you mean collect" "a misspelt command" colect --out "$file"
+refuses 2 "interval_s" "an interval of 0" loop --out "$file" --interval 0
+refuses 2 "interval_s" "an interval that is no number" loop --out "$file" --interval nan
+refuses 2 "one word" "a job id of two words" begin --out "$file" --job "a b"
+
+flock -o "$file" sleep 3 &
+running=$!
+sleep 0.3
+refuses 1 "locked by another process for more than 0.3 s" "a file that stays locked" \
+    collect --out "$file" --set monitor.lock_s=0.3
+kill "$running"
+wait "$running" 2>/dev/null
+running=
+
+# ---- looking only
+monitor loop --out "$scratch/dry.txt" --dry-run && grep -q 'would make' "$scratch/out" &&
+    [ ! -e "$scratch/dry.txt" ]
+report $? "--dry-run makes no file"
+before=$(cksum <"$file")
+monitor collect --out "$file" --dry-run && grep -q 'would continue' "$scratch/out" &&
+    [ "$(cksum <"$file")" = "$before" ]
+report $? "--dry-run changes no file"
+
+# ---- full disk, plain user
+if [ "$(id -u)" -eq 0 ] && mkdir "$scratch/small" &&
+    mount -t tmpfs -o size=16k none "$scratch/small" 2>/dev/null; then
+    mounted=$scratch/small
+    monitor begin --out "$mounted/stats.txt"
+    rc=$?
+    while [ "$rc" -eq 0 ] && [ "$(wc -c <"$mounted/stats.txt")" -lt 100000 ]; do
+        before=$(cksum <"$mounted/stats.txt")
+        monitor collect --out "$mounted/stats.txt"
+        rc=$?
+    done
+    [ "$rc" -eq 1 ] && [ "$(wc -l <"$scratch/err")" -eq 1 ] &&
+        grep -q "^mimesys_monitor: $mounted/stats.txt: cannot be written" "$scratch/err" &&
+        [ "$(cksum <"$mounted/stats.txt")" = "$before" ] && is_whole "$mounted/stats.txt"
+    report $? "a full disk is one sentence and leaves the file readable (exit $rc)"
+    timeout 60 "$program" loop --out "$mounted/stats.txt" --interval 0.05 2>"$scratch/err"
+    rc=$?
+    [ "$rc" -eq 1 ] && is_whole "$mounted/stats.txt"
+    report $? "and ends loop (exit $rc)"
+    refuses 1 "cannot be written" "a new file on a full disk" begin --out "$mounted/new.txt"
+    [ ! -e "$mounted/new.txt" ]
+    report $? "and leaves no file there"
+    umount "$mounted"
+    mounted=
+else
+    echo "ok - a full disk # skip: mounting needs root"
+fi
+
+if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+    cp "$program" "$scratch/program" && chmod 755 "$scratch/program"
+    mkdir "$scratch/theirs" && chown 65534:65534 "$scratch/theirs"
+    user=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+    timeout 60 "${user[@]}" "$scratch/program" loop --out "$scratch/theirs/stats.txt" \
+        --interval 0.1 --duration 0.5 2>"$scratch/err" && is_whole "$scratch/theirs/stats.txt" &&
+        [ "$(grep '^!' "$scratch/theirs/stats.txt")" = "$(grep '^!' "$file")" ]
+    report $? "a plain user records the same types"
+    timeout 60 "${user[@]}" "$scratch/program" collect --out "$file" 2>"$scratch/err"
+    rc=$?
+    [ "$rc" -eq 1 ] && grep -q 'Permission denied' "$scratch/err"
+    report $? "a file of somebody else is a sentence (exit $rc)"
+else
+    echo "ok - a plain user # skip: changing the user needs root"
+fi
+
+if command -v systemd-analyze >/dev/null && [ -e systemd/mimesys_monitor.service ]; then
+    sed "s|^ExecStart=mimesys_monitor|ExecStart=$(realpath "$program")|; /^Documentation/d" \
+        systemd/mimesys_monitor.service >"$scratch/mimesys_monitor.service"
+    timeout 60 systemd-analyze verify "$scratch/mimesys_monitor.service" >"$scratch/err" 2>&1 &&
+        ! grep -q 'mimesys_monitor.service' "$scratch/err"
+    report $? "systemd takes the unit"
+else
+    echo "ok - systemd takes the unit # skip: no systemd here"
+fi
+
+monitor --help && grep -q '^usage: mimesys_monitor begin' "$scratch/out"
+report $? "--help"
+[ "$n_bad" -eq 0 ]
