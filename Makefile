@@ -24,10 +24,12 @@ endif
 
 PACKAGES := hdf5-openmpi ompi-c jansson hwloc cairo
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
-PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES) | sed 's/-I/-isystem /g')
-PKG_LIBS = $(shell pkg-config --libs $(PACKAGES)) -liniparser -lpthread -lm
-PKG_CFLAGS := $(PKG_CFLAGS) -isystem /usr/include/iniparser
-PKG_LIBS := $(PKG_LIBS)
+# Silent before make deps: the first thing compiled then says what to do.
+PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null | sed 's/-I/-isystem /g') \
+	-isystem /usr/include/iniparser
+PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -liniparser -lpthread -lm
+HAVE_PACKAGES := $(shell pkg-config --exists $(PACKAGES) 2>/dev/null && echo yes)
+NEED_PACKAGES = $(if $(HAVE_PACKAGES),,$(error libraries are missing: run "make deps", or see "make info"))
 
 INC := -Isrc
 ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(WARN_ERROR) $(INC) $(PKG_CFLAGS) -fPIC -pthread \
@@ -74,10 +76,10 @@ FLAGS_NOW := $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)
 $(shell mkdir -p $(BUILD); echo '$(FLAGS_NOW)' | cmp -s - $(FLAGS_STAMP) || echo '$(FLAGS_NOW)' > $(FLAGS_STAMP))
 
 $(BUILD)/%.o: %.c $(FLAGS_STAMP)
-	@mkdir -p $(@D)
+	$(NEED_PACKAGES)@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/src/core/version.o: ALL_CFLAGS += -DMIM_BUILD_FLAGS='"$(CFLAGS) $(SANITIZE)"'
+$(BUILD)/src/core/version.o: ALL_CFLAGS += -DMIM_BUILD_FLAGS='"$(strip $(CFLAGS) $(SANITIZE))"'
 
 $(LIB): $(LIB_OBJECTS)
 	@mkdir -p $(@D)
@@ -154,8 +156,69 @@ bench: $(BENCH_PROGRAMS)
 	@scripts/bench.sh $(BUILD) $(BENCH_PROGRAMS)
 
 ## fidelity    all recorded traces: wanted against measured, with the noise floor (some 40 min)
-fidelity: programs
+fidelity: programs $(BUILD)/bench/fidelity_lines
 	@scripts/fidelity.sh $(BUILD)
+
+# ---- the machine -----------------------------------------------------------------------------
+
+## deps        install the Debian packages needed (without root rights scripts/deps.sh prints the
+##             apt-get line and exits 4, which make turns into 2)
+deps:
+	@scripts/deps.sh build
+
+## deps-bench  the same for what the benchmarks compare with: stress-ng, fio, python3
+deps-bench:
+	@scripts/deps.sh bench
+
+## info        versions of compiler and libraries, found or not, and this machine
+info:
+	@scripts/info.sh "$(CC)" $(PACKAGES)
+
+## lint        static analysis of C and shell with the tools that are installed
+lint:
+	@scripts/lint.sh
+
+## format      clang-format over all C files; check-format only looks
+format check-format:
+	@scripts/format.sh $@
+
+# ---- installing ------------------------------------------------------------------------------
+
+BIN_DIR := $(DESTDIR)$(PREFIX)/bin
+LIB_DIR := $(DESTDIR)$(PREFIX)/lib
+INCLUDE_DIR := $(DESTDIR)$(PREFIX)/include/mimesys
+SHARE_DIR := $(DESTDIR)$(PREFIX)/share
+UNIT_DIR := $(LIB_DIR)/systemd/system
+PUBLIC_HEADERS := $(filter-out %_internal.h %_model.h,\
+	$(sort $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.h))))
+VERSION = $(shell sed -n 's/^.define MIM_VERSION "\(.*\)"/\1/p' src/core/version.h)
+
+## install     programs, library, headers, man pages, completions, unit into PREFIX (DESTDIR)
+install: all
+	install -d $(BIN_DIR) $(LIB_DIR)/pkgconfig $(INCLUDE_DIR) $(SHARE_DIR)/man/man1 \
+		$(SHARE_DIR)/bash-completion/completions $(UNIT_DIR) $(SHARE_DIR)/mimesys
+	install -m 755 $(PROGRAMS) $(BIN_DIR)
+	install -m 644 $(LIB) $(LIB_DIR)
+	for header in $(PUBLIC_HEADERS:src/%=%); do \
+		install -D -m 644 src/$$header $(INCLUDE_DIR)/$$header || exit 1; done
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(PACKAGES)|' \
+		mimesys.pc.in > $(LIB_DIR)/pkgconfig/mimesys.pc
+	chmod 644 $(LIB_DIR)/pkgconfig/mimesys.pc
+	install -m 644 $(MAN_PAGES) $(SHARE_DIR)/man/man1
+	install -m 644 $(COMPLETIONS) $(SHARE_DIR)/bash-completion/completions
+	for unit in systemd/*.service; do \
+		sed 's|^ExecStart=mimesys_|ExecStart=$(PREFIX)/bin/mimesys_|' $$unit \
+			> $(UNIT_DIR)/$${unit##*/} && chmod 644 $(UNIT_DIR)/$${unit##*/} || exit 1; done
+	for file in $(wildcard ini/*.ini jobs/*.slurm); do \
+		install -D -m 644 $$file $(SHARE_DIR)/mimesys/$$file || exit 1; done
+
+## uninstall   remove what install put there
+uninstall:
+	rm -f $(PROGRAMS:$(BUILD)/bin/%=$(BIN_DIR)/%) $(LIB_DIR)/$(notdir $(LIB)) \
+		$(LIB_DIR)/pkgconfig/mimesys.pc $(MAN_PAGES:$(BUILD)/man/%=$(SHARE_DIR)/man/man1/%) \
+		$(COMPLETIONS:$(BUILD)/completion/%=$(SHARE_DIR)/bash-completion/completions/%) \
+		$(patsubst systemd/%,$(UNIT_DIR)/%,$(wildcard systemd/*.service))
+	rm -rf $(INCLUDE_DIR) $(SHARE_DIR)/mimesys
 
 clean:
 	rm -rf $(BUILD)

@@ -26,5 +26,5 @@ for trace in "$@"; do
     done
     "$bin/mimesys_compare" --wanted "$trace" "${measured[@]}" \
         -o "$out/$name.png" -o "$out/$name.json" | tee -a "$out/$name.txt"
-    /usr/bin/python3 scripts/fidelity_lines.py "$name" "$out/$name.json" | tee -a "$jsonl"
+    "$build/bench/fidelity_lines" "$name" "$out/$name.json" | tee -a "$jsonl"
 done
