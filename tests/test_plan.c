@@ -354,6 +354,29 @@ static void test_needs(void **state)
     mim_plan_destroy(&plan);
 }
 
+static void test_idle_start_can_be_kept(void **state)
+{
+    (void)state;
+    mim_plan *plan = new_plan(3, 2);
+    mim_plan_row(plan, 2, 1)[8] = 0.5;
+    assert_int_equal(mim_plan_first_window(plan), 2);
+    mim_plan_keep_idle_start(plan);
+    assert_int_equal(mim_plan_first_window(plan), 0);
+    assert_true(mim_plan_weights(plan, 0, 0)[4] == 1e-6); /* 12 KiB, the smallest */
+    mim_plan_destroy(&plan);
+    plan = new_plan(3, 2);
+    mim_plan_row(plan, 2, 1)[17] = 0.5;
+    mim_plan_keep_idle_start(plan);
+    assert_true(mim_plan_weights(plan, 0, 0)[17] == 1e-6); /* used anyway */
+    mim_plan_destroy(&plan);
+    plan = new_plan(2, 1); /* starts busy: left alone */
+    mim_plan_row(plan, 0, 0)[17] = 0.5;
+    mim_plan_keep_idle_start(plan);
+    assert_true(mim_plan_weights(plan, 0, 0)[17] == 0.5);
+    assert_true(mim_plan_weights(plan, 0, 0)[4] == 0);
+    mim_plan_destroy(&plan);
+}
+
 static void test_validate_normalises_rounding_once(void **state)
 {
     (void)state;
@@ -388,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_wrong_schema_names_and_slots_are_refused),
         cmocka_unit_test(test_sizes_are_limited),
         cmocka_unit_test(test_needs),
+        cmocka_unit_test(test_idle_start_can_be_kept),
         cmocka_unit_test(test_validate_normalises_rounding_once),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);

@@ -190,8 +190,11 @@ static int read_trace(job *j)
     else
         rc = mim_series_cut(whole, j->first, n_slots, &j->trace);
     mim_series_destroy(&whole);
-    if (rc == MIM_OK && !slot)
-        j->slot_s = mim_series_median_length_s(j->trace);
+    if (rc == MIM_OK && !slot) /* to the millisecond: the rest is the monitor's jitter */
+        j->slot_s = fmax(0.01, round(1000 * mim_series_median_length_s(j->trace)) / 1000);
+    if (rc == MIM_OK && n_slots != SIZE_MAX && j->trace->n_slots < n_slots)
+        mim_log_info(j->log, "generate", "%s: only %zu slots from slot %zu on", path,
+                     j->trace->n_slots, j->first);
     return rc;
 }
 
@@ -411,6 +414,8 @@ static int check_arguments(const job *j)
 static int make_plan(job *j)
 {
     int rc = j->how->make(j);
+    if (rc == MIM_OK)
+        mim_plan_keep_idle_start(j->plan);
     if (rc == MIM_OK)
         rc = mim_plan_needs(j->plan, &j->need);
     if (rc == MIM_OK)

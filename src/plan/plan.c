@@ -1,6 +1,7 @@
 #include "plan/plan.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,37 @@ size_t mim_plan_first_window(const mim_plan *plan)
         if (plan->weights[i] > 0)
             return i / n_row;
     return 0;
+}
+
+static bool is_used(const mim_plan *plan, size_t column)
+{
+    size_t n = plan->n_windows * plan->n_threads;
+    for (size_t i = 0; i < n; i++)
+        if (plan->weights[i * plan->n_stressors + column] > 0)
+            return true;
+    return false;
+}
+
+void mim_plan_keep_idle_start(mim_plan *plan)
+{
+    static const double hardly_any = 1e-6;
+    size_t best = SIZE_MAX;
+    uint64_t best_bytes = UINT64_MAX;
+    if (mim_plan_first_window(plan) == 0)
+        return;
+    /* one that the plan uses anyway, or else the smallest */
+    for (size_t s = 0; s < plan->n_stressors; s++) {
+        const mim_stressor *stressor = mim_actions_stressor(plan->actions, s);
+        if (!stressor || stressor->is_paced || !stressor->kernel[0])
+            continue;
+        uint64_t bytes = is_used(plan, s) ? 0 : stressor->memory_bytes;
+        if (bytes < best_bytes) {
+            best = s;
+            best_bytes = bytes;
+        }
+    }
+    if (best != SIZE_MAX)
+        mim_plan_row(plan, 0, 0)[best] = hardly_any;
 }
 
 /* Largest sum over threads of the weights that take CPU time, of all windows. */

@@ -43,6 +43,9 @@ int mim_plan_set_origin(mim_plan *plan, const char *origin);
  * rounding), at least one window and thread. MIM_EDATA names window, thread and stressor. */
 int mim_plan_validate(mim_plan *plan, const char *name);
 size_t mim_plan_first_window(const mim_plan *plan); /* first not all-zero; 0 when all are zero */
+/* For plans whose idle start is meant: a millionth of a slot of a stressor in window 0, so that
+ * leading idle windows run and slots keep their numbers. */
+void mim_plan_keep_idle_start(mim_plan *plan);
 
 /* `fallback`: the list for files that do not name theirs (NULL: the default list of 20). MIM_EDATA:
  * not HDF5, no such dataset, wrong rank, wrong number of stressors, invalid weights. Validates. */

@@ -1,0 +1,159 @@
+#!/bin/bash
+# mimesys_generate from the outside: plans, figures, exit statuses. BIN: folder of the programs.
+set -u
+BIN=${BIN:-build/bin}
+program=$BIN/mimesys_generate
+traces=tests/data/traces
+sort=$traces/stats-sort.txt
+calibration=tests/data/calibration.json
+scratch=$(mktemp -d)
+trap 'umount "$scratch/disk" 2>/dev/null; chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
+export MIMESYS_CALIBRATION=$scratch/none.json
+n_bad=0
+
+report() { # STATUS NAME
+    if [ "$1" -eq 0 ]; then
+        echo "ok - $2"
+    else
+        echo "not ok - $2"
+        sed 's/^/    /' "$scratch/out" "$scratch/err" 2>/dev/null | head -n 20
+        n_bad=$((n_bad + 1))
+    fi
+}
+
+generate() { timeout 60 "$program" "$@" >"$scratch/out" 2>"$scratch/err"; }
+
+refuses() { # STATUS PART NAME ARGUMENTS...: one sentence with PART, this exit status, no plan
+    local status=$1 part=$2 name=$3 rc
+    shift 3
+    rm -f "$scratch/refused.h5"
+    generate "$@"
+    rc=$?
+    [ "$rc" -eq "$status" ] && [ "$(wc -l <"$scratch/err")" -eq 1 ] && [ ! -s "$scratch/out" ] &&
+        grep -q "^mimesys_generate: .*$part" "$scratch/err" && [ ! -e "$scratch/refused.h5" ]
+    report $? "$name (exit $rc)"
+}
+
+with=(--trace "$sort" --calibration "$calibration" -o "$scratch/refused.h5")
+
+# The number after a key of the last --json output; within the object of a figure when one is named.
+value() { # KEY [FIGURE]
+    sed -n "/\"${2:-method}\"/,\$p" "$scratch/out" |
+        sed -n "s/.*\"$1\": *\"\{0,1\}\([^,\"]*\).*/\1/p" | head -n 1
+}
+
+near() { awk -v a="$1" -v b="$2" 'BEGIN {d = a - b; exit !(d < 0.01 && d > -0.01)}'; }
+
+# ---- plans
+generate --trace "$sort" --slots 20 --first 2 --calibration "$calibration" -o "$scratch/a.h5" --json &&
+    [ "$(head -c 4 "$scratch/a.h5" | tail -c 3)" = HDF ] &&
+    [ "$(value slots)" = 20 ] && [ "$(value first)" = 2 ] && [ "$(value threads)" = 4 ] &&
+    [ "$(value stressors)" = 20 ] && [ "$(value slot_s)" = 1.0 ] &&
+    [ "$(value machine)" = 0123456789abcdef ] && [ "$(value run_s)" = 20.0 ] &&
+    [ "$(value plan)" = "$scratch/a.h5" ]
+report $? "a plan of 20 slots is written and described"
+
+near "$(value wanted cpu)" "$(value asked cpu)" && near "$(value wanted io_read)" "$(value asked io_read)" &&
+    near "$(value wanted io_write)" "$(value asked io_write)" && near "$(value trace cpu)" "$(value wanted cpu)"
+report $? "where rows have room the plan asks for what is wanted"
+
+generate --trace "$sort" --slots 20 --first 2 --calibration "$calibration" -o "$scratch/b.h5" &&
+    cmp -s "$scratch/a.h5" "$scratch/b.h5" && grep -q "^cpu  *%" "$scratch/out" &&
+    grep -q "^plan: $scratch/b.h5" "$scratch/out" && grep -q "^note: CPU use of 2 cores" "$scratch/out"
+report $? "the same plan again is the same file; the table and the notes are printed"
+
+grep -aq execution_plan "$scratch/a.h5" && grep -aq action_names "$scratch/a.h5" &&
+    grep -aq '"method": "single"' "$scratch/a.h5" && grep -aq "stats-sort.txt" "$scratch/a.h5"
+report $? "the file names its list and where it comes from"
+
+MIMESYS_CALIBRATION=$calibration generate --trace "$sort" --threads 2 --slot 0.5 --dry-run --json &&
+    [ "$(value plan)" = null ] && [ "$(value threads)" = 2 ] && [ "$(value slot_s)" = 0.5 ] &&
+    [ "$(ls "$scratch"/*.h5 | wc -l)" -eq 2 ]
+report $? "a dry run writes nothing; MIMESYS_CALIBRATION is found"
+
+for trace in "$traces"/stats-*.txt; do
+    generate --trace "$trace" --calibration "$calibration" -o "$scratch/each.h5" --json &&
+        [ "$(value slots)" -gt 30 ] || echo "$trace"
+done >"$scratch/missing"
+[ ! -s "$scratch/missing" ]
+report $? "every recorded trace becomes a plan"
+
+generate --trace "$sort" --calibration "$calibration" -o "$scratch/list.h5" --actions 13b --json &&
+    [ "$(value stressors)" = 13 ]
+report $? "an older list"
+
+sed 's/"io_write_max_kbs": [0-9.]*/"io_write_max_kbs": 1000.0/' "$calibration" >"$scratch/slow.json"
+generate --trace "$sort" --calibration "$scratch/slow.json" --dry-run &&
+    grep -q "^note: io_write is scaled by 0.00059" "$scratch/out"
+report $? "writes beyond the ceiling are scaled, and a note says so"
+
+generate --help && ! grep -Eqi 'nearest|idw|diffusion' "$scratch/out" && grep -q single "$scratch/out"
+report $? "the help promises only what is there"
+
+# ---- refusals
+refuses 4 "no calibration of this machine: run mimesys_run --calibrate" "no calibration" \
+    --trace "$sort" -o "$scratch/refused.h5"
+refuses 2 "expected --trace" "no trace" -o "$scratch/refused.h5"
+refuses 2 "expected -o" "no output" --trace "$sort"
+refuses 2 "did you mean single" "a misspelt method" "${with[@]}" --method singel
+refuses 2 "nearest: unknown" "a method that is not there" "${with[@]}" --method nearest
+refuses 2 "has 54 slots only" "first slot beyond the end" "${with[@]}" --first 54
+refuses 2 "slots" "no slots" "${with[@]}" --slots 0
+refuses 2 "slot" "slot of no length" "${with[@]}" --slot 0
+refuses 2 "threads" "no threads" "${with[@]}" --threads 0
+refuses 2 "threads" "threads not a number" "${with[@]}" --threads 2x
+refuses 2 "is not in the action list" "a list without the stressors" "${with[@]}" --actions 13
+refuses 1 "No such file" "an action list that is not there" "${with[@]}" --actions "$scratch/none"
+refuses 2 "is no CPU stressor" "a stressor of the wrong kind" "${with[@]}" \
+    --set single.cpu_stressor=BM_STRESS_NG_HddRead_1MB_NoSleep
+refuses 4 "no figures of BM_STRESS_NG_HddRead_256KB" "a stressor that was not calibrated" "${with[@]}" \
+    --set single.read_stressor=BM_STRESS_NG_HddRead_256KB_WeightScaled_500ms
+
+for file in none.txt:1 .:1 empty:5 binary:5; do
+    name=${file%:*}
+    : >"$scratch/empty"
+    head -c 5000 "$scratch/a.h5" >"$scratch/binary"
+    refuses "${file#*:}" "$scratch/$name" "trace is $name" --trace "$scratch/$name" \
+        --calibration "$calibration" -o "$scratch/refused.h5"
+    refuses "${file#*:}" "$scratch/$name" "calibration is $name" --trace "$sort" \
+        --calibration "$scratch/$name" -o "$scratch/refused.h5"
+done
+
+# These succeed in everything but writing.
+for out in "$scratch/none/plan.h5" "$scratch"; do
+    generate --trace "$sort" --calibration "$calibration" -o "$out"
+    rc=$?
+    [ $rc -eq 1 ] && [ "$(wc -l <"$scratch/err")" -eq 1 ] && [ ! -s "$scratch/out" ]
+    report $? "output cannot be written to ${out##*/} (exit $rc)"
+done
+
+mkdir "$scratch/disk"
+if mount -t tmpfs -o size=16k none "$scratch/disk" 2>/dev/null; then
+    generate --trace "$sort" --calibration "$calibration" -o "$scratch/disk/plan.h5"
+    rc=$?
+    [ $rc -eq 1 ] && grep -q "No space left" "$scratch/err" && [ -z "$(ls -A "$scratch/disk")" ]
+    report $? "a full disk: one sentence, no file left (exit $rc)"
+else
+    echo "ok - a full disk # skip: mounting is not permitted"
+fi
+
+# ---- killed at any moment: the plan is whole or not there, and nothing else is
+mkdir "$scratch/kill"
+bad=0
+for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    rm -f "$scratch/kill/plan.h5"
+    "$program" --trace "$traces/stats-fio.txt" --calibration "$calibration" -o "$scratch/kill/plan.h5" \
+        >/dev/null 2>&1 &
+    pid=$!
+    sleep "0.0$((i / 4))$((i % 4 * 2))"
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    left=$(ls -A "$scratch/kill")
+    [ -z "$left" ] || [ "$left" = plan.h5 ] || bad=1
+    [ -z "$left" ] || [ "$(wc -c <"$scratch/kill/plan.h5")" -gt 300 ] || bad=1
+done
+generate --trace "$traces/stats-fio.txt" --calibration "$calibration" -o "$scratch/kill/plan.h5" &&
+    [ "$(ls -A "$scratch/kill")" = plan.h5 ] && [ $bad -eq 0 ]
+report $? "killed at any moment: nothing half-written is left, the next run works"
+
+exit $((n_bad > 0))
