@@ -1,5 +1,6 @@
 # Shared by tests/cli_*.sh: a scratch folder, one report line a check, refusals with one sentence.
-# Source it after setting `program_name`. shellcheck shell=bash
+# Tests run with the repository root as working folder. Set `program_name`, then source it.
+# shellcheck shell=bash
 BIN=${BIN:-build/bin}
 # shellcheck disable=SC2154 # set by the test
 program=$BIN/$program_name
