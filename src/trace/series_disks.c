@@ -90,6 +90,8 @@ static int choose_named(const mim_stats *stats, size_t type, const char *disks, 
         p += length;
         p += *p == ',';
     }
+    if (*n_counted == 0)
+        return mim_fail(MIM_EUSAGE, "disks: expected names of block devices, found none");
     return MIM_OK;
 }
 

@@ -8,17 +8,30 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Times over `step` neighbouring intervals, sorted; returns their number. times: [n_records]. */
+static size_t sort_times(const mim_stats *stats, size_t step, double *times)
+{
+    size_t n = mim_stats_n_records(stats) - step;
+    for (size_t i = 0; i < n; i++)
+        times[i] = mim_stats_record_time_s(stats, i + step) - mim_stats_record_time_s(stats, i);
+    qsort(times, n, sizeof *times, by_value);
+    return n;
+}
+
 static int median_interval_s(const mim_stats *stats, double *median_s)
 {
-    size_t n = mim_stats_n_records(stats), step = n > 2 ? 2 : 1, n_sums = n - step;
-    double *sums = malloc(n_sums * sizeof *sums);
-    if (!sums)
-        return mim_fail(MIM_ENOMEM, "%zu intervals", n_sums);
-    for (size_t i = 0; i < n_sums; i++)
-        sums[i] = mim_stats_record_time_s(stats, i + step) - mim_stats_record_time_s(stats, i);
-    qsort(sums, n_sums, sizeof *sums, by_value);
-    *median_s = 0.5 * (sums[n_sums / 2] + sums[(n_sums - 1) / 2]) / (double)step;
-    free(sums);
+    size_t n = mim_stats_n_records(stats);
+    double *times = malloc(n * sizeof *times);
+    if (!times)
+        return mim_fail(MIM_ENOMEM, "%zu intervals", n);
+    size_t n_times = sort_times(stats, 1, times);
+    *median_s = 0.5 * (times[n_times / 2] + times[(n_times - 1) / 2]);
+    if (n > 2) {
+        n_times = sort_times(stats, 2, times);
+        double pair_s = 0.5 * times[n_times / 4];
+        *median_s = pair_s > *median_s ? pair_s : *median_s;
+    }
+    free(times);
     return MIM_OK;
 }
 

@@ -14,6 +14,9 @@ int mim_parser_fail(const mim_parser *parser, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    for (char *p = text; *p; p++) /* names come from the file */
+        if (!isprint((unsigned char)*p))
+            *p = '?';
     return mim_fail(MIM_EDATA, "%s: line %zu: %s", parser->path, parser->line, text);
 }
 
