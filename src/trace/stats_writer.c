@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -241,7 +242,7 @@ const char *mim_stats_writer_text(const mim_stats_writer *writer, size_t *n_byte
 int mim_stats_writer_flush(mim_stats_writer *writer, FILE *out)
 {
     if (fwrite(writer->text, 1, writer->n_bytes, out) != writer->n_bytes || fflush(out) != 0)
-        return mim_fail(MIM_EIO, "%zu bytes of stats text could not be written", writer->n_bytes);
+        return mim_fail(MIM_EIO, "stats text cannot be written: %s", strerror(errno));
     writer->n_bytes = 0;
     return MIM_OK;
 }
