@@ -238,7 +238,9 @@ static int parse_row_carefully(mim_parser *parser)
     layout l = {0};
     int rc = find_layout(parser, &stats->types[type], p, end, &l);
     if (rc == MIM_OK)
-        rc = reserve(parser, l.n_values);
+        rc = reserve(parser, l.n_values > 0 ? l.n_values : 1); /* never no array at all */
+    if (rc != MIM_OK)
+        return rc;
     uint64_t *values = stats->values + stats->n_values;
     for (size_t i = 0; rc == MIM_OK && i < l.n_values; i++)
         rc = parse_number(parser, next_word(&l.values, end), &values[i]);
