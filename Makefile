@@ -9,9 +9,6 @@ CFLAGS ?= -O2 -g
 BUILD ?= build
 ROOMS ?= core trace plan node baseline report
 
-ifeq ($(WERROR),1)
-WARN_ERROR := -Werror
-endif
 ifeq ($(FUZZER),1) # with CC=clang
 SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 endif
@@ -32,7 +29,7 @@ HAVE_PACKAGES := $(shell pkg-config --exists $(PACKAGES) 2>/dev/null && echo yes
 NEED_PACKAGES = $(if $(HAVE_PACKAGES),,$(error libraries are missing: run "make deps", or see "make info"))
 
 INC := -Isrc
-ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(WARN_ERROR) $(INC) $(PKG_CFLAGS) -fPIC -pthread \
+ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(INC) $(PKG_CFLAGS) -fPIC -pthread \
 	$(SANITIZE) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(SANITIZE) $(LDFLAGS)
 
