@@ -308,6 +308,9 @@ static void test_refusals(void **state)
         {HEAD "%begin\n", "line 6: a mark before the first time stamp"},
         {HEAD "1 0 n\nc d 1 2\n", "line 7: type 'c' is not declared"},
         {HEAD "1 0 n\na d 1\n", "line 7: expected 2 values of a, found 1"},
+        {HEAD "1 0 n\na d 1 2b e/f 3 4\n", "line 7: expected 2 values of a, found 5"},
+        {HEAD "1 0 n\na d e 3 4\n", "line 7: expected 2 values of a, found 3"},
+        {HEAD "1 0 n\na \x01 3 4\n", "line 7: byte 0x01 in the name of a device"},
         {HEAD "1 0 n\na d 1 2 3\n", "line 7: expected 2 values of a, found 3"},
         {HEAD "1 0 n\na d\n", "line 7: expected 2 values of a, found 0"},
         {HEAD "1 0 n\na\n", "line 7: expected a device after a"},
@@ -347,6 +350,29 @@ static void test_refusals(void **state)
                      mim_error());
         assert_null(s);
     }
+}
+
+/* Found by fuzzing: bytes 0 made two names of one. */
+static void test_bytes_0(void **state)
+{
+    (void)state;
+    static const char device[] = HEAD "1 0 n\na d\0e 1 2\n", mark[] = HEAD "1 0 n\n%x\0y\n";
+    mim_stats *s = NULL;
+    assert_int_equal(mim_stats_parse("t", device, sizeof device - 1, &s), MIM_EDATA);
+    assert_non_null(strstr(mim_error(), "line 7: byte 0x00 in the name of a device"));
+    assert_int_equal(mim_stats_parse("t", mark, sizeof mark - 1, &s), MIM_EDATA);
+    assert_non_null(strstr(mim_error(), "line 7: a byte 0 in the line"));
+    assert_null(s);
+}
+
+/* Found by fuzzing: no type has keys, so that no value was ever stored. */
+static void test_no_values(void **state)
+{
+    (void)state;
+    mim_stats *s = parse_ok("$hpcperfstats 2.4\n!none\n\n1 0 n\nnone d\n\n2 0 n\nnone d\n");
+    assert_int_equal(mim_stats_n_rows(s, 1), 1);
+    assert_int_equal(mim_stats_row(s, 1, 0).n_values, 0);
+    mim_stats_destroy(&s);
 }
 
 static void test_not_a_file(void **state)
@@ -573,6 +599,8 @@ int main(void)
         cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_truncated_anywhere),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_bytes_0),
+        cmocka_unit_test(test_no_values),
         cmocka_unit_test(test_not_a_file),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_many_devices),

@@ -144,6 +144,8 @@ static int take_line(mim_parser *parser, const char **begin, const char **end)
     if (q - p > MIM_STATS_MAX_LINE)
         return mim_parser_fail(parser, "a line of %zu bytes, more than %d", (size_t)(q - p),
                                MIM_STATS_MAX_LINE);
+    if (memchr(p, '\0', (size_t)(q - p)))
+        return mim_parser_fail(parser, "a byte 0 in the line");
     parser->p = q + 1;
     *begin = p;
     *end = q > p && q[-1] == '\r' ? q - 1 : q;

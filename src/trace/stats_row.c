@@ -155,6 +155,9 @@ static int find_device(mim_parser *parser, size_t type, word name, size_t *id)
     if (length > MIM_STATS_MAX_NAME)
         return mim_parser_fail(parser, "a device's name of %zu bytes, more than %d", length,
                                MIM_STATS_MAX_NAME);
+    for (const char *p = name.begin; p < name.end; p++)
+        if ((unsigned char)*p < ' ' && *p != '\t')
+            return mim_parser_fail(parser, "byte 0x%02x in the name of a device", (unsigned)*p);
     if (stats->n_devices == MIM_STATS_MAX_DEVICES)
         return mim_parser_fail(parser, "more than %d devices", MIM_STATS_MAX_DEVICES);
     void *items = parser->states;
@@ -176,8 +179,33 @@ typedef struct layout {
     bool is_fast;
 } layout;
 
-/* Names of processes may hold blanks: "proc tmux: server/12/0-3/0 ...". With words left over, the
- * device goes on up to the last word before the values, unless that is a number itself. */
+static bool is_number(word w)
+{
+    for (const char *p = w.begin; p < w.end; p++)
+        if (*p < '0' || *p > '9')
+            return false;
+    return true;
+}
+
+/* Names of processes may hold blanks: "proc tmux: server/12/0-3/0 ...". With n_more words left
+ * over, these belong to the device if they look like it: no plain numbers, and a / in the last. So
+ * two rows run together are still refused. */
+static bool extend_device(layout *l, const char *end, size_t n_more)
+{
+    const char *p = l->values;
+    word last = {0};
+    for (size_t i = 0; i < n_more; i++) {
+        last = next_word(&p, end);
+        if (is_number(last))
+            return false;
+    }
+    if (!memchr(last.begin, '/', (size_t)(last.end - last.begin)))
+        return false;
+    l->device.end = last.end;
+    l->values = p;
+    return true;
+}
+
 static int find_layout(const mim_parser *parser, const mim_type *type, const char *p,
                        const char *end, layout *l)
 {
@@ -195,17 +223,8 @@ static int find_layout(const mim_parser *parser, const mim_type *type, const cha
         n++;
     if (l->device.begin == l->device.end)
         return mim_parser_fail(parser, "expected a device after %s", type->name);
-    if (n > type->n_keys && tier.begin == tier.end) {
-        word last = {0};
-        const char *rest = l->values;
-        for (size_t i = type->n_keys; i < n; i++)
-            last = next_word(&rest, end);
-        if (*last.begin < '0' || *last.begin > '9') {
-            l->device.end = last.end;
-            l->values = rest;
-            n = type->n_keys;
-        }
-    }
+    if (n > type->n_keys && tier.begin == tier.end && extend_device(l, end, n - type->n_keys))
+        n = type->n_keys;
     l->is_fast = is_partial && n == type->n_fast && n != type->n_keys;
     l->n_values = n;
     if (n == type->n_keys || l->is_fast)
