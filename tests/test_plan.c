@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/h5.h"
@@ -171,6 +172,21 @@ static void test_refuses_huge_extents_before_reading(void **state)
         H5Fclose(file);
         assert_int_equal(mim_plan_read(path, NULL, &plan), MIM_EDATA);
         assert_non_null(strstr(mim_error(), "expected at most 1000000, 4096"));
+    }
+}
+
+/* Made by flipping bits: HDF5 1.10.8 crashes on one and loops without end on the other. */
+static void test_files_that_the_library_cannot_stand(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"tests/data/plan-crashes-hdf5.h5",
+                                        "tests/data/plan-loops-hdf5.h5"};
+    for (size_t i = 0; i < 2; i++) {
+        mim_plan *plan = NULL;
+        assert_int_equal(mim_plan_read(files[i], NULL, &plan), MIM_EDATA);
+        assert_non_null(strstr(mim_error(), files[i]));
+        assert_null(plan);
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     }
 }
 
@@ -405,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_list_is_the_files_or_the_fallback),
         cmocka_unit_test(test_refuses_what_is_no_plan),
         cmocka_unit_test(test_refuses_huge_extents_before_reading),
+        cmocka_unit_test(test_files_that_the_library_cannot_stand),
         cmocka_unit_test(test_weights_are_checked),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_our_files_are_what_the_original_reads),

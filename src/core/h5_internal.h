@@ -19,7 +19,7 @@ struct mim_h5 {
 enum {
     MIM_H5_BLOCK_BYTES = 1 << 20,     /* largest frame */
     MIM_H5_MAX_TEXT_BYTES = 64 << 20, /* largest text read */
-    MIM_H5_READER_CPU_S = 5,          /* CPU time of one request, besides time for its bytes */
+    MIM_H5_READER_CPU_S = 2,          /* CPU time of one request, besides time for its bytes */
     MIM_H5_READER_WAIT_S = 120,       /* silence after which a reader is given up */
 };
 
