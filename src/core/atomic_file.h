@@ -3,7 +3,8 @@
  * The content goes to an unnamed file in the target's folder (a name.tmp.<pid> file where the file
  * system has no unnamed ones) and takes its name at commit: fsync, rename, fsync of the folder. A
  * killed program therefore leaves no file behind; leftovers of dead processes for the same target
- * are removed at open. */
+ * are removed at open. Links are followed; a write-protected file is refused; permissions of the
+ * old file are kept. Pipes, /dev/stdout and /dev/fd/N are written directly. */
 #ifndef MIM_CORE_ATOMIC_FILE_H
 #define MIM_CORE_ATOMIC_FILE_H
 

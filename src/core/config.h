@@ -36,12 +36,18 @@ typedef struct mim_option {
     const char *help;    /* one sentence */
 } mim_option;
 
+/* What a value must be, as a new text for help and comments: "whole number 1 to 64, s". NULL when
+ * out of memory; the caller frees it. */
+char *mim_option_expected(const mim_option *option);
+
 typedef struct mim_config mim_config;
 
 /* `tables`: NULL-terminated list of arrays, each ended by an entry with a NULL section. Keeps the
  * pointers. Reads defaults and the environment. */
 int mim_config_create(const mim_option *const *tables, mim_config **config);
 void mim_config_destroy(mim_config **config);
+/* All of the file's settings, or none on failure. "#" and ";" begin a comment, also behind a value
+ * unless that is quoted. */
 int mim_config_load(mim_config *config, const char *ini_path);
 /* `assignment` is "section.key=value"; `source` names it in errors, e.g. "--set". */
 int mim_config_set(mim_config *config, const char *source, const char *assignment);
@@ -57,7 +63,8 @@ const char *mim_config_text(const mim_config *config, const char *name); /* TEXT
 /* Whether a value came from anything but the default. */
 bool mim_config_is_set(const mim_config *config, const char *name);
 
-/* The resolved configuration as a new ini text (the caller frees it); it can be loaded again. */
+/* The resolved configuration as a new ini text (the caller frees it), NULL when out of memory; it can
+ * be loaded again. */
 char *mim_config_text_ini(const mim_config *config);
 
 #endif

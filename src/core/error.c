@@ -5,17 +5,25 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/text.h"
+
 static _Thread_local char error_text[MIM_ERROR_TEXT_BYTES];
+
+static void keep(char text[MIM_ERROR_TEXT_BYTES])
+{
+    mim_make_one_line(text);
+    memcpy(error_text, text, MIM_ERROR_TEXT_BYTES);
+}
 
 int mim_fail(int code, const char *format, ...)
 {
     int saved = errno;
-    char text[MIM_ERROR_TEXT_BYTES]; /* arguments may point into error_text */
+    char text[MIM_ERROR_TEXT_BYTES] = ""; /* arguments may point into error_text */
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    memcpy(error_text, text, sizeof error_text);
+    keep(text);
     errno = saved;
     return code;
 }
@@ -23,7 +31,7 @@ int mim_fail(int code, const char *format, ...)
 int mim_fail_in(int code, const char *format, ...)
 {
     int saved = errno;
-    char text[MIM_ERROR_TEXT_BYTES];
+    char text[MIM_ERROR_TEXT_BYTES] = "";
     va_list args;
     va_start(args, format);
     int n = vsnprintf(text, sizeof text, format, args);
@@ -35,7 +43,7 @@ int mim_fail_in(int code, const char *format, ...)
         memcpy(text + n + 2, error_text, length);
         text[(size_t)n + 2 + length] = 0;
     }
-    memcpy(error_text, text, sizeof error_text);
+    keep(text);
     errno = saved;
     return code;
 }

@@ -27,7 +27,8 @@ enum {
 
 enum { MIM_ERROR_TEXT_BYTES = 1024 };
 
-/* Stores the sentence (cut at MIM_ERROR_TEXT_BYTES) and returns `code`. errno is preserved. */
+/* Stores the sentence (cut at MIM_ERROR_TEXT_BYTES; control characters become '?', so that it stays
+ * one line) and returns `code`. errno is preserved. */
 int mim_fail(int code, const char *format, ...) MIM_PRINTF(2, 3);
 
 /* Puts "context: " in front of this thread's sentence and returns `code`. */

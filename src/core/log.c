@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/text.h"
 
 struct mim_log {
     FILE *stream;
     mim_log_level level;
     int rank, n_ranks;
     bool is_terminal;
+    bool is_moving; /* a progress line without its newline yet; under the stream's lock */
 };
 
 struct mim_progress {
@@ -19,8 +21,9 @@ struct mim_progress {
     char *what;
     size_t n_total;
     int64_t begin_ns, next_ns, every_ns;
-    bool is_moving; /* a terminal line without its newline yet */
 };
+
+enum { LONGEST_S = 1000000000 };
 
 int mim_log_create(FILE *stream, mim_log_level level, int rank, int n_ranks, mim_log **log)
 {
@@ -53,9 +56,13 @@ void mim_log_line(mim_log *log, mim_log_level level, const char *module, const c
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    fprintf(log->stream, "%s %s %d/%d %s: %s\n", stamp, names[level], log->rank, log->n_ranks,
-            module, text);
+    mim_make_one_line(text);
+    flockfile(log->stream);
+    fprintf(log->stream, "%s%s %s %d/%d %s: %s\n", log->is_moving ? "\n" : "", stamp, names[level],
+            log->rank, log->n_ranks, module, text);
+    log->is_moving = false;
     fflush(log->stream);
+    funlockfile(log->stream);
 }
 
 int mim_progress_create(mim_log *log, const char *what, size_t n_total, double every_s,
@@ -70,7 +77,7 @@ int mim_progress_create(mim_log *log, const char *what, size_t n_total, double e
     made->log = log;
     made->n_total = n_total;
     made->begin_ns = mim_clock_mono_ns();
-    made->every_ns = (int64_t)(every_s * 1e9);
+    made->every_ns = (int64_t)(every_s < LONGEST_S ? every_s * 1e9 : LONGEST_S * 1e9);
     made->next_ns = made->begin_ns + (log && log->is_terminal ? 0 : made->every_ns);
     *progress = made;
     return MIM_OK;
@@ -83,12 +90,15 @@ void mim_progress_step(mim_progress *progress, size_t n_done)
     if (!log || log->level < MIM_LOG_INFO || log->rank != 0 || now < progress->next_ns)
         return;
     double spent_s = (double)(now - progress->begin_ns) * 1e-9;
-    double left_s = n_done ? spent_s * (double)(progress->n_total - n_done) / (double)n_done : 0.0;
+    double n_left = n_done < progress->n_total ? (double)(progress->n_total - n_done) : 0.0;
+    double left_s = n_done ? spent_s * n_left / (double)n_done : 0.0;
     if (log->is_terminal) {
+        flockfile(log->stream);
         fprintf(log->stream, "\r%s: %zu of %zu, %.0f s spent, %.0f s left   ", progress->what,
                 n_done, progress->n_total, spent_s, left_s);
         fflush(log->stream);
-        progress->is_moving = true;
+        log->is_moving = true;
+        funlockfile(log->stream);
         progress->next_ns = now + MIM_NS_PER_S / 5;
     } else {
         mim_log_info(log, progress->what, "done=%zu of=%zu spent_s=%.0f left_s=%.0f", n_done,
@@ -101,8 +111,14 @@ void mim_progress_destroy(mim_progress **progress)
 {
     if (!*progress)
         return;
-    if ((*progress)->is_moving)
-        fputc('\n', (*progress)->log->stream);
+    mim_log *log = (*progress)->log;
+    if (log) {
+        flockfile(log->stream);
+        if (log->is_moving)
+            fputc('\n', log->stream);
+        log->is_moving = false;
+        funlockfile(log->stream);
+    }
     free((*progress)->what);
     free(*progress);
     *progress = NULL;

@@ -21,13 +21,15 @@ void mim_rng_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32
         out[i] = r.v[i];
 }
 
-/* Counter: (a, b, stream | draw / 4); key: the seed. One block gives four draws. */
+/* Counter: (a, b, index of the block); key: the seed, told apart by stream. With the stream in the
+ * counter, many draws would run into the next stream. The constant is odd and far from small
+ * seeds' differences (2^64 / golden ratio). */
 static void block(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t index,
                   uint32_t out[4])
 {
-    const uint32_t counter[4] = {(uint32_t)a, (uint32_t)(a >> 32), b,
-                                 ((uint32_t)stream << 24) ^ index};
-    const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+    const uint64_t own = seed ^ (uint64_t)stream * UINT64_C(0x9E3779B97F4A7C15);
+    const uint32_t counter[4] = {(uint32_t)a, (uint32_t)(a >> 32), b, index};
+    const uint32_t key[2] = {(uint32_t)own, (uint32_t)(own >> 32)};
     mim_rng_philox4x32(counter, key, out);
 }
 
@@ -38,19 +40,24 @@ uint32_t mim_rng_u32(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, u
     return out[draw % 4];
 }
 
+static double unit(uint32_t high, uint32_t low)
+{
+    uint64_t bits = ((uint64_t)high << 32 | low) >> 11;
+    return (double)bits * 0x1p-53;
+}
+
 double mim_rng_u01(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t draw)
 {
     uint32_t out[4];
     block(seed, stream, a, b, draw / 2, out);
-    uint32_t high = out[2 * (draw % 2)], low = out[2 * (draw % 2) + 1];
-    uint64_t bits = ((uint64_t)high << 32 | low) >> 11;
-    return (double)bits * 0x1p-53;
+    return unit(out[2 * (draw % 2)], out[2 * (draw % 2) + 1]);
 }
 
 double mim_rng_normal(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t draw)
 {
     const double two_pi = 6.283185307179586476925;
-    double u = 1.0 - mim_rng_u01(seed, stream, a, b, 2 * draw); /* (0,1] */
-    double v = mim_rng_u01(seed, stream, a, b, 2 * draw + 1);
-    return sqrt(-2.0 * log(u)) * cos(two_pi * v);
+    uint32_t out[4];
+    block(seed, stream, a, b, draw, out);
+    double u = 1.0 - unit(out[0], out[1]); /* (0,1] */
+    return sqrt(-2.0 * log(u)) * cos(two_pi * unit(out[2], out[3]));
 }

@@ -18,7 +18,8 @@ typedef enum {
 /* The four words Philox4x32-10 gives for a counter and a key (for known-answer tests). */
 void mim_rng_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
-/* a: e.g. step or plan id (64 bits), b: e.g. sample or row, draw: the n-th number for (a, b). */
+/* a: e.g. step or plan id (64 bits), b: e.g. sample or row, draw: the n-th number for (a, b). The
+ * three functions share their bits: for one (stream, a, b) ask only one of them. */
 uint32_t mim_rng_u32(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t draw);
 double mim_rng_u01(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b,
                    uint32_t draw); /* [0,1) */

@@ -4,29 +4,36 @@
 #include <signal.h>
 #include <string.h>
 
-static volatile sig_atomic_t stop_signal;
+static volatile sig_atomic_t stop_signal, is_urgent;
 
 static const int stop_signals[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP};
 enum { N_STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
 
 static void on_signal(int sig)
 {
-    if (stop_signal && (sig == SIGTERM || sig == SIGINT)) {
-        signal(sig, SIG_DFL);
-        raise(sig);
+    if (sig == SIGTERM || sig == SIGINT) {
+        if (is_urgent) {
+            signal(sig, SIG_DFL);
+            raise(sig); /* delivered when this handler returns */
+        }
+        is_urgent = 1;
     }
     stop_signal = sig;
 }
 
 int mim_signals_install(void)
 {
-    struct sigaction action;
+    struct sigaction action, before;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < N_STOP_SIGNALS; i++)
-        if (sigaction(stop_signals[i], &action, NULL) != 0)
+    for (size_t i = 0; i < N_STOP_SIGNALS; i++) {
+        int sig = stop_signals[i];
+        if (sigaction(sig, NULL, &before) == 0 && sig == SIGHUP && before.sa_handler == SIG_IGN)
+            continue;
+        if (sigaction(sig, &action, NULL) != 0)
             return mim_fail(MIM_EIO, "signal handler: %s", strerror(errno));
+    }
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error with a sentence */
     return MIM_OK;
 }

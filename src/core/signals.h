@@ -1,5 +1,6 @@
 /* Stop requests. SIGUSR1, SIGTERM, SIGINT and SIGHUP mean: finish the step, save, end. A second
- * SIGTERM or SIGINT ends the process at once. */
+ * SIGTERM or SIGINT ends the process at once; SIGUSR1 and SIGHUP do not count, as Slurm sends
+ * SIGUSR1 early and SIGTERM at the limit. A SIGHUP ignored by the parent (nohup) stays ignored. */
 #ifndef MIM_CORE_SIGNALS_H
 #define MIM_CORE_SIGNALS_H
 

@@ -1,11 +1,13 @@
 #include "core/summary.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/atomic_file.h"
 #include "core/clock.h"
+#include "core/text.h"
 #include "core/version.h"
 
 struct mim_summary {
@@ -13,24 +15,35 @@ struct mim_summary {
     int64_t begin_ns;
 };
 
-static uint64_t fnv1a(const char *text)
+/* FNV-1a over the settings; comment lines of the ini text are help and do not count. */
+static uint64_t hash_settings(const char *ini)
 {
     uint64_t hash = UINT64_C(14695981039346656037);
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    bool is_line_start = true, is_comment = false;
+    for (; *ini; ini++) {
+        if (is_line_start)
+            is_comment = *ini == '#';
+        is_line_start = *ini == '\n';
+        if (!is_comment)
+            hash = (hash ^ (unsigned char)*ini) * UINT64_C(1099511628211);
+    }
     return hash;
 }
 
 int mim_summary_create(const char *program, uint64_t seed, int n_ranks, const mim_config *config,
                        mim_summary **summary)
 {
+    if (seed > INT64_MAX)
+        return mim_fail(MIM_EINVAL, "seed: expected at most %lld, found %llu", (long long)INT64_MAX,
+                        (unsigned long long)seed);
     mim_summary *made = calloc(1, sizeof *made);
     char *ini = config ? mim_config_text_ini(config) : NULL;
     char hash[24] = "";
     if (ini)
-        snprintf(hash, sizeof hash, "%016llx", (unsigned long long)fnv1a(ini));
+        snprintf(hash, sizeof hash, "%016llx", (unsigned long long)hash_settings(ini));
+    bool is_known = !config || ini;
     free(ini);
-    if (made)
+    if (made && is_known)
         made->root = json_pack("{s:s, s:i, s:s, s:s, s:n, s:I, s:i, s:s?, s:n, s:{}}", "schema",
                                "mimesys_summary", "schema_version", 1, "program", program,
                                "version", MIM_VERSION, "status", "seed", (json_int_t)seed, "ranks",
@@ -65,10 +78,18 @@ static void finish(mim_summary *summary, const char *status)
     json_object_set_new(summary->root, "wall_s", mim_json_real(wall_s));
 }
 
+static char *text_of(const json_t *object)
+{
+    char *json = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    char *text = json ? mim_format("%s\n", json) : NULL;
+    free(json);
+    return text;
+}
+
 int mim_summary_write(mim_summary *summary, const char *status, const char *path)
 {
     finish(summary, status);
-    char *text = json_dumps(summary->root, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    char *text = text_of(summary->root);
     if (!text)
         return mim_fail(MIM_ENOMEM, "%s: text", path);
     int rc = mim_atomic_write(path, text, strlen(text));
@@ -86,10 +107,10 @@ json_t *mim_json_real(double value) { return isfinite(value) ? json_real(value) 
 
 int mim_json_print(const json_t *object, FILE *out)
 {
-    char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    char *text = text_of(object);
     if (!text)
         return mim_fail(MIM_ENOMEM, "JSON text");
-    fprintf(out, "%s\n", text);
+    fputs(text, out);
     free(text);
     if (fflush(out) != 0 || ferror(out))
         return mim_fail(MIM_EIO, "standard output: cannot be written");

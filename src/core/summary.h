@@ -14,7 +14,7 @@
 
 typedef struct mim_summary mim_summary;
 
-/* Starts the wall clock. `config` may be NULL. */
+/* Starts the wall clock. `config` may be NULL. seed: at most INT64_MAX (what JSON readers hold). */
 int mim_summary_create(const char *program, uint64_t seed, int n_ranks, const mim_config *config,
                        mim_summary **summary);
 void mim_summary_destroy(mim_summary **summary);

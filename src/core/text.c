@@ -15,11 +15,11 @@ int mim_parse_i64(const char *what, const char *text, int64_t min, int64_t max, 
     char *end = NULL;
     errno = 0;
     long long v = strtoll(text, &end, 10);
-    if (!isdigit((unsigned char)*digits) || *end || errno == ERANGE)
+    if (!isdigit((unsigned char)*digits) || *end)
         return mim_fail(MIM_EUSAGE, "%s: expected a whole number, found \"%s\"", what, text);
-    if (v < min || v > max)
-        return mim_fail(MIM_EUSAGE, "%s: expected %lld to %lld, found %lld", what, (long long)min,
-                        (long long)max, v);
+    if (errno == ERANGE || v < min || v > max)
+        return mim_fail(MIM_EUSAGE, "%s: expected %lld to %lld, found %s", what, (long long)min,
+                        (long long)max, text);
     *value = v;
     return MIM_OK;
 }
@@ -29,10 +29,10 @@ int mim_parse_real(const char *what, const char *text, double min, double max, d
     char *end = NULL;
     double v = strtod(text, &end);
     bool is_decimal = *text && strspn(text, "0123456789.+-eE") == strlen(text);
-    if (!is_decimal || end == text || *end || !isfinite(v))
+    if (!is_decimal || end == text || *end)
         return mim_fail(MIM_EUSAGE, "%s: expected a number, found \"%s\"", what, text);
-    if (v < min || v > max)
-        return mim_fail(MIM_EUSAGE, "%s: expected %g to %g, found %g", what, min, max, v);
+    if (!isfinite(v) || v < min || v > max)
+        return mim_fail(MIM_EUSAGE, "%s: expected %.16g to %.16g, found %s", what, min, max, text);
     *value = v;
     return MIM_OK;
 }
@@ -44,7 +44,7 @@ int mim_parse_bytes(const char *what, const char *text, uint64_t *value)
     errno = 0;
     unsigned long long v = strtoull(text, &end, 10);
     int shift = 0;
-    bool is_good = isdigit((unsigned char)*text) && errno == 0;
+    bool is_good = isdigit((unsigned char)*text), is_too_large = errno == ERANGE;
     if (is_good && *end) {
         const char *at = strchr(suffixes, toupper((unsigned char)*end));
         is_good =
@@ -54,7 +54,7 @@ int mim_parse_bytes(const char *what, const char *text, uint64_t *value)
     if (!is_good)
         return mim_fail(MIM_EUSAGE, "%s: expected bytes such as 512M or 16G, found \"%s\"", what,
                         text);
-    if (v > UINT64_MAX >> shift)
+    if (is_too_large || v > UINT64_MAX >> shift)
         return mim_fail(MIM_EUSAGE, "%s: %s is more than 64 bits hold", what, text);
     *value = (uint64_t)v << shift;
     return MIM_OK;
@@ -83,6 +83,13 @@ const char *mim_bytes_text(double bytes, char text[MIM_BYTES_TEXT_BYTES])
     }
     snprintf(text, MIM_BYTES_TEXT_BYTES, unit ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
     return text;
+}
+
+void mim_make_one_line(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 127)
+            *text = '?';
 }
 
 char *mim_format(const char *format, ...)
@@ -145,16 +152,17 @@ size_t mim_edit_distance(const char *a, const char *b)
     return row[n];
 }
 
+size_t mim_typing_errors(const char *name) { return strlen(name) / 3 + 1; }
+
 const char *mim_closest(const char *name, const char *const *names, size_t n)
 {
     const char *closest = NULL;
-    size_t limit = strlen(name) / 3 + 1;
+    size_t smallest = mim_typing_errors(name) + 1;
     for (size_t i = 0; i < n; i++) {
         size_t distance = mim_edit_distance(name, names[i]);
-        if (distance <= limit) {
-            limit = distance;
-            if (!closest || distance < mim_edit_distance(name, closest))
-                closest = names[i];
+        if (distance < smallest) {
+            smallest = distance;
+            closest = names[i];
         }
     }
     return closest;

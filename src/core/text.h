@@ -20,6 +20,10 @@ int mim_parse_bool(const char *what, const char *text,
 enum { MIM_BYTES_TEXT_BYTES = 32 };
 const char *mim_bytes_text(double bytes, char text[MIM_BYTES_TEXT_BYTES]);
 
+/* Control characters become '?': what quotes names and values of others shall stay one line, and
+ * not steer a terminal. */
+void mim_make_one_line(char *text);
+
 /* printf into a new string; NULL when out of memory. The caller frees it. */
 char *mim_format(const char *format, ...) MIM_PRINTF(1, 2);
 char *mim_strdup(const char *text);
@@ -27,8 +31,10 @@ char *mim_join_path(const char *folder, const char *name); /* "folder/name", new
 /* Last component without its folder: points into `path`. */
 const char *mim_basename(const char *path);
 
-/* Levenshtein distance, for "did you mean". */
+/* Levenshtein distance, for "did you mean"; SIZE_MAX for texts longer than a name. */
 size_t mim_edit_distance(const char *a, const char *b);
+/* The distance up to which another name is likely to be meant: a third of the letters, and one. */
+size_t mim_typing_errors(const char *name);
 /* The closest of n names if it is close enough to be a likely typing error, else NULL. */
 const char *mim_closest(const char *name, const char *const *names, size_t n);
 
