@@ -36,8 +36,6 @@ static int check_schema(mim_h5 *file, const char *path)
 static int check_shape(mim_h5 *file, const char *path, size_t shape[MIM_H5_MAX_RANK])
 {
     size_t rank = 0;
-    if (!mim_h5_has(file, "execution_plan"))
-        return mim_fail(MIM_EDATA, "%s: no dataset execution_plan: not a plan file", path);
     int rc = mim_h5_get_shape(file, "execution_plan", &rank, shape);
     if (rc != MIM_OK)
         return rc;
