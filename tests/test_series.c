@@ -11,8 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "core/h5.h"
 #include "trace/series.h"
+#include "trace/series_write.h"
 
 #define HEADER                                                                                     \
     "$hpcperfstats 2.4\n$hostname n\n"                                                             \
@@ -604,6 +607,52 @@ static void test_too_many_values(void **state)
     free(text);
 }
 
+/* Written as HDF5 and CSV and read back by other code: every bit of every value, absent ones too.
+ */
+static void test_write(void **state)
+{
+    (void)state;
+    char path[512], line[4096];
+    const char *base = getenv("TMPDIR");
+    mim_series *s = series_of("0 0 n\nblock sda 0 0\ncpu 0 1 0 0 2 0 0 0\n"
+                              "1.25 0 n\nblock sda 30 0\ncpu 0 2 0 0 4 0 0 0\n"
+                              "2.5 0 n\nblock sda 0 7\ncpu 0 2 0 0 9 0 0 0\n");
+    snprintf(path, sizeof path, "%s/mimesys-test-series-%d.h5", base ? base : "/tmp",
+             (int)getpid());
+    assert_int_equal(mim_series_write_h5(s, path), MIM_OK);
+    mim_h5 *file = NULL;
+    double *values = NULL;
+    size_t shape[2] = {0}, n = 0;
+    char **names = NULL;
+    assert_int_equal(mim_h5_open(path, &file), MIM_OK);
+    assert_int_equal(mim_h5_get_real(file, "values", 2, 100, shape, &values), MIM_OK);
+    assert_int_equal(mim_h5_get_texts(file, "metric_names", 100, &n, &names), MIM_OK);
+    assert_int_equal(shape[0], 2);
+    assert_int_equal(shape[1], s->n_metrics);
+    assert_int_equal(n, s->n_metrics);
+    for (size_t m = 0; m < n; m++)
+        assert_string_equal(names[m], s->metrics[m].name);
+    for (size_t i = 0; i < 2 * n; i++)
+        assert_true(values[i] == s->values[i] || (isnan(values[i]) && isnan(s->values[i])));
+    mim_h5_free_texts(n, &names);
+    mim_h5_destroy(&file);
+    free(values);
+    unlink(path);
+    assert_int_equal(mim_series_write_csv(s, path), MIM_OK);
+    FILE *csv = fopen(path, "r");
+    assert_non_null(fgets(line, sizeof line, csv));
+    assert_string_equal(line, "start_s,length_s,avg_cpu_utilizations_core_00 [%],io_read [KB/s],"
+                              "io_write [KB/s]\n");
+    assert_non_null(fgets(line, sizeof line, csv));
+    assert_string_equal(line, "0.000000,1.25,33.333333333333336,12,0\n");
+    assert_non_null(fgets(line, sizeof line, csv));
+    assert_string_equal(line, "1.250000,1.25,0,,2.7999999999999998\n");
+    fclose(csv);
+    unlink(path);
+    assert_int_equal(mim_series_write_csv(s, "tests/data/none/x.csv"), MIM_EIO);
+    mim_series_destroy(&s);
+}
+
 static void test_families(void **state)
 {
     (void)state;
@@ -642,6 +691,7 @@ int main(void)
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_figures_weigh_by_time),
         cmocka_unit_test(test_too_many_values),
+        cmocka_unit_test(test_write),
         cmocka_unit_test(test_families),
     };
     return cmocka_run_group_tests_name("series", tests, NULL, NULL);
