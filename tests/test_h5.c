@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <hdf5.h>
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -485,6 +486,49 @@ static void test_dead_reader_is_an_error(void **state)
     mim_h5_destroy(&file);
 }
 
+/* 'Z' or 0 when the process has ended. */
+static char state_of(pid_t pid)
+{
+    char path[64], state = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+        state = 0;
+    fclose(f);
+    return state;
+}
+
+static void test_reader_ends_with_its_killed_parent(void **state)
+{
+    (void)state;
+    int pair[2];
+    pid_t reader = 0;
+    make_small("k.h5");
+    assert_int_equal(pipe(pair), 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        mim_h5 *first = NULL, *second = NULL; /* the second reader must not keep the first alive */
+        mim_h5_open(in_folder("k.h5"), &first);
+        reader = only_child();
+        mim_h5_open(in_folder("k.h5"), &second);
+        if (write(pair[1], &reader, sizeof reader) > 0)
+            pause();
+        _exit(0);
+    }
+    assert_int_equal(read(pair[0], &reader, sizeof reader), sizeof reader);
+    kill(parent, SIGKILL);
+    assert_int_equal(waitpid(parent, NULL, 0), parent);
+    close(pair[0]);
+    close(pair[1]);
+    if (reader <= 0)
+        skip();
+    for (int i = 0; i < 1000 && state_of(reader) != 0 && state_of(reader) != 'Z'; i++)
+        poll(NULL, 0, 10);
+    assert_true(state_of(reader) == 0 || state_of(reader) == 'Z');
+}
+
 static void test_several_files_at_once(void **state)
 {
     (void)state;
@@ -518,6 +562,7 @@ int main(void)
         cmocka_unit_test(test_not_a_file_of_ours),
         cmocka_unit_test(test_damaged_files_do_no_harm),
         cmocka_unit_test(test_dead_reader_is_an_error),
+        cmocka_unit_test(test_reader_ends_with_its_killed_parent),
         cmocka_unit_test(test_several_files_at_once),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
