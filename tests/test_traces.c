@@ -251,7 +251,7 @@ static void test_sample_2_3_5(void **state)
         for (size_t i = 0; i < mim_stats_n_rows(s, r); i++)
             n_proc += mim_stats_row(s, r, i).type == proc;
     }
-    /* 4142 by grep; the last has no line feed, so nobody can tell whether its last number is whole. */
+    /* 4142 by grep; the last has no line feed: nobody can tell whether its last number is whole. */
     assert_true(mim_stats_is_truncated(s));
     assert_int_equal(n_rows, 4141);
     assert_int_equal(n_proc, 1371);
