@@ -197,8 +197,7 @@ static void test_tolerated_forms(void **state)
         "1 0 n\r\na d 1 2 3\r\nb e 4\r\n\r\n2 0 n\r\na d 5 6 7\r\nb e 8\r\n", /* CRLF */
         "1 0 n\na  d 1\t2  3 \nb e 4 \n2 0 n\na d  5 6 7\nb e 8\n\n\n", /* blanks, no empty line */
         "# hello\n1 0 n\n@x\na d 1 2 3\nb e 4\n# note\n2 0 n\nb e 8\na d 5 6 7\n", /* order */
-        "1 0 n\na d 1 2 3\nb e 4\n\n$hpcperfstats 2.4\n!b k\n\n2 0 n\na d 5 6 7\nb e 8\n", /* again
-                                                                                            */
+        "1 0 n\na d 1 2 3\nb e 4\n\n$hpcperfstats 2.4\n!b k\n\n2 0 n\na d 5 6 7\nb e 8\n",
         "1 0 n\na d @odd 1 2 3\nb e @full 4\n\n2 0 n\na d @full 5 6 7\nb e @fast 8\n", /* tiers */
     };
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {

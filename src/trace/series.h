@@ -4,7 +4,8 @@
  * it replaces that one (at the start of the file it is dropped); each pair of kept records is a
  * slot. Counters: difference modulo 2^width when a width is declared; otherwise a step back by at
  * most 5 units keeps the highest value, a larger one marks the metric absent in that slot. What the
- * file does not hold is absent (NaN), never 0. */
+ * file does not hold is absent (NaN), never 0. A sum over devices is absent in a slot at whose ends
+ * the devices are not the same; a gauge (memory in use) is that of the slot's end. */
 #ifndef MIM_TRACE_SERIES_H
 #define MIM_TRACE_SERIES_H
 
