@@ -27,9 +27,10 @@ typedef struct mim_series {
 } mim_series;
 
 typedef struct mim_series_options {
-    const char
-        *disks; /* comma-separated block devices to count, NULL = every whole disk: device-mapper
-                   and md devices, partitions, ram, loop and zram are left out */
+    /* Comma-separated block devices to count, NULL = every whole disk: device-mapper and md
+     * devices, partitions, paths of multipath disks, ram, loop and zram are left out. MIM_EUSAGE
+     * for a device that the file does not have. */
+    const char *disks;
     double peak_bandwidth_gb_s; /* 0 = by the file's uncore types and CPU count (see the source) */
 } mim_series_options;
 
