@@ -1,7 +1,10 @@
 #include "cmd/program_main.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/signals.h"
 #include "core/version.h"
@@ -51,12 +54,22 @@ static int log_level(const mim_args *args, mim_log_level *level)
     return MIM_OK;
 }
 
+/* With a standard stream closed, the first file opened would get its number, and what is printed
+ * would go into that file. These stand-ins fail when they are used. */
+static void fill_standard_streams(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF)
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int mim_program_main(const mim_program *program, int argc, char **argv,
                      int (*run)(const mim_args *args, mim_log *log))
 {
     mim_args *args = NULL;
     mim_log *log = NULL;
     mim_log_level level = MIM_LOG_INFO;
+    fill_standard_streams();
     int rc = mim_args_create(program, argc, argv, &args);
     if (rc == MIM_OK)
         rc = log_level(args, &level);
@@ -70,7 +83,7 @@ int mim_program_main(const mim_program *program, int argc, char **argv,
             rc = run(args, log);
     }
     if (rc == MIM_OK && (fflush(stdout) != 0 || ferror(stdout)))
-        rc = mim_fail(MIM_EIO, "standard output: cannot be written");
+        rc = mim_fail(MIM_EIO, "standard output: cannot be written: %s", strerror(errno));
     if (rc != MIM_OK)
         fprintf(stderr, "%s: %s\n", program->name, mim_error());
     mim_log_destroy(&log);

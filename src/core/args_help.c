@@ -46,7 +46,42 @@ static char *setting_text(const mim_option *option)
 
 enum { HELP_COLUMN = 28, HELP_WIDTH = 79 };
 
-/* "  term    text", the text wrapped between its column and the width of a terminal. */
+/* Words of `text` up to a terminal's width, further lines indented; begins at `column`. */
+static void wrap(const char *text, size_t n_text, int column, int indent, FILE *out)
+{
+    const char *end = text + n_text;
+    for (bool is_first = true; text < end; is_first = false) {
+        size_t n = strcspn(text, " \n");
+        if (n > (size_t)(end - text))
+            n = (size_t)(end - text);
+        if (!is_first && column + 1 + (int)n > HELP_WIDTH)
+            column = fprintf(out, "\n%*s", indent, "") - 1;
+        else if (!is_first)
+            column += fprintf(out, " ");
+        column += fprintf(out, "%.*s", (int)n, text);
+        text += n;
+        text += strspn(text, " \n");
+    }
+    fputc('\n', out);
+}
+
+/* Paragraphs are filled again; lines that begin with a space stay as they are. */
+static void help_paragraphs(const char *text, FILE *out)
+{
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        if (n == 0 || *text == ' ') {
+            fprintf(out, "%.*s\n", (int)n, text);
+        } else {
+            while (text[n] == '\n' && text[n + 1] && !strchr(" \n", text[n + 1]))
+                n += 1 + strcspn(text + n + 1, "\n");
+            wrap(text, n, 0, 0, out);
+        }
+        text += n + (text[n] == '\n');
+    }
+}
+
+/* "  term    text", the text in its own column. */
 static void help_item(const char *term, const char *text, FILE *out)
 {
     int column = fprintf(out, "  %s", term);
@@ -55,17 +90,7 @@ static void help_item(const char *term, const char *text, FILE *out)
         column = 0;
     }
     column += fprintf(out, "%*s", HELP_COLUMN - column, "");
-    for (bool is_first = true; *text; is_first = false) {
-        int n = (int)strcspn(text, " ");
-        if (!is_first && column + 1 + n > HELP_WIDTH)
-            column = fprintf(out, "\n%*s", HELP_COLUMN, "") - 1;
-        else if (!is_first)
-            column += fprintf(out, " ");
-        column += fprintf(out, "%.*s", n, text);
-        text += n;
-        text += strspn(text, " ");
-    }
-    fputc('\n', out);
+    wrap(text, strlen(text), column, HELP_COLUMN, out);
 }
 
 static void help_flags(const char *heading, const mim_flag *flags, FILE *out)
@@ -117,8 +142,10 @@ void mim_program_help(const mim_program *program, FILE *out)
     fprintf(out, "%s - %s\n\n", program->name, program->summary);
     for (size_t i = 0; program->synopsis[i]; i++)
         fprintf(out, "%s %s %s\n", i ? "      " : "usage:", program->name, program->synopsis[i]);
-    if (program->description)
-        fprintf(out, "\n%s\n", program->description);
+    if (program->description) {
+        fputc('\n', out);
+        help_paragraphs(program->description, out);
+    }
     if (program->commands) {
         fputs("\nCommands\n", out);
         for (const mim_command *c = program->commands; c->name; c++)

@@ -63,8 +63,8 @@ const char *mim_config_text(const mim_config *config, const char *name); /* TEXT
 /* Whether a value came from anything but the default. */
 bool mim_config_is_set(const mim_config *config, const char *name);
 
-/* The resolved configuration as a new ini text (the caller frees it), NULL when out of memory; it can
- * be loaded again. */
+/* The resolved configuration as a new ini text, which can be loaded again; NULL when out of memory.
+ * The caller frees it. */
 char *mim_config_text_ini(const mim_config *config);
 
 #endif
