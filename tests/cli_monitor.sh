@@ -42,7 +42,7 @@ is_whole() { # FILE
         /^%/ { next }
         $1 != type { type = $1; seen = seen " " type; if (record == 1) first = seen }
         END { exit bad || seen != first || record == 0 || n_empty != record }' "$1" || return 1
-    [ -x "$BIN/mimesys_trace" ] || return 0
+    [ "$(n_records "$1")" -ge 2 ] || return 0 # one record makes no slot
     timeout 60 "$BIN/mimesys_trace" summary "$1" --json >"$scratch/summary" 2>>"$scratch/err" &&
         grep -q "\"records\": *$(n_records "$1")[,}]*\$" "$scratch/summary"
 }
