@@ -131,25 +131,31 @@ enum { LONGEST_NAME = 127 };
 
 size_t mim_edit_distance(const char *a, const char *b)
 {
-    size_t n = strlen(b), row[LONGEST_NAME + 1];
-    if (n > LONGEST_NAME || strlen(a) > LONGEST_NAME)
+    size_t n_a = strlen(a), n_b = strlen(b), rows[3][LONGEST_NAME + 1];
+    size_t *before = rows[0], *above = rows[1], *row = rows[2]; /* of a's last letters */
+    if (n_a > LONGEST_NAME || n_b > LONGEST_NAME)
         return SIZE_MAX;
-    for (size_t j = 0; j <= n; j++)
+    for (size_t j = 0; j <= n_b; j++)
         row[j] = j;
-    for (size_t i = 0; a[i]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < n; j++) {
-            size_t best = diagonal + (a[i] != b[j]);
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j + 1] + 1 < best)
-                best = row[j + 1] + 1;
-            diagonal = row[j + 1];
-            row[j + 1] = best;
+    for (size_t i = 1; i <= n_a; i++) {
+        size_t *free_row = before;
+        before = above;
+        above = row;
+        row = free_row;
+        row[0] = i;
+        for (size_t j = 1; j <= n_b; j++) {
+            size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
+            if (above[j] + 1 < best)
+                best = above[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            bool is_swap = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if (is_swap && before[j - 2] + 1 < best)
+                best = before[j - 2] + 1;
+            row[j] = best;
         }
     }
-    return row[n];
+    return row[n_b];
 }
 
 size_t mim_typing_errors(const char *name) { return strlen(name) / 3 + 1; }

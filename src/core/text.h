@@ -31,7 +31,8 @@ char *mim_join_path(const char *folder, const char *name); /* "folder/name", new
 /* Last component without its folder: points into `path`. */
 const char *mim_basename(const char *path);
 
-/* Levenshtein distance, for "did you mean"; SIZE_MAX for texts longer than a name. */
+/* Letters to insert, delete, replace or swap with their neighbour, for "did you mean"; SIZE_MAX for
+ * texts longer than a name. */
 size_t mim_edit_distance(const char *a, const char *b);
 /* The distance up to which another name is likely to be meant: a third of the letters, and one. */
 size_t mim_typing_errors(const char *name);
