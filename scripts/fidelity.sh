@@ -24,7 +24,7 @@ for trace in "$@"; do
             --log-level warn >/dev/null
         measured+=(--measured "$out/$name-$i/stats-$name.txt:single")
     done
-    "$bin/mimesys_compare" --wanted "$trace" "${measured[@]}" \
+    "$bin/mimesys_compare" --wanted "$trace" "${measured[@]}" --accepted-only \
         -o "$out/$name.png" -o "$out/$name.json" | tee -a "$out/$name.txt"
     "$build/bench/fidelity_lines" "$name" "$out/$name.json" | tee -a "$jsonl"
 done

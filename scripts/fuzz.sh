@@ -9,7 +9,7 @@ build=build/fuzzer
 make -j"$(nproc)" FUZZER=1 CC=clang BUILD=$build CFLAGS="-O1 -g" fuzz-programs
 fuzz_one() {
     mkdir -p "$build/new_$1"
-    "$build/fuzz/fuzz_$1" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+    "$build/fuzz/fuzz_$1" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=2048 \
         -max_len=16384 -print_final_stats=1 -artifact_prefix="$build/$1-" \
         "$build/new_$1" "tests/fuzz/corpus_$1" >"$build/$1.log" 2>&1
 }
