@@ -163,7 +163,7 @@ fidelity: programs $(BUILD)/bench/fidelity_lines
 deps:
 	@scripts/deps.sh build
 
-## deps-bench  the same for what the benchmarks compare with: stress-ng, fio, python3
+## deps-bench  the same for what the benchmarks compare with: stress-ng, fio
 deps-bench:
 	@scripts/deps.sh bench
 

@@ -14,7 +14,7 @@ build)
         procps util-linux groff-base clang libclang-rt-dev"
     ;;
 bench)
-    packages="stress-ng fio python3-minimal"
+    packages="stress-ng fio"
     ;;
 *)
     echo "deps.sh: $1: expected build or bench" >&2

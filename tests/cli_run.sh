@@ -6,6 +6,7 @@ program_name=mimesys_run
 . tests/support/cli.sh
 export MIMESYS_CALIBRATION=$scratch/calibration.json
 export MIMESYS_SCRATCH=$scratch/disk
+unset MIMESYS_ITERS MIMESYS_SLEEP ACTION_LIST_PATH
 mkdir "$scratch/disk"
 trace=tests/data/traces/stats-sort.txt
 plan=$scratch/plan.h5
@@ -53,6 +54,10 @@ report $? "passes and idle slots, over the results of before"
 MIMESYS_CALIBRATION=$scratch/absent.json run_program "$plan" --out "$out" "${quick[@]}" &&
     grep -q 'measuring [0-9]* I/O stressors' "$scratch/err" && [ ! -e "$scratch/absent.json" ]
 report $? "without a calibration the run measures what it needs"
+
+# ---- settings
+(unset MIMESYS_SCRATCH; run_program --print-config) && cmp -s "$scratch/out" ini/run.ini
+report $? "ini/run.ini holds the settings and their defaults"
 
 # ---- ceilings
 refuses 4 "limits.time_s" "longer than allowed" "$plan" --out "$out" --set limits.time_s=0.5

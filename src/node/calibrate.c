@@ -22,8 +22,8 @@
 #include "node/kernel.h"
 
 static const double progress_every_s = 10.0;
-/* Of one repeat: enough operations for a mean, few enough to keep the disk's wear low. */
-static const uint64_t max_repeat_bytes = 64u << 20;
+/* Written in one repeat: enough operations for a mean, few enough to keep the disk's wear low. */
+static const uint64_t max_written_bytes = 64u << 20;
 static const double ceiling_seconds = 1.0;
 static const int64_t poll_ns = 1000000;
 static const char read_stressor[] = "BM_STRESS_NG_HddRead_1MB_NoSleep";
@@ -80,13 +80,14 @@ static int measure_once(const mim_kernel *kernel, const mim_stressor *stressor, 
     size_t n = 0;
     int64_t begin_ns = mim_clock_mono_ns(), cpu_ns = mim_clock_thread_cpu_ns();
     int64_t end_ns = begin_ns + (int64_t)(seconds * 1e9), now;
+    bool is_write = stressor->stress_class == MIM_STRESS_WRITE;
     do {
         int rc = kernel->run(state, 1, &work);
         if (rc != MIM_OK)
             return mim_fail_in(rc, "%s", stressor->name);
         n++;
         now = mim_clock_mono_ns();
-    } while (now < end_ns && (!stressor->is_paced || work.n_bytes < max_repeat_bytes));
+    } while (now < end_ns && (!is_write || work.n_bytes < max_written_bytes));
     double cpu_s = (double)(mim_clock_thread_cpu_ns() - cpu_ns) * 1e-9;
     double wall_s = stressor->is_paced ? (double)(now - begin_ns) * 1e-9 : cpu_s;
     out->op_s = wall_s / (double)n;
