@@ -120,9 +120,9 @@ static const char *meant(const mim_config *config, const char *name)
         bool is_here = n_prefix && strncmp(e->name, name, n_prefix) == 0;
         const char *asked = is_here ? key : name;
         size_t limit = mim_typing_errors(asked);
-        size_t distance = strcmp(key, e->option->key) == 0
-                              ? limit
-                              : mim_edit_distance(asked, is_here ? e->option->key : e->name);
+        size_t distance = mim_edit_distance(asked, is_here ? e->option->key : e->name);
+        if (distance > limit && strcmp(key, e->option->key) == 0)
+            distance = limit;
         if (distance <= limit && distance < smallest) {
             smallest = distance;
             closest = e->name;
