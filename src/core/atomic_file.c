@@ -114,6 +114,8 @@ static int descriptor_of(const char *path)
  * it stays a link; a write-protected file stays as it is; a file's permissions are kept. */
 static int begin_aside(mim_atomic_file *made, bool is_there, mode_t mode, int *fd)
 {
+    if (!*made->path)
+        return mim_fail(MIM_EIO, "expected the name of a file to write, found an empty text");
     made->target = is_there ? realpath(made->path, NULL) : mim_strdup(made->path);
     if (!made->target)
         return mim_fail(MIM_EIO, "%s: cannot be written: %s", made->path, strerror(errno));
