@@ -1,5 +1,6 @@
 #include "core/log.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,8 @@ struct mim_log {
     mim_log_level level;
     int rank, n_ranks;
     bool is_terminal;
-    bool is_moving; /* a progress line without its newline yet; under the stream's lock */
+    pthread_mutex_t lock; /* of the stream and of what follows */
+    bool is_moving;       /* a progress line without its newline yet */
 };
 
 struct mim_progress {
@@ -30,6 +32,7 @@ int mim_log_create(FILE *stream, mim_log_level level, int rank, int n_ranks, mim
     mim_log *made = calloc(1, sizeof *made);
     if (!made)
         return mim_fail(MIM_ENOMEM, "log handle");
+    pthread_mutex_init(&made->lock, NULL);
     made->stream = stream;
     made->level = level;
     made->rank = rank;
@@ -41,6 +44,8 @@ int mim_log_create(FILE *stream, mim_log_level level, int rank, int n_ranks, mim
 
 void mim_log_destroy(mim_log **log)
 {
+    if (*log)
+        pthread_mutex_destroy(&(*log)->lock);
     free(*log);
     *log = NULL;
 }
@@ -57,12 +62,12 @@ void mim_log_line(mim_log *log, mim_log_level level, const char *module, const c
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     mim_make_one_line(text);
-    flockfile(log->stream);
+    pthread_mutex_lock(&log->lock);
     fprintf(log->stream, "%s%s %s %d/%d %s: %s\n", log->is_moving ? "\n" : "", stamp, names[level],
             log->rank, log->n_ranks, module, text);
     log->is_moving = false;
     fflush(log->stream);
-    funlockfile(log->stream);
+    pthread_mutex_unlock(&log->lock);
 }
 
 int mim_progress_create(mim_log *log, const char *what, size_t n_total, double every_s,
@@ -93,12 +98,12 @@ void mim_progress_step(mim_progress *progress, size_t n_done)
     double n_left = n_done < progress->n_total ? (double)(progress->n_total - n_done) : 0.0;
     double left_s = n_done ? spent_s * n_left / (double)n_done : 0.0;
     if (log->is_terminal) {
-        flockfile(log->stream);
+        pthread_mutex_lock(&log->lock);
         fprintf(log->stream, "\r%s: %zu of %zu, %.0f s spent, %.0f s left   ", progress->what,
                 n_done, progress->n_total, spent_s, left_s);
         fflush(log->stream);
         log->is_moving = true;
-        funlockfile(log->stream);
+        pthread_mutex_unlock(&log->lock);
         progress->next_ns = now + MIM_NS_PER_S / 5;
     } else {
         mim_log_info(log, progress->what, "done=%zu of=%zu spent_s=%.0f left_s=%.0f", n_done,
@@ -113,11 +118,11 @@ void mim_progress_destroy(mim_progress **progress)
         return;
     mim_log *log = (*progress)->log;
     if (log) {
-        flockfile(log->stream);
+        pthread_mutex_lock(&log->lock);
         if (log->is_moving)
             fputc('\n', log->stream);
         log->is_moving = false;
-        funlockfile(log->stream);
+        pthread_mutex_unlock(&log->lock);
     }
     free((*progress)->what);
     free(*progress);
