@@ -1,22 +1,31 @@
 # Shared by tests/cli_*.sh: a scratch folder, one report line a check, refusals with one sentence.
-# Tests run with the repository root as working folder. Set `program_name`, then source it.
+# Tests run with the repository root as working folder. Set `program_name`, then source it; the last
+# line of a test is `finish`.
 # shellcheck shell=bash
+set -u
 BIN=${BIN:-build/bin}
-# shellcheck disable=SC2154 # set by the test
-program=$BIN/$program_name
 scratch=$(mktemp -d)
-chmod 755 "$scratch"
+chmod 755 "$scratch" # some checks go on as another user
 mounted=()
+running= # a process to kill at the end
 n_bad=0
+
+use_program() { # NAME: what run_program and refuses run
+    program_name=$1
+    program=$BIN/$1
+}
+use_program "${program_name:-}"
 
 cleanup() {
     local i
+    if [ -n "$running" ]; then kill -9 "$running" 2>/dev/null; fi
     for ((i = ${#mounted[@]} - 1; i >= 0; i--)); do umount "${mounted[i]}"; done
+    chmod -R u+w "$scratch"
     rm -rf "$scratch"
 }
 trap cleanup EXIT
 
-report() { # STATUS NAME
+report() { # STATUS NAME: one check; after a failure with what the program said last
     if [ "$1" -eq 0 ]; then
         echo "ok - $2"
     else
@@ -26,19 +35,24 @@ report() { # STATUS NAME
     fi
 }
 
-skip() { echo "ok - $1 # skip: $2"; }
+skip() { echo "ok - $1 # skip: $2"; } # NAME REASON
 
 run_program() { timeout 120 "$program" "$@" >"$scratch/out" 2>"$scratch/err"; }
 
-# refuses STATUS PART NAME ARGUMENTS...: this exit status and one sentence of the program with PART
-# (log lines may stand before it), nothing on standard output.
+# is_one_sentence PART: what went wrong stands in one line with PART; log lines may stand before it.
+is_one_sentence() {
+    [ "$(grep -c "^$program_name: " "$scratch/err")" -eq 1 ] &&
+        tail -n 1 "$scratch/err" | grep -q "^$program_name: .*$1"
+}
+
+# refuses STATUS PART NAME ARGUMENTS...: this exit status and one sentence with PART, nothing on
+# standard output.
 refuses() {
     local status=$1 part=$2 name=$3 rc
     shift 3
     run_program "$@"
     rc=$?
-    [ "$rc" -eq "$status" ] && [ "$(grep -c "^$program_name: " "$scratch/err")" -eq 1 ] &&
-        tail -n 1 "$scratch/err" | grep -q "^$program_name: .*$part" && [ ! -s "$scratch/out" ]
+    [ "$rc" -eq "$status" ] && is_one_sentence "$part" && [ ! -s "$scratch/out" ]
     report $? "$name (exit $rc)"
 }
 
