@@ -1,6 +1,7 @@
 /* mimesys_run: runs a plan on this node, or calibrates the node. */
 #include <errno.h>
 #include <math.h>
+#include <stdio_ext.h> /* __fpurge */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -95,7 +96,7 @@ static const mim_program program = {
     .files = "DIR/stats-PLAN.txt: this node's counters at every slot edge (stats text)\n"
              "DIR/result-PLAN.h5: planned and given shares, operations, overshoot per slot\n"
              "DIR/summary.json: how it went\n"
-             "~/.cache/mimesys/calibration-KEY.json: this machine's calibration",
+             "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration",
     .examples = "mimesys_run --calibrate\n"
                 "mimesys_run plan.h5 --out run1\n"
                 "mimesys_run plan.h5 --set limits.disk_write=64G --set limits.cpus=1",
@@ -116,7 +117,7 @@ typedef struct job {
     mim_summary *summary;
     double slot_s;
     char *name; /* of the plan, without folder and .h5 */
-    char *folder, *stats_part, *stats_path, *result_path, *summary_path;
+    char *folder, *stats_path, *result_path, *summary_path;
 } job;
 
 static void job_clear(job *j)
@@ -131,7 +132,6 @@ static void job_clear(job *j)
     mim_summary_destroy(&j->summary);
     free(j->name);
     free(j->folder);
-    free(j->stats_part);
     free(j->stats_path);
     free(j->result_path);
     free(j->summary_path);
@@ -169,11 +169,12 @@ static int calibration_path(const job *j, char **path)
 /* ---- calibrate --------------------------------------------------------------------------------
  */
 
-static int measure(job *j, const mim_actions *actions)
+static int measure(job *j, const mim_actions *actions, bool has_ceilings)
 {
     const mim_calibrate_options options = {
         .seconds_each = mim_config_real(j->config, "calibrate.seconds_each"),
         .n_repeats = (size_t)mim_config_int(j->config, "calibrate.repeats"),
+        .has_ceilings = has_ceilings,
     };
     return mim_calibrate(j->machine, actions, j->scratch, &options, j->log, &j->calibration);
 }
@@ -209,7 +210,7 @@ static int calibrate(job *j)
     if (rc == MIM_OK)
         rc = open_scratch(j);
     if (rc == MIM_OK)
-        rc = measure(j, j->actions);
+        rc = measure(j, j->actions, true);
     if (rc == MIM_OK)
         rc = mim_calibration_write(j->calibration, path);
     if (rc == MIM_OK) {
@@ -263,6 +264,25 @@ static bool covers(const mim_calibration *calibration, const mim_actions *action
     return true;
 }
 
+/* Whether the calibration speaks of this machine and this scratch; the log says what differs. */
+static bool fits(const job *j, const mim_calibration *c, const char *path)
+{
+    const char *mode = j->scratch && mim_scratch_is_direct(j->scratch) ? "direct" : "buffered";
+    const char *folder = j->scratch ? mim_scratch_folder(j->scratch) : c->scratch_folder;
+    if (strcmp(c->machine_key, j->machine->key) != 0)
+        mim_log_warn(j->log, "calibration", "%s is of machine %s, this is %s", path, c->machine_key,
+                     j->machine->key);
+    else if (j->scratch && strcmp(c->io_mode, mode) != 0)
+        mim_log_warn(j->log, "calibration", "%s is of %s I/O, this run's is %s", path, c->io_mode,
+                     mode);
+    else if (strcmp(c->scratch_folder, folder) != 0)
+        mim_log_warn(j->log, "calibration", "%s is of scratch folder %s, this run's is %s", path,
+                     c->scratch_folder, folder);
+    else
+        return true;
+    return false;
+}
+
 /* The stored calibration if it is this machine's and holds what is needed, else a fresh one of the
  * paced stressors for this run only. */
 static int get_calibration(job *j)
@@ -278,13 +298,8 @@ static int get_calibration(job *j)
         rc = mim_calibration_read(path, &j->calibration);
     else if (rc == MIM_EUSAGE)
         rc = MIM_OK; /* nowhere to look: measure */
-    if (rc == MIM_OK && j->calibration &&
-        strcmp(j->calibration->machine_key, j->machine->key) != 0) {
-        mim_log_warn(j->log, "calibration", "%s is of machine %s, this is %s", path,
-                     j->calibration->machine_key, j->machine->key);
-        if (!is_named)
-            mim_calibration_destroy(&j->calibration);
-    }
+    if (rc == MIM_OK && j->calibration && !fits(j, j->calibration, path) && !is_named)
+        mim_calibration_destroy(&j->calibration);
     if (rc == MIM_OK && j->calibration && !covers(j->calibration, paced)) {
         mim_log_warn(j->log, "calibration", "%s lacks stressors of the plan", path);
         mim_calibration_destroy(&j->calibration);
@@ -293,7 +308,7 @@ static int get_calibration(job *j)
         mim_log_info(j->log, "calibration",
                      "measuring %zu I/O stressors for this run; --calibrate would keep it",
                      mim_actions_n(paced));
-        rc = measure(j, paced);
+        rc = measure(j, paced, false);
     }
     mim_actions_destroy(&paced);
     free(path);
@@ -309,13 +324,11 @@ static int make_paths(job *j)
         if (n > 3 && strcmp(j->name + n - 3, ".h5") == 0)
             j->name[n - 3] = 0;
         j->folder = out ? mim_strdup(out) : mim_format("run-%s", j->name);
-        j->stats_part = mim_format("%s/stats-%s.txt.part", j->folder, j->name);
         j->stats_path = mim_format("%s/stats-%s.txt", j->folder, j->name);
         j->result_path = mim_format("%s/result-%s.h5", j->folder, j->name);
         j->summary_path = mim_format("%s/summary.json", j->folder);
     }
-    if (!j->name || !j->folder || !j->stats_part || !j->stats_path || !j->result_path ||
-        !j->summary_path)
+    if (!j->name || !j->folder || !j->stats_path || !j->result_path || !j->summary_path)
         return mim_fail(MIM_ENOMEM, "output paths");
     return MIM_OK;
 }
@@ -342,6 +355,13 @@ static int load_plan(job *j)
         j->slot_s = mim_plan_slot_s(j->plan) > 0.0 ? mim_plan_slot_s(j->plan) : 1.0;
     if (j->slot_s < 0.01)
         return mim_fail(MIM_EUSAGE, "run.slot_s: expected at least 0.01 s, found %g", j->slot_s);
+    double result_bytes = mim_run_result_bytes(j->plan, duration_s(j) / j->slot_s);
+    j->need.memory_bytes += result_bytes < 9e18 ? (uint64_t)result_bytes : UINT64_MAX / 2;
+    if (j->need.cpu_s_per_slot_s > (double)j->machine->n_cpus)
+        mim_log_warn(j->log, "plan",
+                     "its threads ask for %.1f CPUs at once, this run may use %zu: they share, and "
+                     "get less than their weights",
+                     j->need.cpu_s_per_slot_s, j->machine->n_cpus);
     return mim_limits_check(&j->limits, j->machine, &j->need, duration_s(j));
 }
 
@@ -360,11 +380,20 @@ static int print_dry_run(const job *j)
     return MIM_OK;
 }
 
+/* Cuts what a failed write left after the last whole record, so that the rest can be published. */
+static int keep_whole_records(FILE *stats, long n_bytes)
+{
+    __fpurge(stats);
+    clearerr(stats);
+    return n_bytes > 0 && ftruncate(fileno(stats), n_bytes) == 0 ? MIM_OK : MIM_EIO;
+}
+
 static int execute(job *j)
 {
-    FILE *stats = fopen(j->stats_part, "w");
-    if (!stats)
-        return mim_fail(MIM_EIO, "%s: cannot be written: %s", j->stats_part, strerror(errno));
+    mim_atomic_file *file = NULL;
+    int rc = mim_atomic_file_open(j->stats_path, &file);
+    if (rc != MIM_OK)
+        return rc;
     const char *job_id = mim_args_value(j->args, "job");
     const mim_execute_options options = {
         .slot_s = j->slot_s,
@@ -372,18 +401,18 @@ static int execute(job *j)
         .idle_slot = mim_config_bool(j->config, "run.idle_slot"),
         .nice = j->limits.nice,
         .seed = (uint64_t)mim_config_int(j->config, "run.seed"),
-        .stats = stats,
+        .stats = mim_atomic_file_stream(file),
         .job = job_id ? job_id : j->name,
     };
-    int rc =
-        mim_execute(j->plan, j->machine, j->calibration, j->scratch, &options, j->log, &j->result);
-    if ((fflush(stats) != 0 || fsync(fileno(stats)) != 0) && rc == MIM_OK)
-        rc = mim_fail(MIM_EIO, "%s: cannot be written: %s", j->stats_part, strerror(errno));
-    fclose(stats);
-    if (rc == MIM_OK && rename(j->stats_part, j->stats_path) != 0)
-        rc = mim_fail(MIM_EIO, "%s: %s", j->stats_path, strerror(errno));
-    if (rc != MIM_OK)
-        unlink(j->stats_part);
+    rc = mim_execute(j->plan, j->machine, j->calibration, j->scratch, &options, j->log, &j->result);
+    if (rc == MIM_OK && j->result->failure &&
+        keep_whole_records(options.stats, j->result->stats_bytes) != MIM_OK)
+        rc = mim_fail(MIM_EIO, "%s: %s", j->stats_path, j->result->failure);
+    if (rc == MIM_OK) {
+        unlink(j->summary_path); /* of an earlier run: it comes last and tells that all is there */
+        rc = mim_atomic_file_commit(&file);
+    }
+    mim_atomic_file_destroy(&file);
     return rc;
 }
 
@@ -440,13 +469,16 @@ static int store(job *j)
 static int verdict(const job *j)
 {
     const mim_run_result *r = j->result;
+    if (r->failure)
+        return mim_fail(MIM_EIO, "%s: %s; %zu slots are stored", j->stats_path, r->failure,
+                        r->n_slots);
+    if (!r->n_failed && !r->is_verified)
+        return mim_fail(MIM_ECHECK, "a stressor's verification failed (see the log)");
     if (r->is_stopped)
         return mim_fail(MIM_ESTOPPED, "stopped by a signal after %zu slots; results are in %s",
                         r->n_slots, j->folder);
     if (r->n_failed)
         return mim_fail(MIM_EIO, "%zu stressors failed during the run (see the log)", r->n_failed);
-    if (!r->is_verified)
-        return mim_fail(MIM_ECHECK, "a stressor's verification failed (see the log)");
     if (r->note)
         return mim_fail(MIM_EUNSUP, "some I/O was not done: %s", r->note);
     return MIM_OK;
@@ -461,7 +493,7 @@ static int run_plan(job *j)
         rc = make_paths(j);
     if (rc == MIM_OK)
         rc = mim_make_folder(j->folder);
-    if (rc == MIM_OK)
+    if (rc == MIM_OK && j->need.scratch_bytes > 0)
         rc = open_scratch(j);
     if (rc == MIM_OK)
         rc = get_calibration(j);

@@ -34,7 +34,8 @@ int mim_signals_install(void)
         if (sigaction(sig, &action, NULL) != 0)
             return mim_fail(MIM_EIO, "signal handler: %s", strerror(errno));
     }
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error with a sentence */
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error with a sentence, */
+    signal(SIGXFSZ, SIG_IGN); /* and so is a file beyond the size limit */
     return MIM_OK;
 }
 

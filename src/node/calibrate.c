@@ -1,35 +1,29 @@
 /* Measuring a calibration: each stressor alone on one CPU, then reads and writes on all. */
-#define _GNU_SOURCE /* affinity, syncfs */
 #include "node/calibration.h"
 
-#include <fcntl.h>
 #include <math.h>
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
+#include <sys/sysmacros.h> /* major, minor */
 
 #include "core/clock.h"
 #include "core/quantile.h"
 #include "core/signals.h"
+#include "node/ceiling.h"
 #include "node/kernel.h"
+#include "node/pin.h"
 
 static const double progress_every_s = 10.0;
 /* Written in one repeat: enough operations for a mean, few enough to keep the disk's wear low. */
 static const uint64_t max_written_bytes = 64u << 20;
-static const double ceiling_seconds = 1.0;
-static const int64_t poll_ns = 1000000;
 static const char read_stressor[] = "BM_STRESS_NG_HddRead_1MB_NoSleep";
 static const char write_stressor[] = "BM_STRESS_NG_HddWriteNF_1MB_BurstScaled";
 
-enum { MAX_REPEATS = 64, MAX_PUSHERS = 256 };
+enum { MAX_REPEATS = 64 };
 
 typedef struct repeat {
     double op_s, cpu_s, bytes_per_s;
@@ -97,33 +91,37 @@ static int measure_once(const mim_kernel *kernel, const mim_stressor *stressor, 
     return MIM_OK;
 }
 
-/* Everything this process wrote so far is on the device and in its counters. */
-static void settle_device(const mim_scratch *scratch)
-{
-    int fd = open(mim_scratch_folder(scratch), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        syncfs(fd);
-        close(fd);
-    }
-}
-
 static bool is_io(const mim_stressor *stressor)
 {
     return stressor->stress_class == MIM_STRESS_READ || stressor->stress_class == MIM_STRESS_WRITE;
 }
 
-/* Device bytes of one operation. Where no device is seen (tmpfs) NaN; where others use the device
- * at the same time the count says nothing, and an operation is taken for its own size. */
-static double per_op(const mim_stressor *stressor, bool has_device, double device, double n_ops)
+/* Device bytes of one operation. In memory NaN: no device will see anything. Where the device is
+ * not known by number (overlays, network file systems) or others used it meanwhile, an operation
+ * is taken for its own size, and the log says so. */
+static double per_op(const mim_stressor *stressor, const mim_scratch *scratch, bool has_device,
+                     double ratio, mim_log *log)
 {
-    if (!is_io(stressor) || !has_device || n_ops <= 0.0)
+    if (!is_io(stressor) || mim_scratch_is_memory(scratch))
         return NAN;
-    double ratio = device / n_ops / (double)stressor->op_bytes;
-    return (double)stressor->op_bytes * (ratio > 0.5 && ratio < 1.5 ? ratio : 1.0);
+    if (!has_device) {
+        mim_log_warn(
+            log, "calibrate", "%s: block device of %s not found, an operation counts as %u KB",
+            stressor->name, mim_scratch_folder(scratch), (unsigned)(stressor->op_bytes / 1024));
+        ratio = 1.0;
+    } else if (!(ratio > 0.5 && ratio < 1.5)) {
+        mim_log_warn(log, "calibrate",
+                     "%s: the device moved %.2f times the bytes asked for; other I/O, or a file "
+                     "system that merges or compresses: an operation counts as its own size",
+                     stressor->name, ratio);
+        ratio = 1.0;
+    }
+    return ratio * (double)stressor->op_bytes;
 }
 
 static int measure_state(const mim_stressor *stressor, const mim_kernel *kernel, void *state,
-                         mim_scratch *scratch, const mim_calibrate_options *options, mim_cost *cost)
+                         mim_scratch *scratch, const mim_calibrate_options *options, mim_log *log,
+                         mim_cost *cost)
 {
     repeat repeats[MAX_REPEATS];
     size_t n = options->n_repeats < MAX_REPEATS ? options->n_repeats : MAX_REPEATS;
@@ -134,7 +132,7 @@ static int measure_state(const mim_stressor *stressor, const mim_kernel *kernel,
         rc = kernel->run(state, 1, &warm);
     bool has_device = is_io(stressor) && !mim_scratch_is_memory(scratch);
     if (has_device) {
-        settle_device(scratch);
+        mim_settle_device(scratch);
         has_device = device_bytes(mim_scratch_folder(scratch), &before);
     }
     for (size_t i = 0; rc == MIM_OK && i < n; i++) {
@@ -144,7 +142,7 @@ static int measure_state(const mim_stressor *stressor, const mim_kernel *kernel,
     if (rc != MIM_OK)
         return rc;
     if (has_device) {
-        settle_device(scratch);
+        mim_settle_device(scratch);
         has_device = device_bytes(mim_scratch_folder(scratch), &after);
     }
     snprintf(cost->stressor, sizeof cost->stressor, "%s", stressor->name);
@@ -157,18 +155,20 @@ static int measure_state(const mim_stressor *stressor, const mim_kernel *kernel,
         rc = median_of(repeats, n, offsetof(repeat, bytes_per_s), &bytes_per_s, NULL);
     cost->ops_per_s = 1.0 / (cost->op_s + 1e-6 * stressor->sleep_us);
     cost->bytes_per_s = bytes_per_s * cost->op_s * cost->ops_per_s;
-    cost->device_bytes_per_op = per_op(stressor, has_device, after - before, n_ops);
+    double ratio = (after - before) / n_ops / (double)stressor->op_bytes;
+    cost->device_bytes_per_op = per_op(stressor, scratch, has_device, ratio, log);
     return rc;
 }
 
 static int measure(const mim_stressor *stressor, const mim_kernel *kernel, int cpu,
-                   mim_scratch *scratch, const mim_calibrate_options *options, mim_cost *cost)
+                   mim_scratch *scratch, const mim_calibrate_options *options, mim_log *log,
+                   mim_cost *cost)
 {
     void *state = NULL;
     const mim_kernel_place place = {.row = 0, .cpu = cpu, .scratch = scratch, .seed = 1};
     int rc = kernel->create(stressor, &place, &state);
     if (rc == MIM_OK)
-        rc = measure_state(stressor, kernel, state, scratch, options, cost);
+        rc = measure_state(stressor, kernel, state, scratch, options, log, cost);
     if (rc == MIM_OK && kernel->verify)
         rc = kernel->verify(state);
     if (rc != MIM_OK)
@@ -177,87 +177,15 @@ static int measure(const mim_stressor *stressor, const mim_kernel *kernel, int c
     return rc;
 }
 
-/* ---- ceilings: one stressor on all CPUs at once -----------------------------------------------
- */
-
-typedef struct crowd {
-    atomic_size_t n_ready;
-    atomic_llong end_ns; /* 0 = not started yet */
-} crowd;
-
-typedef struct pusher {
-    crowd *crowd;
-    const mim_stressor *stressor;
-    const mim_kernel *kernel;
-    mim_kernel_place place;
-    double n_bytes;
-    pthread_t thread;
-} pusher;
-
-static void pin(int cpu)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((size_t)cpu, &set);
-    sched_setaffinity(0, sizeof set, &set);
-}
-
-static void *push(void *argument)
-{
-    pusher *self = argument;
-    void *state = NULL;
-    mim_work work = {0, 0};
-    mim_signals_block();
-    pin(self->place.cpu);
-    int rc = self->kernel->create(self->stressor, &self->place, &state);
-    atomic_fetch_add(&self->crowd->n_ready, 1);
-    while (atomic_load(&self->crowd->end_ns) == 0)
-        mim_clock_sleep_until(mim_clock_mono_ns() + poll_ns);
-    while (rc == MIM_OK && mim_clock_mono_ns() < atomic_load(&self->crowd->end_ns))
-        rc = self->kernel->run(state, 1, &work);
-    self->n_bytes = (double)work.n_bytes;
-    self->kernel->destroy(state);
-    return NULL;
-}
-
-/* KB/s of all threads together; NaN when the kernel is missing or could not run. */
-static double ceiling(const mim_machine *machine, mim_scratch *scratch, const char *name)
-{
-    const mim_stressor *stressor = mim_stressor_find(name);
-    const mim_kernel *kernel = stressor ? mim_kernel_find(stressor->kernel) : NULL;
-    pusher pushers[MAX_PUSHERS];
-    crowd all = {0, 0};
-    size_t n = machine->n_cpus < MAX_PUSHERS ? machine->n_cpus : MAX_PUSHERS, n_started = 0;
-    double bytes = 0.0;
-    for (; kernel && n_started < n; n_started++) {
-        pusher *self = &pushers[n_started];
-        *self = (pusher){.crowd = &all, .stressor = stressor, .kernel = kernel};
-        self->place = (mim_kernel_place){n_started, machine->cpus[n_started].os_index, scratch, 1};
-        if (pthread_create(&self->thread, NULL, push, self) != 0)
-            break;
-    }
-    while (atomic_load(&all.n_ready) < n_started)
-        mim_clock_sleep_until(mim_clock_mono_ns() + poll_ns);
-    int64_t begin_ns = mim_clock_mono_ns();
-    atomic_store(&all.end_ns, begin_ns + (int64_t)(ceiling_seconds * 1e9));
-    for (size_t i = 0; i < n_started; i++) {
-        pthread_join(pushers[i].thread, NULL);
-        bytes += pushers[i].n_bytes;
-    }
-    if (!mim_scratch_is_direct(scratch))
-        settle_device(scratch);
-    double seconds = (double)(mim_clock_mono_ns() - begin_ns) * 1e-9;
-    return bytes > 0.0 ? bytes / 1024.0 / seconds : NAN;
-}
-
 static void describe(const mim_machine *machine, const mim_scratch *scratch, mim_calibration *c)
 {
     snprintf(c->machine_key, sizeof c->machine_key, "%s", machine->key);
     snprintf(c->cpu_model, sizeof c->cpu_model, "%s", machine->cpu_model);
     snprintf(c->kernel, sizeof c->kernel, "%s", machine->kernel);
-    snprintf(c->scratch_folder, sizeof c->scratch_folder, "%s", mim_scratch_folder(scratch));
+    snprintf(c->scratch_folder, sizeof c->scratch_folder, "%s",
+             scratch ? mim_scratch_folder(scratch) : "");
     snprintf(c->io_mode, sizeof c->io_mode, "%s",
-             mim_scratch_is_direct(scratch) ? "direct" : "buffered");
+             scratch && mim_scratch_is_direct(scratch) ? "direct" : "buffered");
     c->measured_real_s = (double)mim_clock_real_ns() * 1e-9;
     c->n_cpus = machine->n_cpus;
     c->n_sockets = machine->n_sockets;
@@ -279,7 +207,7 @@ static int measure_all(const mim_machine *machine, const mim_actions *actions, m
             break;
         }
         mim_cost *cost = &c->costs[c->n_costs];
-        rc = measure(stressor, kernel, machine->cpus[0].os_index, scratch, options, cost);
+        rc = measure(stressor, kernel, machine->cpus[0].os_index, scratch, options, log, cost);
         if (rc == MIM_OK && cost->spread > 0.1)
             mim_log_warn(log, "calibrate", "%s: spread of repeats %.0f %%, the machine was busy",
                          stressor->name, 100.0 * cost->spread);
@@ -293,20 +221,19 @@ static int measure_all(const mim_machine *machine, const mim_actions *actions, m
 int mim_calibrate(const mim_machine *machine, const mim_actions *actions, mim_scratch *scratch,
                   const mim_calibrate_options *options, mim_log *log, mim_calibration **calibration)
 {
-    cpu_set_t before;
     mim_calibration *made = calloc(1, sizeof *made);
     if (!made || !(made->costs = calloc(mim_actions_n(actions), sizeof *made->costs))) {
         mim_calibration_destroy(&made);
         return mim_fail(MIM_ENOMEM, "calibration");
     }
     describe(machine, scratch, made);
-    sched_getaffinity(0, sizeof before, &before);
-    pin(machine->cpus[0].os_index);
+    mim_pin(machine->cpus[0].os_index);
     int rc = measure_all(machine, actions, scratch, options, log, made);
-    sched_setaffinity(0, sizeof before, &before);
-    if (rc == MIM_OK) {
-        made->io_read_max_kbs = ceiling(machine, scratch, read_stressor);
-        made->io_write_max_kbs = ceiling(machine, scratch, write_stressor);
+    mim_unpin(machine);
+    made->io_read_max_kbs = made->io_write_max_kbs = NAN;
+    if (rc == MIM_OK && options->has_ceilings) {
+        made->io_read_max_kbs = mim_ceiling_kbs(machine, scratch, read_stressor, log);
+        made->io_write_max_kbs = mim_ceiling_kbs(machine, scratch, write_stressor, log);
         if (mim_scratch_refusal(scratch))
             rc = mim_fail(MIM_EUNSUP, "calibration: %s", mim_scratch_refusal(scratch));
     }

@@ -226,9 +226,11 @@ int mim_calibration_path(const mim_machine *machine, char **path)
     if (named && *named)
         made = mim_strdup(named);
     else if (cache && *cache)
-        made = mim_format("%s/mimesys/calibration-%s.json", cache, machine->key);
+        made = mim_format("%s/mimesys/calibration-%s-%zucpus.json", cache, machine->key,
+                          machine->n_cpus);
     else if (home && *home)
-        made = mim_format("%s/.cache/mimesys/calibration-%s.json", home, machine->key);
+        made = mim_format("%s/.cache/mimesys/calibration-%s-%zucpus.json", home, machine->key,
+                          machine->n_cpus);
     else
         return mim_fail(MIM_EUSAGE, "calibration: none of MIMESYS_CALIBRATION, XDG_CACHE_HOME and "
                                     "HOME is set; name the file");

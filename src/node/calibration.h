@@ -1,10 +1,11 @@
 /* What the stressors do on this machine: measured rates and costs, and the node's ceilings.
  *
  * Kept as JSON under the machine's key (MIMESYS_CALIBRATION, else
- * $XDG_CACHE_HOME/mimesys/calibration-<key>.json, else ~/.cache/...). */
+ * $XDG_CACHE_HOME/mimesys/calibration-<key>-<n>cpus.json, else ~/.cache/...). */
 #ifndef MIM_NODE_CALIBRATION_H
 #define MIM_NODE_CALIBRATION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,14 +44,16 @@ int mim_calibration_read(const char *path, mim_calibration **calibration);
 int mim_calibration_write(const mim_calibration *calibration, const char *path);
 void mim_calibration_destroy(mim_calibration **calibration);
 const mim_cost *mim_calibration_cost(const mim_calibration *calibration, const char *stressor);
-/* New string: where this machine's calibration is kept. */
+/* New string: where this machine's calibration is kept; the name tells machine and CPUs in use. */
 int mim_calibration_path(const mim_machine *machine, char **path);
 
 typedef struct mim_calibrate_options {
     double seconds_each; /* measuring time a stressor, divided over the repeats */
     size_t n_repeats;    /* >= 7 for a stored calibration */
+    bool has_ceilings;   /* measure reads and writes on all CPUs, too */
 } mim_calibrate_options;
-/* Runs every stressor of the list that this build has a kernel for. */
+/* Runs every stressor of the list that this build has a kernel for. `scratch` may be NULL when none
+ * of them needs a file and no ceilings are asked for. */
 int mim_calibrate(const mim_machine *machine, const mim_actions *actions, mim_scratch *scratch,
                   const mim_calibrate_options *options, mim_log *log,
                   mim_calibration **calibration);

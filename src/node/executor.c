@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/clock.h"
 #include "core/signals.h"
@@ -14,6 +15,8 @@
 /* From the opened gate to slot 0: every thread is asleep at its first instant by then. */
 static const int64_t lead_ns = 50000000;
 static const double progress_every_s = 10.0;
+/* A signal that comes just before a sleep begins waits at most this long. */
+static const int64_t nap_ns = 500000000;
 
 static const char *const extra_types[][2] = {
     {"x_slot", "slot begin_us,E late_us own_cpu_us,E"},
@@ -176,8 +179,14 @@ static int pass_gate(execution *x, int rc, size_t n_started)
 {
     mim_schedule *s = &x->schedule;
     pthread_mutex_lock(&s->mutex);
-    while (s->n_ready < n_started)
-        pthread_cond_wait(&s->changed, &s->mutex);
+    while (s->n_ready < n_started) {
+        struct timespec until; /* looks for signals meanwhile: set-up may take long */
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += 1;
+        pthread_cond_timedwait(&s->changed, &s->mutex, &until);
+        if (mim_signals_stop())
+            atomic_store(&s->is_stopped, true);
+    }
     if (rc == MIM_OK)
         rc = first_error(x);
     if (rc == MIM_OK && mim_signals_stop())
@@ -245,7 +254,17 @@ static int sample_edge(execution *x, size_t i)
     int rc = mim_sampler_take(x->sampler, mark, 1 + x->n_rows, x->sample_rows);
     if (rc == MIM_OK)
         rc = mim_sampler_flush(x->sampler, x->options->stats);
+    if (rc == MIM_OK)
+        x->result->stats_bytes = ftell(x->options->stats);
     return rc;
+}
+
+/* A record that cannot be written ends the run, not what was measured before it. */
+static int keep_failure(execution *x)
+{
+    x->result->is_stopped = true;
+    x->result->failure = mim_strdup(mim_error());
+    return x->result->failure ? MIM_OK : mim_fail(MIM_ENOMEM, "run result");
 }
 
 /* Sleeps from edge to edge; counts the slots that ran to their end. */
@@ -256,13 +275,16 @@ static int coordinate(execution *x)
     int rc = mim_progress_create(x->log, "run", s->n_slots, progress_every_s, &progress);
     for (size_t i = 0; rc == MIM_OK && i <= s->n_slots; i++) {
         int64_t edge_ns = s->start_ns + (int64_t)i * s->slot_ns;
-        while (mim_clock_mono_ns() < edge_ns && !mim_signals_stop())
-            mim_clock_sleep_until(edge_ns);
+        for (int64_t now; (now = mim_clock_mono_ns()) < edge_ns && !mim_signals_stop();)
+            mim_clock_sleep_until(edge_ns - now > nap_ns ? now + nap_ns : edge_ns);
         if (mim_signals_stop()) {
             x->result->is_stopped = true;
             break;
         }
-        rc = sample_edge(x, i);
+        if (sample_edge(x, i) != MIM_OK) {
+            rc = keep_failure(x);
+            break;
+        }
         x->result->n_slots = i;
         mim_progress_step(progress, i);
     }

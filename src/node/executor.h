@@ -43,11 +43,17 @@ typedef struct mim_run_result {
     double *cpu_s;                      /* CPU time of the row's threads */
     size_t n_failed;  /* stressor instances that failed; their sentences are in the log */
     char *note;       /* e.g. the scratch guard's refusal; NULL if none */
-    bool is_stopped;  /* by a signal: n_slots is what was done */
+    char *failure;    /* why the stats text could not be written on; NULL if it could */
+    long stats_bytes; /* of whole records in the stats text */
+    bool is_stopped;  /* by a signal or a failure: n_slots is what was done */
     bool is_verified; /* every used kernel's verification passed */
 } mim_run_result;
 
-/* Returns MIM_OK also when stopped by a signal (is_stopped) with what was done so far.
+/* Bytes a result of n_slots takes. */
+double mim_run_result_bytes(const mim_plan *plan, double n_slots);
+
+/* Returns MIM_OK also when stopped by a signal or because the stats text could not be written on
+ * (is_stopped), with what was done so far. `scratch` may be NULL when no used stressor needs files.
  * `calibration` may be NULL when the plan has no paced stressors. MIM_EUNSUP: a used stressor has
  * no kernel in this build. */
 int mim_execute(const mim_plan *plan, const mim_machine *machine,

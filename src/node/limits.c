@@ -34,7 +34,7 @@ int mim_limits_check(const mim_limits *limits, const mim_machine *machine,
     char needed[MIM_BYTES_TEXT_BYTES], allowed[MIM_BYTES_TEXT_BYTES];
     uint64_t memory =
         limits->max_memory_bytes ? limits->max_memory_bytes : machine->memory_available_bytes / 2;
-    if (need->memory_bytes > memory)
+    if (memory && need->memory_bytes > memory)
         return mim_fail(MIM_EUNSUP,
                         "the plan needs %s of memory, the ceiling is %s (limits.memory)",
                         mim_bytes_text((double)need->memory_bytes, needed),

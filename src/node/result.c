@@ -19,8 +19,16 @@ void mim_run_result_destroy(mim_run_result **result)
     free(r->overshoot_s);
     free(r->cpu_s);
     free(r->note);
+    free(r->failure);
     free(r);
     *result = NULL;
+}
+
+double mim_run_result_bytes(const mim_plan *plan, double n_slots)
+{
+    const double tables_of_cells = 5.0, tables_of_rows = 3.0;
+    double rows = (double)mim_plan_n_threads(plan), columns = (double)mim_plan_n_stressors(plan);
+    return n_slots * rows * sizeof(double) * (tables_of_cells * columns + tables_of_rows);
 }
 
 /* Adds the cells of one row in one slot; gives the row's share error. */

@@ -1,8 +1,7 @@
-#define _GNU_SOURCE /* affinity, setpriority of a thread */
+#define _GNU_SOURCE /* gettid */
 #include "node/row.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -11,10 +10,11 @@
 
 #include "core/clock.h"
 #include "core/signals.h"
+#include "node/pin.h"
 
 enum { TIMER_SLACK_NS = 1000 };
 
-static void keep_error(mim_row_thread *self, int rc)
+void mim_row_keep_error(mim_row_thread *self, int rc)
 {
     if (self->rc == MIM_OK) {
         self->rc = rc;
@@ -26,10 +26,7 @@ static void settle(const mim_row_run *row)
 {
     mim_signals_block();
     /* A refused pin or priority costs accuracy, not correctness: go on. */
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((size_t)row->cpu, &set);
-    sched_setaffinity(0, sizeof set, &set);
+    mim_pin(row->cpu);
     setpriority(PRIO_PROCESS, (id_t)gettid(), row->nice);
     prctl(PR_SET_TIMERSLACK, (unsigned long)TIMER_SLACK_NS, 0UL, 0UL, 0UL);
 }
@@ -39,6 +36,8 @@ static int create_instances(mim_row_thread *self)
     mim_row_run *row = self->row;
     for (size_t i = 0; i < self->n_instances; i++) {
         mim_instance *in = &self->instances[i];
+        if (atomic_load(&row->schedule->is_stopped))
+            break; /* the gate tells */
         const mim_kernel_place place = {
             .row = row->row, .cpu = row->cpu, .scratch = row->scratch, .seed = row->seed};
         int rc = in->kernel->create(in->stressor, &place, &in->state);
@@ -53,7 +52,7 @@ void mim_row_prepare(mim_row_thread *self)
     settle(self->row);
     int rc = create_instances(self);
     if (rc != MIM_OK)
-        keep_error(self, rc);
+        mim_row_keep_error(self, rc);
 }
 
 bool mim_row_wait_at_gate(mim_row_thread *self)
@@ -78,7 +77,7 @@ void mim_row_operate(mim_row_thread *self, mim_instance *in, size_t n, mim_work 
     in->is_refused = rc == MIM_EUNSUP;
     if (!in->is_refused) {
         rc = mim_fail_in(rc, "%s", in->stressor->name);
-        keep_error(self, rc);
+        mim_row_keep_error(self, rc);
     }
 }
 
@@ -97,7 +96,7 @@ void mim_row_tear_down(mim_row_thread *self)
             int rc = in->kernel->verify(in->state);
             if (rc != MIM_OK) {
                 rc = mim_fail_in(rc, "%s", in->stressor->name);
-                keep_error(self, rc);
+                mim_row_keep_error(self, rc);
             }
         }
         in->kernel->destroy(in->state);

@@ -71,6 +71,8 @@ typedef struct mim_row_run {
 void *mim_row_worker(void *row_thread);
 void *mim_row_helper(void *row_thread);
 
+/* Keeps this thread's sentence as the first of the row thread. */
+void mim_row_keep_error(mim_row_thread *self, int rc);
 /* For both bodies: pins, sets niceness and timer slack, creates the instances. */
 void mim_row_prepare(mim_row_thread *self);
 /* Reports ready and waits. False: the run was cancelled, as some thread's set-up failed. */

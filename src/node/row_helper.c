@@ -90,8 +90,8 @@ static void end_slot(mim_row_thread *self, size_t slot)
         mim_instance *in = &self->instances[i];
         size_t cell = mim_row_cell(row, slot, in->column);
         double planned = row->result->planned_ops[cell];
-        /* What fell due before the slot's end is gone, done or dropped; due just at the end is due at
-         * the next slot's begin. */
+        /* What fell due before the slot's end is gone, done or dropped; due just at the end is due
+         * at the next slot's begin. */
         double total = in->phase + planned;
         in->phase = planned > 0.0 ? total - (ceil(total) - 1.0) : in->phase;
         row->result->share[cell] =
@@ -106,6 +106,8 @@ void *mim_row_helper(void *row_thread)
     const mim_schedule *schedule = self->row->schedule;
     due *dues = calloc(self->n_instances, sizeof *dues);
     mim_row_prepare(self);
+    if (!dues)
+        mim_row_keep_error(self, mim_fail(MIM_ENOMEM, "%zu stressors", self->n_instances));
     for (size_t i = 0; dues && i < self->n_instances; i++) { /* first use of file and pages */
         mim_work work = {0, 0};
         if (self->instances[i].state)

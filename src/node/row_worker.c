@@ -14,6 +14,7 @@
  * frames that start at ever other phases of the tick make its count come out even. */
 static const int64_t frame_ns = 91700000;
 static const double turn_ns = 100000.0;
+static const double least_batch_ns = 100.0; /* coarse clocks may show none */
 /* Carried over to the next slot at most: this share of the stressor's budget. */
 static const double carry_limit = 0.1;
 
@@ -35,7 +36,7 @@ static void warm_up(mim_row_thread *self)
             mim_row_operate(self, in, 1, &work);
             best_ns = fmin(best_ns, (double)(mim_clock_thread_cpu_ns() - before));
         }
-        in->batch_ns = fmax(best_ns, 100.0);
+        in->batch_ns = fmax(best_ns, least_batch_ns);
     }
 }
 
@@ -88,7 +89,7 @@ static void take_turn(mim_row_thread *self, slot_state *state, size_t slot, mim_
     double spent = (double)(meter_ns - state->meter_ns);
     state->meter_ns = meter_ns;
     /* The batch time follows the machine: working sets of other rows change it. */
-    in->batch_ns += 0.05 * (spent / (double)n - in->batch_ns);
+    in->batch_ns = fmax(in->batch_ns + 0.05 * (spent / (double)n - in->batch_ns), least_batch_ns);
     in->used_ns += spent;
     state->total_used_ns += spent;
     size_t cell = mim_row_cell(row, slot, in->column);

@@ -1,0 +1,12 @@
+/* Where a thread may run; any number of CPUs. */
+#ifndef MIM_NODE_PIN_H
+#define MIM_NODE_PIN_H
+
+#include "node/machine.h"
+
+/* Keeps the calling thread on one CPU, or lets it back on all CPUs of the machine handle. A refusal
+ * costs accuracy, not correctness, and is ignored. */
+void mim_pin(int os_index);
+void mim_unpin(const mim_machine *machine);
+
+#endif
