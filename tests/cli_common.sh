@@ -2,7 +2,7 @@
 # What every program has in common: help, version, man page, completion, settings, refusals, and
 # standard output that cannot be written. BIN: folder of the programs.
 # shellcheck source=tests/support/cli.sh
-. "$(dirname "$0")/support/cli.sh"
+. tests/support/cli.sh
 export HOME=$scratch # no settings or calibration of this user
 
 # The flags and settings that a program has, as its completion lists them.

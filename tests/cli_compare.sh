@@ -1,41 +1,17 @@
 #!/bin/bash
 # mimesys_compare from the outside: results, files, exit statuses. BIN: folder of the programs.
-set -u
-BIN=${BIN:-build/bin}
-program=$BIN/mimesys_compare
+program_name=mimesys_compare
+# shellcheck source=tests/support/cli.sh
+. tests/support/cli.sh
 traces=tests/data/traces
 sort=$traces/stats-sort.txt
 fio=$traces/stats-fio.txt
-scratch=$(mktemp -d)
-trap 'chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
 # No calibration of this machine may change the figures.
 export MIMESYS_CALIBRATION=$scratch/none.json
-n_bad=0
-
-report() { # STATUS NAME
-    if [ "$1" -eq 0 ]; then
-        echo "ok - $2"
-    else
-        echo "not ok - $2"
-        sed 's/^/    /' "$scratch/out" "$scratch/err" 2>/dev/null | head -n 20
-        n_bad=$((n_bad + 1))
-    fi
-}
-
-compare() { timeout 120 "$program" "$@" >"$scratch/out" 2>"$scratch/err"; }
+compare() { run_program "$@"; }
 
 # All values of a key in a JSON file, one a line.
 values() { grep -o "\"$1\": *[^,}]*" "$2" | sed 's/.*: *//; s/ *$//'; }
-
-refuses() { # STATUS PART NAME ARGUMENTS...: one sentence with PART, this exit status, no output
-    local status=$1 part=$2 name=$3 rc
-    shift 3
-    compare "$@"
-    rc=$?
-    [ "$rc" -eq "$status" ] && [ "$(wc -l <"$scratch/err")" -eq 1 ] &&
-        grep -q "^mimesys_compare: .*$part" "$scratch/err" && [ ! -s "$scratch/out" ]
-    report $? "$name (exit $rc)"
-}
 
 # ---- results
 compare --wanted "$sort" --measured "$sort:itself" -o "$scratch/self.json" -o "$scratch/self.png" &&
@@ -154,4 +130,4 @@ fi
 [ -z "$(find "$scratch" -name '*.tmp*')" ]
 report $? "nothing is left behind"
 
-[ "$n_bad" -eq 0 ]
+finish

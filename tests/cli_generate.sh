@@ -1,36 +1,22 @@
 #!/bin/bash
 # mimesys_generate from the outside: plans, figures, exit statuses. BIN: folder of the programs.
-set -u
-BIN=${BIN:-build/bin}
-program=$BIN/mimesys_generate
+program_name=mimesys_generate
+# shellcheck source=tests/support/cli.sh
+. tests/support/cli.sh
 traces=tests/data/traces
 sort=$traces/stats-sort.txt
 calibration=tests/data/calibration.json
-scratch=$(mktemp -d)
-trap 'umount "$scratch/disk" 2>/dev/null; chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
 export MIMESYS_CALIBRATION=$scratch/none.json
-n_bad=0
+generate() { run_program "$@"; }
 
-report() { # STATUS NAME
-    if [ "$1" -eq 0 ]; then
-        echo "ok - $2"
-    else
-        echo "not ok - $2"
-        sed 's/^/    /' "$scratch/out" "$scratch/err" 2>/dev/null | head -n 20
-        n_bad=$((n_bad + 1))
-    fi
-}
-
-generate() { timeout 60 "$program" "$@" >"$scratch/out" 2>"$scratch/err"; }
-
-refuses() { # STATUS PART NAME ARGUMENTS...: one sentence with PART, this exit status, no plan
+refuses() { # STATUS PART NAME ARGUMENTS...: as everywhere, and no plan
     local status=$1 part=$2 name=$3 rc
     shift 3
     rm -f "$scratch/refused.h5"
-    generate "$@"
+    run_program "$@"
     rc=$?
-    [ "$rc" -eq "$status" ] && [ "$(wc -l <"$scratch/err")" -eq 1 ] && [ ! -s "$scratch/out" ] &&
-        grep -q "^mimesys_generate: .*$part" "$scratch/err" && [ ! -e "$scratch/refused.h5" ]
+    [ "$rc" -eq "$status" ] && is_one_sentence "$part" && [ ! -s "$scratch/out" ] &&
+        [ ! -e "$scratch/refused.h5" ]
     report $? "$name (exit $rc)"
 }
 
@@ -68,7 +54,7 @@ report $? "the file names its list and where it comes from"
 
 MIMESYS_CALIBRATION=$calibration generate --trace "$sort" --threads 2 --slot 0.5 --dry-run --json &&
     [ "$(value plan)" = null ] && [ "$(value threads)" = 2 ] && [ "$(value slot_s)" = 0.5 ] &&
-    [ "$(ls "$scratch"/*.h5 | wc -l)" -eq 2 ]
+    [ "$(find "$scratch" -maxdepth 1 -name "*.h5" | wc -l)" -eq 2 ]
 report $? "a dry run writes nothing; MIMESYS_CALIBRATION is found"
 
 for trace in "$traces"/stats-*.txt; do
@@ -127,14 +113,13 @@ for out in "$scratch/none/plan.h5" "$scratch"; do
     report $? "output cannot be written to ${out##*/} (exit $rc)"
 done
 
-mkdir "$scratch/disk"
-if mount -t tmpfs -o size=16k none "$scratch/disk" 2>/dev/null; then
+if small_disk 16k "$scratch/disk"; then
     generate --trace "$sort" --calibration "$calibration" -o "$scratch/disk/plan.h5"
     rc=$?
     [ $rc -eq 1 ] && grep -q "No space left" "$scratch/err" && [ -z "$(ls -A "$scratch/disk")" ]
     report $? "a full disk: one sentence, no file left (exit $rc)"
 else
-    echo "ok - a full disk # skip: mounting is not permitted"
+    skip "a full disk" "mounting is not permitted"
 fi
 
 # ---- killed at any moment: the plan is whole or not there, and nothing else is
@@ -156,4 +141,4 @@ generate --trace "$traces/stats-fio.txt" --calibration "$calibration" -o "$scrat
     [ "$(ls -A "$scratch/kill")" = plan.h5 ] && [ $bad -eq 0 ]
 report $? "killed at any moment: nothing half-written is left, the next run works"
 
-exit $((n_bad > 0))
+finish

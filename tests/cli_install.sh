@@ -2,7 +2,7 @@
 # make install into a temporary DESTDIR, a client built against it with pkg-config, make uninstall;
 # and the scripts behind make deps and make info.
 # shellcheck source=tests/support/cli.sh
-. "$(dirname "$0")/support/cli.sh"
+. tests/support/cli.sh
 build=$(dirname "$BIN")
 stage=$scratch/stage
 prefix=/opt/mimesys

@@ -1,34 +1,12 @@
 #!/bin/bash
 # mimesys_monitor from the outside: commands, kills, full disks, wrong files. BIN: folder of the
 # programs.
-set -u
-BIN=${BIN:-build/bin}
-program=$BIN/mimesys_monitor
-scratch=$(mktemp -d)
-chmod 755 "$scratch"
-mounted=
-running=
-cleanup() {
-    [ -n "$running" ] && kill -9 "$running" 2>/dev/null
-    [ -n "$mounted" ] && umount "$mounted"
-    rm -rf "$scratch"
-}
-trap cleanup EXIT
+program_name=mimesys_monitor
+# shellcheck source=tests/support/cli.sh
+. tests/support/cli.sh
 unset SLURM_JOB_ID
 file=$scratch/stats.txt
-n_bad=0
-
-report() { # STATUS NAME
-    if [ "$1" -eq 0 ]; then
-        echo "ok - $2"
-    else
-        echo "not ok - $2"
-        sed 's/^/    /' "$scratch/out" "$scratch/err" 2>/dev/null | head -n 20
-        n_bad=$((n_bad + 1))
-    fi
-}
-
-monitor() { timeout 60 "$program" "$@" >"$scratch/out" 2>"$scratch/err"; }
+monitor() { run_program "$@"; }
 
 n_records() { grep -c '^[0-9]' "$1"; }
 
@@ -45,16 +23,6 @@ is_whole() { # FILE
     [ "$(n_records "$1")" -ge 2 ] || return 0 # one record makes no slot
     timeout 60 "$BIN/mimesys_trace" summary "$1" --json >"$scratch/summary" 2>>"$scratch/err" &&
         grep -q "\"records\": *$(n_records "$1")[,}]*\$" "$scratch/summary"
-}
-
-refuses() { # STATUS PART NAME ARGUMENTS...: one sentence with PART and this exit status
-    local status=$1 part=$2 name=$3 rc
-    shift 3
-    monitor "$@"
-    rc=$?
-    [ "$rc" -eq "$status" ] && [ "$(wc -l <"$scratch/err")" -eq 1 ] &&
-        grep -q "^mimesys_monitor: .*$part" "$scratch/err" && [ ! -s "$scratch/out" ]
-    report $? "$name (exit $rc)"
 }
 
 sleep_some() { sleep "$(printf '0.%03d' $((RANDOM % 350 + 30)))"; }
@@ -203,31 +171,28 @@ monitor collect --out "$file" --dry-run && grep -q 'would continue' "$scratch/ou
 report $? "--dry-run changes no file"
 
 # ---- full disk, plain user
-if [ "$(id -u)" -eq 0 ] && mkdir "$scratch/small" &&
-    mount -t tmpfs -o size=16k none "$scratch/small" 2>/dev/null; then
-    mounted=$scratch/small
-    monitor begin --out "$mounted/stats.txt"
+small=$scratch/small
+if small_disk 16k "$small"; then
+    monitor begin --out "$small/stats.txt"
     rc=$?
-    while [ "$rc" -eq 0 ] && [ "$(wc -c <"$mounted/stats.txt")" -lt 100000 ]; do
-        before=$(cksum <"$mounted/stats.txt")
-        monitor collect --out "$mounted/stats.txt"
+    while [ "$rc" -eq 0 ] && [ "$(wc -c <"$small/stats.txt")" -lt 100000 ]; do
+        before=$(cksum <"$small/stats.txt")
+        monitor collect --out "$small/stats.txt"
         rc=$?
     done
     [ "$rc" -eq 1 ] && [ "$(wc -l <"$scratch/err")" -eq 1 ] &&
-        grep -q "^mimesys_monitor: $mounted/stats.txt: cannot be written" "$scratch/err" &&
-        [ "$(cksum <"$mounted/stats.txt")" = "$before" ] && is_whole "$mounted/stats.txt"
+        grep -q "^mimesys_monitor: $small/stats.txt: cannot be written" "$scratch/err" &&
+        [ "$(cksum <"$small/stats.txt")" = "$before" ] && is_whole "$small/stats.txt"
     report $? "a full disk is one sentence and leaves the file readable (exit $rc)"
-    timeout 60 "$program" loop --out "$mounted/stats.txt" --interval 0.05 2>"$scratch/err"
+    timeout 60 "$program" loop --out "$small/stats.txt" --interval 0.05 2>"$scratch/err"
     rc=$?
-    [ "$rc" -eq 1 ] && is_whole "$mounted/stats.txt"
+    [ "$rc" -eq 1 ] && is_whole "$small/stats.txt"
     report $? "and ends loop (exit $rc)"
-    refuses 1 "cannot be written" "a new file on a full disk" begin --out "$mounted/new.txt"
-    [ ! -e "$mounted/new.txt" ]
+    refuses 1 "cannot be written" "a new file on a full disk" begin --out "$small/new.txt"
+    [ ! -e "$small/new.txt" ]
     report $? "and leaves no file there"
-    umount "$mounted"
-    mounted=
 else
-    echo "ok - a full disk # skip: mounting needs root"
+    skip "a full disk" "mounting needs root"
 fi
 
 if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
@@ -243,7 +208,7 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
     [ "$rc" -eq 1 ] && grep -q 'Permission denied' "$scratch/err"
     report $? "a file of somebody else is a sentence (exit $rc)"
 else
-    echo "ok - a plain user # skip: changing the user needs root"
+    skip "a plain user" "changing the user needs root"
 fi
 
 if command -v systemd-analyze >/dev/null && [ -e systemd/mimesys_monitor.service ]; then
@@ -253,9 +218,9 @@ if command -v systemd-analyze >/dev/null && [ -e systemd/mimesys_monitor.service
         ! grep -q 'mimesys_monitor.service' "$scratch/err"
     report $? "systemd takes the unit"
 else
-    echo "ok - systemd takes the unit # skip: no systemd here"
+    skip "systemd takes the unit" "no systemd here"
 fi
 
 monitor --help && grep -q '^usage: mimesys_monitor begin' "$scratch/out"
 report $? "--help"
-[ "$n_bad" -eq 0 ]
+finish

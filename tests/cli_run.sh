@@ -2,6 +2,7 @@
 # mimesys_run from the outside: calibration, results, ceilings, bad plans, full disks, kills.
 set -u
 program_name=mimesys_run
+may_log=yes # what it did before it was refused
 # shellcheck source=tests/support/cli.sh
 . tests/support/cli.sh
 export MIMESYS_CALIBRATION=$scratch/calibration.json

@@ -1,37 +1,13 @@
 #!/bin/bash
 # mimesys_trace from the outside: tables, JSON, files, exit statuses. BIN: folder of the programs.
-set -u
-BIN=${BIN:-build/bin}
-program=$BIN/mimesys_trace
+program_name=mimesys_trace
+# shellcheck source=tests/support/cli.sh
+. tests/support/cli.sh
 sort=tests/data/traces/stats-sort.txt
-scratch=$(mktemp -d)
-trap 'chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
-n_bad=0
-
-report() { # STATUS NAME
-    if [ "$1" -eq 0 ]; then
-        echo "ok - $2"
-    else
-        echo "not ok - $2"
-        sed 's/^/    /' "$scratch/out" "$scratch/err" 2>/dev/null | head -n 20
-        n_bad=$((n_bad + 1))
-    fi
-}
-
-trace() { timeout 120 "$program" "$@" >"$scratch/out" 2>"$scratch/err"; }
+trace() { run_program "$@"; }
 
 # The first value of a key in the JSON that was printed.
 value() { grep -o "\"$1\": *[^,}]*" "$scratch/out" | head -n 1 | sed 's/.*: *//; s/ *$//'; }
-
-refuses() { # STATUS PART NAME ARGUMENTS...: one sentence with PART, this exit status, no output
-    local status=$1 part=$2 name=$3 rc
-    shift 3
-    trace "$@"
-    rc=$?
-    [ "$rc" -eq "$status" ] && [ "$(wc -l <"$scratch/err")" -eq 1 ] &&
-        grep -q "^mimesys_trace: .*$part" "$scratch/err" && [ ! -s "$scratch/out" ]
-    report $? "$name (exit $rc)"
-}
 
 # ---- summary
 trace summary "$sort" && grep -q '^56 records, 54 slots of 1.000 s' "$scratch/out" &&
@@ -96,7 +72,7 @@ if command -v h5dump >/dev/null; then
         grep -q '( 54, 11 )' "$scratch/dump" && grep -q 'ATTRIBUTE "schema"' "$scratch/dump"
     report $? "h5dump reads it"
 else
-    echo "ok - h5dump reads it # skip: no h5dump here"
+    skip "h5dump reads it" "no h5dump here"
 fi
 
 trace plot "$sort" -o "$scratch/sort.png" &&
@@ -143,4 +119,4 @@ left=$(find "$scratch" -name '*.tmp.*' | wc -l)
 [ "$left" -eq 0 ]
 report $? "no temporary files are left"
 
-[ "$n_bad" -eq 0 ]
+finish
