@@ -223,6 +223,20 @@ const char *mim_args_value(const mim_args *args, const char *flag)
     return n ? mim_args_value_at(args, flag, n - 1) : NULL;
 }
 
+int mim_args_count(const mim_args *args, const char *flag, size_t min, size_t max, size_t *count)
+{
+    const char *text = mim_args_value(args, flag);
+    char what[64];
+    int64_t value = 0;
+    if (!text)
+        return MIM_OK;
+    snprintf(what, sizeof what, "--%s", flag);
+    int rc = mim_parse_i64(what, text, (int64_t)min, (int64_t)max, &value);
+    if (rc == MIM_OK)
+        *count = (size_t)value;
+    return rc;
+}
+
 size_t mim_args_n(const mim_args *args) { return args->n_positional; }
 
 const char *mim_args_at(const mim_args *args, size_t i)

@@ -51,6 +51,9 @@ bool mim_args_has(const mim_args *args, const char *flag);
 const char *mim_args_value(const mim_args *args, const char *flag); /* last one given, or NULL */
 size_t mim_args_n_values(const mim_args *args, const char *flag);
 const char *mim_args_value_at(const mim_args *args, const char *flag, size_t i);
+/* A flag's value as a whole number of min to max; *count is left as it is without the flag.
+ * MIM_EUSAGE. */
+int mim_args_count(const mim_args *args, const char *flag, size_t min, size_t max, size_t *count);
 size_t mim_args_n(const mim_args *args); /* positional arguments */
 const char *mim_args_at(const mim_args *args, size_t i);
 const mim_config *mim_args_config(const mim_args *args);

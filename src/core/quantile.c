@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int by_value(const void *a, const void *b)
+int mim_by_value(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -20,7 +20,7 @@ int mim_quantile(const double *values, size_t n, double q, double *quantile)
     if (!sorted)
         return mim_fail(MIM_ENOMEM, "%zu values", n);
     memcpy(sorted, values, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, by_value);
+    qsort(sorted, n, sizeof *sorted, mim_by_value);
     double at = q * (double)(n - 1);
     size_t i = (size_t)at;
     double next = sorted[i + 1 < n ? i + 1 : i];

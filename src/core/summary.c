@@ -1,7 +1,6 @@
 #include "core/summary.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,17 +14,16 @@ struct mim_summary {
     int64_t begin_ns;
 };
 
-/* FNV-1a over the settings; comment lines of the ini text are help and do not count. */
+/* Comment lines of the ini text are help and do not count. */
 static uint64_t hash_settings(const char *ini)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
-    bool is_line_start = true, is_comment = false;
-    for (; *ini; ini++) {
-        if (is_line_start)
-            is_comment = *ini == '#';
-        is_line_start = *ini == '\n';
-        if (!is_comment)
-            hash = (hash ^ (unsigned char)*ini) * UINT64_C(1099511628211);
+    uint64_t hash = MIM_HASH_START;
+    while (*ini) {
+        size_t n = strcspn(ini, "\n");
+        n += ini[n] == '\n';
+        if (*ini != '#')
+            hash = mim_hash_text(hash, ini, n);
+        ini += n;
     }
     return hash;
 }
@@ -89,12 +87,7 @@ static char *text_of(const json_t *object)
 int mim_summary_write(mim_summary *summary, const char *status, const char *path)
 {
     finish(summary, status);
-    char *text = text_of(summary->root);
-    if (!text)
-        return mim_fail(MIM_ENOMEM, "%s: text", path);
-    int rc = mim_atomic_write(path, text, strlen(text));
-    free(text);
-    return rc;
+    return mim_json_write(summary->root, path);
 }
 
 int mim_summary_print(mim_summary *summary, const char *status, FILE *out)
@@ -115,4 +108,14 @@ int mim_json_print(const json_t *object, FILE *out)
     if (fflush(out) != 0 || ferror(out))
         return mim_fail(MIM_EIO, "standard output: cannot be written");
     return MIM_OK;
+}
+
+int mim_json_write(const json_t *object, const char *path)
+{
+    char *text = text_of(object);
+    if (!text)
+        return mim_fail(MIM_ENOMEM, "%s: text", path);
+    int rc = mim_atomic_write(path, text, strlen(text));
+    free(text);
+    return rc;
 }

@@ -28,5 +28,7 @@ int mim_summary_print(mim_summary *summary, const char *status, FILE *out);
 json_t *mim_json_real(double value);
 /* Prints one JSON object and a newline; MIM_EIO when the stream fails. */
 int mim_json_print(const json_t *object, FILE *out);
+/* The same into a file that is whole or not there; MIM_EIO. */
+int mim_json_write(const json_t *object, const char *path);
 
 #endif

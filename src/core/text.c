@@ -127,6 +127,19 @@ const char *mim_basename(const char *path)
     return slash ? slash + 1 : path;
 }
 
+bool mim_has_suffix(const char *text, const char *suffix)
+{
+    size_t n = strlen(text), n_suffix = strlen(suffix);
+    return n > n_suffix && strcmp(text + n - n_suffix, suffix) == 0;
+}
+
+uint64_t mim_hash_text(uint64_t hash, const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
 enum { LONGEST_NAME = 127 };
 
 size_t mim_edit_distance(const char *a, const char *b)

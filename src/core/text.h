@@ -30,6 +30,12 @@ char *mim_strdup(const char *text);
 char *mim_join_path(const char *folder, const char *name); /* "folder/name", new string */
 /* Last component without its folder: points into `path`. */
 const char *mim_basename(const char *path);
+/* Whether `text` ends with `suffix` and has something before it. */
+bool mim_has_suffix(const char *text, const char *suffix);
+
+/* FNV-1a, 64 bits, of n bytes of text; begin with MIM_HASH_START, go on with the last result. */
+#define MIM_HASH_START UINT64_C(0xcbf29ce484222325)
+uint64_t mim_hash_text(uint64_t hash, const char *text, size_t n);
 
 /* Letters to insert, delete, replace or swap with their neighbour, for "did you mean"; SIZE_MAX for
  * texts longer than a name. */

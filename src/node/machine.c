@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "core/text.h"
 #include "node/cgroup.h"
 
 static void copy_text(char *target, size_t n_bytes, const char *text)
@@ -95,15 +96,6 @@ static uint64_t meminfo_bytes(const char *label)
     return kib * 1024;
 }
 
-static uint64_t fnv1a(const char *text)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 /* The key counts the CPUs of the whole machine, not of this allocation: costs of one thread are the
  * same in every allocation, and a calibration must be found again from the next job. */
 static void make_key(hwloc_topology_t topology, mim_machine *machine)
@@ -113,7 +105,8 @@ static void make_key(hwloc_topology_t topology, mim_machine *machine)
 
     snprintf(text, sizeof text, "%s|%d|%" PRIu64 "|%" PRIu64 "|%" PRIu64 "|%s", machine->cpu_model,
              n_all, machine->l1d_bytes, machine->l2_bytes, machine->l3_bytes, machine->kernel);
-    snprintf(machine->key, sizeof machine->key, "%016" PRIx64, fnv1a(text));
+    snprintf(machine->key, sizeof machine->key, "%016" PRIx64,
+             mim_hash_text(MIM_HASH_START, text, strlen(text)));
 }
 
 static int describe(hwloc_topology_t topology, mim_machine *machine)

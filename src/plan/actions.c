@@ -240,11 +240,10 @@ size_t mim_actions_find(const mim_actions *actions, const char *name)
 
 uint64_t mim_actions_hash(const mim_actions *actions)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = MIM_HASH_START;
     for (size_t i = 0; i < actions->n; i++) {
-        for (const char *c = actions->names[i]; *c; c++)
-            hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
-        hash = (hash ^ '\n') * UINT64_C(0x100000001b3);
+        hash = mim_hash_text(hash, actions->names[i], strlen(actions->names[i]));
+        hash = mim_hash_text(hash, "\n", 1);
     }
     return hash;
 }
