@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "cmd/program_main.h"
-#include "core/atomic_file.h"
 #include "core/summary.h"
 #include "core/text.h"
 #include "node/calibration.h"
@@ -48,10 +47,12 @@ static const mim_program program = {
         "The noise floor is the normalised L1 between repeated runs, files given with the same\n"
         "label: differences below it mean nothing. The spread is the largest minus the smallest\n"
         "nl1_mean of these runs.\n\n"
-        "What the wanted trace asks for is first adapted to the node as for a plan: another\n"
-        "number of cores, and rates above the node's ceilings. Without --calibration the stored\n"
-        "one of this machine is used if the measured files were measured on it; else rates are\n"
-        "normalised by the wanted trace's own maximum and nothing is scaled.\n\n"
+        "What the wanted trace asks for is first adapted to the node as for a plan: rates above\n"
+        "the node's ceilings, and another number of cores. Where a measured file tells which CPU\n"
+        "each row of the plan ran on, these are the cores, and core r is compared with the CPU of\n"
+        "row r; else the calibrated ones are. Without --calibration the stored one of this\n"
+        "machine is used if the measured files were measured on it; else rates are normalised by\n"
+        "the wanted trace's own maximum and nothing is scaled.\n\n"
         "A slot is accepted when steal is at most 1 % and others used at most 2 % of the CPU;\n"
         "with --accepted-only fewer than 50 of them are called not measurable now.",
     .json_keys = "wanted: the wanted trace's file\n"
@@ -112,17 +113,11 @@ static void job_clear(job *j)
 
 /* ---- the command line ----------------------------------------------------------------------- */
 
-static bool has_suffix(const char *text, const char *suffix)
-{
-    const size_t n = strlen(text), n_suffix = strlen(suffix);
-    return n > n_suffix && strcmp(text + n - n_suffix, suffix) == 0;
-}
-
 static int check_outputs(const mim_args *args)
 {
     for (size_t i = 0; i < mim_args_n_values(args, "out"); i++) {
         const char *out = mim_args_value_at(args, "out", i);
-        if (!has_suffix(out, ".png") && !has_suffix(out, ".json"))
+        if (!mim_has_suffix(out, ".png") && !mim_has_suffix(out, ".json"))
             return mim_fail(MIM_EUSAGE, "--out %s: expected a name ending in .png or .json", out);
         for (size_t k = 0; k < i; k++)
             if (strcmp(out, mim_args_value_at(args, "out", k)) == 0)
@@ -153,20 +148,6 @@ static int split_label(const char *text, measured *m)
     return MIM_OK;
 }
 
-static int read_count(const mim_args *args, const char *flag, int64_t min, size_t *count)
-{
-    const char *text = mim_args_value(args, flag);
-    char what[32];
-    int64_t value = 0;
-    if (!text)
-        return MIM_OK;
-    snprintf(what, sizeof what, "--%s", flag);
-    int rc = mim_parse_i64(what, text, min, INT64_C(1000000000), &value);
-    if (rc == MIM_OK)
-        *count = (size_t)value;
-    return rc;
-}
-
 /* ---- reading -------------------------------------------------------------------------------- */
 
 static int read_wanted(job *j)
@@ -176,18 +157,13 @@ static int read_wanted(job *j)
     mim_series *whole = NULL;
     if (!path)
         return mim_fail(MIM_EUSAGE, "expected --wanted FILE");
-    int rc = read_count(j->args, "first", 0, &first);
+    int rc = mim_args_count(j->args, "first", 0, 1000000000, &first);
     if (rc == MIM_OK)
-        rc = read_count(j->args, "slots", 1, &n_slots);
+        rc = mim_args_count(j->args, "slots", 1, 1000000000, &n_slots);
     if (rc == MIM_OK)
         rc = mim_series_read(path, NULL, &whole);
-    if (rc == MIM_OK && first >= whole->n_slots)
-        rc =
-            mim_fail(MIM_EUSAGE, "--first %zu: %s has %zu slots only", first, path, whole->n_slots);
-    if (rc == MIM_OK) {
-        const size_t n_left = whole->n_slots - first;
-        rc = mim_series_cut(whole, first, n_slots < n_left ? n_slots : n_left, &j->wanted);
-    }
+    if (rc == MIM_OK)
+        rc = mim_series_window(whole, path, first, n_slots, &j->wanted);
     mim_series_destroy(&whole);
     return rc;
 }
@@ -278,18 +254,30 @@ static int get_calibration(job *j)
 
 /* ---- comparing ------------------------------------------------------------------------------ */
 
+/* The cores that the plan was made for: those its rows ran on, whatever else the node has. */
+static size_t n_cores_of_plan(const job *j)
+{
+    const size_t n_measured = mim_series_n_cores(j->measured[0].series);
+    const size_t n_wanted = mim_series_n_cores(j->wanted);
+    for (size_t i = 0; i < j->n_measured; i++)
+        if (j->measured[i].series->n_rows > 0)
+            return mim_series_n_row_cpus(j->measured[i].series);
+    if (j->calibration)
+        return j->calibration->n_cpus;
+    return n_measured ? n_measured : n_wanted ? n_wanted : 1;
+}
+
 static int compare_all(job *j)
 {
     const mim_calibration *c = j->calibration;
-    const size_t n_measured = mim_series_n_cores(j->measured[0].series);
-    const size_t n_wanted = mim_series_n_cores(j->wanted);
-    const size_t n_own = n_measured ? n_measured : n_wanted ? n_wanted : 1;
-    const mim_node_limits limits = {
-        .n_cores = c ? c->n_cpus : n_own,
+    mim_node_limits limits = {
+        .n_cores = n_cores_of_plan(j),
         .n_sockets = c && c->n_sockets ? c->n_sockets : 1,
         .io_read_max_kbs = c ? c->io_read_max_kbs : NAN,
         .io_write_max_kbs = c ? c->io_write_max_kbs : NAN,
     };
+    if (limits.n_sockets > limits.n_cores) /* as for a plan */
+        limits.n_sockets = limits.n_cores;
     int rc = mim_compare_create(j->wanted, mim_args_value(j->args, "wanted"), &limits, &j->compare);
     if (rc == MIM_OK && j->calibration_note)
         rc = mim_compare_note(j->compare, "%s", j->calibration_note);
@@ -303,16 +291,6 @@ static int compare_all(job *j)
     return rc;
 }
 
-static int write_json(const json_t *json, const char *path)
-{
-    char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    char *line = text ? mim_format("%s\n", text) : NULL;
-    int rc = line ? mim_atomic_write(path, line, strlen(line)) : mim_fail(MIM_ENOMEM, "%s", path);
-    free(text);
-    free(line);
-    return rc;
-}
-
 static int write_outputs(const job *j)
 {
     int rc = MIM_OK;
@@ -320,10 +298,10 @@ static int write_outputs(const job *j)
         const char *out = mim_args_value_at(j->args, "out", i);
         if (mim_args_has(j->args, "dry-run"))
             mim_log_info(j->log, "compare", "would write %s", out);
-        else if (has_suffix(out, ".png"))
+        else if (mim_has_suffix(out, ".png"))
             rc = mim_compare_figure(j->compare, out);
         else
-            rc = write_json(j->json, out);
+            rc = mim_json_write(j->json, out);
     }
     return rc;
 }

@@ -152,43 +152,23 @@ static int find_method(job *j)
 /* ---- reading -----------------------------------------------------------------------------------
  */
 
-static int read_count(const mim_args *args, const char *flag, int64_t min, int64_t max,
-                      size_t *count)
-{
-    const char *text = mim_args_value(args, flag);
-    char what[32];
-    int64_t value = 0;
-    if (!text)
-        return MIM_OK;
-    snprintf(what, sizeof what, "--%s", flag);
-    int rc = mim_parse_i64(what, text, min, max, &value);
-    if (rc == MIM_OK)
-        *count = (size_t)value;
-    return rc;
-}
-
 static int read_trace(job *j)
 {
     const char *path = mim_args_value(j->args, "trace"), *slot = mim_args_value(j->args, "slot");
     size_t n_slots = SIZE_MAX;
     mim_series *whole = NULL;
-    int rc = read_count(j->args, "first", 0, INT64_C(1000000000), &j->first);
+    int rc = mim_args_count(j->args, "first", 0, 1000000000, &j->first);
     if (rc == MIM_OK)
-        rc = read_count(j->args, "slots", 1, MIM_PLAN_MAX_WINDOWS, &n_slots);
+        rc = mim_args_count(j->args, "slots", 1, MIM_PLAN_MAX_WINDOWS, &n_slots);
     if (rc == MIM_OK && slot)
         rc = mim_parse_real("--slot", slot, 0.01, 86400, &j->slot_s);
     if (rc == MIM_OK)
         rc = mim_series_read(path, NULL, &whole);
-    if (rc != MIM_OK)
-        return rc;
-    if (j->first >= whole->n_slots)
-        rc = mim_fail(MIM_EUSAGE, "--first %zu: %s has %zu slots only", j->first, path,
-                      whole->n_slots);
-    else if (n_slots == SIZE_MAX && whole->n_slots - j->first > MIM_PLAN_MAX_WINDOWS)
+    if (rc == MIM_OK)
+        rc = mim_series_window(whole, path, j->first, n_slots, &j->trace);
+    if (rc == MIM_OK && j->trace->n_slots > MIM_PLAN_MAX_WINDOWS)
         rc = mim_fail(MIM_EUSAGE, "%s has %zu slots, a plan at most %d: use --slots", path,
-                      whole->n_slots - j->first, MIM_PLAN_MAX_WINDOWS);
-    else
-        rc = mim_series_cut(whole, j->first, n_slots, &j->trace);
+                      j->trace->n_slots, MIM_PLAN_MAX_WINDOWS);
     mim_series_destroy(&whole);
     if (rc == MIM_OK && !slot) /* to the millisecond: the rest is the monitor's jitter */
         j->slot_s = fmax(0.01, round(1000 * mim_series_median_length_s(j->trace)) / 1000);
@@ -227,7 +207,7 @@ static int adapt(job *j)
                               .io_write_max_kbs = c->io_write_max_kbs};
     int rc = MIM_OK;
     if (threads && strcmp(threads, "auto") != 0)
-        rc = read_count(j->args, "threads", 1, MIM_PLAN_MAX_THREADS, &limits.n_cores);
+        rc = mim_args_count(j->args, "threads", 1, MIM_PLAN_MAX_THREADS, &limits.n_cores);
     if (limits.n_sockets > limits.n_cores)
         limits.n_sockets = limits.n_cores;
     if (rc == MIM_OK && limits.n_cores > MIM_PLAN_MAX_THREADS)

@@ -93,40 +93,23 @@ typedef struct job {
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
-static int read_count(const mim_args *args, const char *flag, int64_t min, size_t *count)
-{
-    const char *text = mim_args_value(args, flag);
-    char what[32];
-    int64_t value = 0;
-    if (!text)
-        return MIM_OK;
-    snprintf(what, sizeof what, "--%s", flag);
-    int rc = mim_parse_i64(what, text, min, INT64_C(1000000000), &value);
-    if (rc == MIM_OK)
-        *count = (size_t)value;
-    return rc;
-}
-
 static int read_series(job *j)
 {
     mim_series_options options = {.disks = mim_args_value(j->args, "disks")};
     const char *peak = mim_args_value(j->args, "peak-bandwidth");
     size_t first = 0, n_slots = SIZE_MAX;
     mim_series *whole = NULL;
-    int rc = read_count(j->args, "first", 0, &first);
+    int rc = mim_args_count(j->args, "first", 0, 1000000000, &first);
     if (rc == MIM_OK)
-        rc = read_count(j->args, "slots", 1, &n_slots);
+        rc = mim_args_count(j->args, "slots", 1, 1000000000, &n_slots);
     if (rc == MIM_OK && peak)
         rc = mim_parse_real("--peak-bandwidth", peak, 1e-3, 1e6, &options.peak_bandwidth_gb_s);
     if (rc == MIM_OK)
         rc = mim_stats_read(j->path, &j->stats);
     if (rc == MIM_OK && (rc = mim_series_create(j->stats, &options, &whole)) != MIM_OK)
         mim_fail_in(rc, "%s", j->path);
-    if (rc == MIM_OK && first >= whole->n_slots)
-        rc = mim_fail(MIM_EUSAGE, "--first %zu: %s has %zu slots only", first, j->path,
-                      whole->n_slots);
     if (rc == MIM_OK)
-        rc = mim_series_cut(whole, first, n_slots, &j->series);
+        rc = mim_series_window(whole, j->path, first, n_slots, &j->series);
     if (rc == MIM_OK)
         rc = mim_accept_create(j->series, &j->accept);
     mim_series_destroy(&whole);
@@ -378,12 +361,6 @@ static int plot(const job *j, const char *out)
 /* ---- commands ---------------------------------------------------------------------------------
  */
 
-static bool has_suffix(const char *text, const char *suffix)
-{
-    size_t n = strlen(text), n_suffix = strlen(suffix);
-    return n > n_suffix && strcmp(text + n - n_suffix, suffix) == 0;
-}
-
 static int check_out(const char *command, const char *out)
 {
     if (strcmp(command, "summary") == 0)
@@ -392,7 +369,8 @@ static int check_out(const char *command, const char *out)
     const char *form = is_plot ? "OUT.png" : "OUT.h5 or OUT.csv";
     if (!out)
         return mim_fail(MIM_EUSAGE, "%s: expected -o %s", command, form);
-    if (is_plot ? !has_suffix(out, ".png") : !has_suffix(out, ".h5") && !has_suffix(out, ".csv"))
+    if (is_plot ? !mim_has_suffix(out, ".png")
+                : !mim_has_suffix(out, ".h5") && !mim_has_suffix(out, ".csv"))
         return mim_fail(MIM_EUSAGE, "%s: expected -o %s, found %s", command, form, out);
     return MIM_OK;
 }
@@ -401,7 +379,7 @@ static int write_out(const job *j, const char *command, const char *out)
 {
     if (strcmp(command, "plot") == 0)
         return plot(j, out);
-    if (has_suffix(out, ".csv"))
+    if (mim_has_suffix(out, ".csv"))
         return mim_series_write_csv(j->series, out);
     return mim_series_write_h5(j->series, out);
 }

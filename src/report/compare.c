@@ -164,25 +164,47 @@ int mim_compare_note(mim_compare *compare, const char *format, ...)
 
 /* ---- adding a measured series --------------------------------------------------------------- */
 
-/* The measured column for a wanted metric, SIZE_MAX when there is none. Cores by rank or number,
- * not by name: how many digits a name has depends on the number of cores. A series has its cores in
- * the order of their numbers. */
+/* Whether the cores of the wanted series are the plan's rows and the file tells where each ran.
+ * With several rows on a CPU, none of them is what the CPU did. */
+static bool is_paired_by_rows(const mim_series *measured)
+{
+    return measured->n_rows > 0 && mim_series_n_row_cpus(measured) == measured->n_rows;
+}
+
+static size_t find_core(const mim_series *measured, int core)
+{
+    for (size_t m = 0; m < measured->n_metrics; m++)
+        if (measured->metrics[m].core == core)
+            return m;
+    return SIZE_MAX;
+}
+
+/* The core of this rank; a series has its cores in the order of their numbers. */
+static size_t find_rank(const mim_series *measured, size_t rank)
+{
+    for (size_t m = 0; m < measured->n_metrics; m++)
+        if (measured->metrics[m].core >= 0 && rank-- == 0)
+            return m;
+    return SIZE_MAX;
+}
+
+/* The measured column for a wanted metric, SIZE_MAX when there is none. Cores by the CPU of their
+ * row, by rank or by number, not by name: how many digits a name has depends on the number of
+ * cores. */
 static size_t find_partner(const mim_compare *compare, const mim_series *measured, size_t metric)
 {
     const mim_series *wanted = compare->wanted;
     const int core = wanted->metrics[metric].core;
     if (core < 0)
         return mim_series_find(measured, wanted->metrics[metric].name);
-    const bool is_by_rank = mim_series_n_cores(measured) == mim_series_n_cores(wanted);
     size_t rank = 0;
     for (size_t m = 0; m < metric; m++)
         rank += wanted->metrics[m].core >= 0;
-    for (size_t m = 0; m < measured->n_metrics; m++) {
-        const int candidate = measured->metrics[m].core;
-        if (candidate >= 0 && (is_by_rank ? rank-- == 0 : candidate == core))
-            return m;
-    }
-    return SIZE_MAX;
+    if (is_paired_by_rows(measured))
+        return rank < measured->n_rows ? find_core(measured, measured->row_cpus[rank]) : SIZE_MAX;
+    if (mim_series_n_cores(measured) == mim_series_n_cores(wanted))
+        return find_rank(measured, rank);
+    return find_core(measured, core);
 }
 
 static int judge_slots(const mim_series *measured, mim_compare_run *run)
@@ -219,6 +241,34 @@ static int fill_run(const mim_compare *compare, const mim_series *measured, mim_
     return MIM_OK;
 }
 
+/* How the cores were paired, where that is not one to one. */
+static int note_cores(mim_compare *compare, const mim_series *measured, const char *name)
+{
+    const size_t n_wanted = mim_series_n_cores(compare->wanted);
+    const size_t n_cores = mim_series_n_cores(measured), n_rows = measured->n_rows;
+    int rc = MIM_OK;
+    if (is_paired_by_rows(measured)) {
+        if (n_rows != n_wanted)
+            rc = mim_compare_note(compare,
+                                  "%s: %zu rows, wanted for %zu cores: row i is paired with core i",
+                                  name, n_rows, n_wanted);
+        if (rc == MIM_OK && n_cores > n_rows)
+            rc = mim_compare_note(compare, "%s: %zu of %zu CPUs had no row and are left out of cpu",
+                                  name, n_cores - n_rows, n_cores);
+        return rc;
+    }
+    if (n_rows > 0)
+        rc = mim_compare_note(compare,
+                              "%s: %zu rows on %zu CPUs: which core a row imitates cannot be told, "
+                              "paired by core %s",
+                              name, n_rows, mim_series_n_row_cpus(measured),
+                              n_cores == n_wanted ? "rank" : "number");
+    if (rc == MIM_OK && n_cores != n_wanted)
+        rc = mim_compare_note(compare, "%s: %zu cores, wanted for %zu: paired by core number", name,
+                              n_cores, n_wanted);
+    return rc;
+}
+
 /* What a reader must know about how this file was lined up with the wanted series. */
 static int note_differences(mim_compare *compare, const mim_series *measured,
                             const mim_compare_run *run)
@@ -226,7 +276,6 @@ static int note_differences(mim_compare *compare, const mim_series *measured,
     const mim_series *wanted = compare->wanted;
     const double wanted_s = mim_series_median_length_s(wanted);
     const double measured_s = mim_series_median_length_s(measured);
-    const size_t n_wanted = mim_series_n_cores(wanted), n_cores = mim_series_n_cores(measured);
     int rc = MIM_OK;
     if (measured->n_slots != wanted->n_slots)
         rc = mim_compare_note(compare,
@@ -235,27 +284,31 @@ static int note_differences(mim_compare *compare, const mim_series *measured,
     if (rc == MIM_OK && fabs(measured_s - wanted_s) > 0.1 * wanted_s)
         rc = mim_compare_note(compare, "%s: slots of %.3g s, the wanted ones are of %.3g s",
                               run->name, measured_s, wanted_s);
-    if (rc == MIM_OK && n_cores != n_wanted)
-        rc = mim_compare_note(compare, "%s: %zu cores, wanted for %zu: paired by core number",
-                              run->name, n_cores, n_wanted);
+    if (rc == MIM_OK)
+        rc = note_cores(compare, measured, run->name);
     if (rc == MIM_OK && compare->only_accepted && !run->is_judged)
         rc = mim_compare_note(
             compare, "%s: does not tell which slots were undisturbed, all are counted", run->name);
     return rc;
 }
 
+static const char *why_left_out(const mim_compare *compare, const mim_series *measured,
+                                const mim_compare_run *run, size_t metric)
+{
+    if (find_partner(compare, measured, metric) == SIZE_MAX)
+        return "not in the measured file";
+    if (compare->only_accepted && run->is_judged && run->n_accepted == 0)
+        return "no accepted slot: others disturbed every one";
+    return "no slot in which both sides are present";
+}
+
 static int list_left_out(mim_compare *compare, const mim_series *measured,
                          const mim_compare_run *run)
 {
     int rc = MIM_OK;
-    for (size_t m = 0; m < compare->wanted->n_metrics && rc == MIM_OK; m++) {
-        if (!(compare->ranges[m] > 0.0) || !run->metrics[m].is_left_out)
-            continue;
-        rc = leave_out(compare, m, compare->n_runs,
-                       find_partner(compare, measured, m) == SIZE_MAX
-                           ? "not in the measured file"
-                           : "no slot in which both sides are present");
-    }
+    for (size_t m = 0; m < compare->wanted->n_metrics && rc == MIM_OK; m++)
+        if (compare->ranges[m] > 0.0 && run->metrics[m].is_left_out)
+            rc = leave_out(compare, m, compare->n_runs, why_left_out(compare, measured, run, m));
     return rc;
 }
 

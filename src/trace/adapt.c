@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/quantile.h"
 #include "core/text.h"
 #include "trace/series_internal.h"
 
@@ -21,12 +22,6 @@ static int add_note(mim_adaptation *a, char *note)
 
 /* ---- cores -------------------------------------------------------------------------------------
  */
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 /* Values of n ranks from m sorted ones: each the mean of the sorted staircase over its share of the
  * ranks, so that the mean over all stays what it was. m > 0. */
@@ -51,7 +46,7 @@ static void resample_cores(size_t m, const double *in, double *scratch, size_t n
         for (size_t i = s * m / n_sockets; i < (s + 1) * m / n_sockets; i++)
             if (!isnan(in[i]))
                 scratch[n_present++] = in[i];
-        qsort(scratch, n_present, sizeof *scratch, by_value);
+        qsort(scratch, n_present, sizeof *scratch, mim_by_value);
         if (n_present > 0)
             resample_ranks(n_present, scratch, n_out, out + first);
         else

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/quantile.h"
 #include "core/text.h"
 #include "trace/series_internal.h"
 #include "trace/slots.h"
@@ -47,8 +48,53 @@ void mim_series_destroy(mim_series **series)
     free((*series)->start_s);
     free((*series)->length_s);
     free((*series)->hostname);
+    free((*series)->row_cpus);
     free(*series);
     *series = NULL;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------
+ */
+
+/* The CPU of each row as one record tells; false when it has not all rows. cpus: [n] */
+static bool read_rows(const mim_stats *stats, size_t record, size_t type, size_t n, int *cpus)
+{
+    size_t n_found = 0;
+    for (size_t i = 0; i < n; i++)
+        cpus[i] = -1;
+    for (size_t i = 0; i < mim_stats_n_rows(stats, record); i++) {
+        const mim_row row = mim_stats_row(stats, record, i);
+        uint64_t cpu = 0;
+        if (row.type != type)
+            continue;
+        const int number = mim_series_device_number(mim_stats_device(stats, type, row.device));
+        if (!mim_row_value(&row, 0, &cpu) || cpu >= MIM_SERIES_MAX_CPUS || number < 0 ||
+            (size_t)number >= n || cpus[number] >= 0)
+            return false;
+        cpus[number] = (int)cpu;
+        n_found++;
+    }
+    return n_found == n;
+}
+
+/* The rows of the last record that has all of them: a cut file may lack some in its last one. */
+static int find_rows(const mim_stats *stats, mim_series *s)
+{
+    const size_t type = mim_stats_find_type(stats, "x_thr");
+    const size_t n = type == SIZE_MAX ? 0 : mim_stats_n_devices(stats, type);
+    if (n == 0 || mim_stats_find_key(stats, type, "cpu") != 0)
+        return MIM_OK;
+    int *cpus = malloc(n * sizeof *cpus);
+    if (!cpus)
+        return mim_fail(MIM_ENOMEM, "%zu rows", n);
+    for (size_t i = mim_stats_n_records(stats); i-- > 0 && s->n_rows == 0;)
+        if (read_rows(stats, i, type, n, cpus))
+            s->n_rows = n;
+    if (s->n_rows > 0)
+        s->row_cpus = cpus;
+    else
+        free(cpus);
+    return MIM_OK;
 }
 
 /* ---- columns -----------------------------------------------------------------------------------
@@ -124,6 +170,8 @@ int mim_series_create(const mim_stats *stats, const mim_series_options *options,
     }
     s->n_records = mim_stats_n_records(stats);
     rc = mim_series_fill(stats, plan, kept, s);
+    if (rc == MIM_OK)
+        rc = find_rows(stats, s);
     if (rc == MIM_OK) {
         *series = s;
         s = NULL;
@@ -164,8 +212,24 @@ int mim_series_cut(const mim_series *series, size_t first, size_t n, mim_series 
     memcpy(s->start_s, series->start_s + first, n * sizeof *s->start_s);
     memcpy(s->length_s, series->length_s + first, n * sizeof *s->length_s);
     s->n_records = series->n_records;
+    if (series->n_rows > 0 && !(s->row_cpus = malloc(series->n_rows * sizeof *s->row_cpus))) {
+        mim_series_destroy(&s);
+        return mim_fail(MIM_ENOMEM, "%zu rows", series->n_rows);
+    }
+    if (series->n_rows > 0)
+        memcpy(s->row_cpus, series->row_cpus, series->n_rows * sizeof *s->row_cpus);
+    s->n_rows = series->n_rows;
     *cut = s;
     return MIM_OK;
+}
+
+int mim_series_window(const mim_series *series, const char *path, size_t first, size_t n,
+                      mim_series **window)
+{
+    if (first >= series->n_slots)
+        return mim_fail(MIM_EUSAGE, "--first %zu: %s has %zu slots only", first, path,
+                        series->n_slots);
+    return mim_series_cut(series, first, n, window);
 }
 
 /* ---- asking ------------------------------------------------------------------------------------
@@ -195,22 +259,23 @@ size_t mim_series_n_cores(const mim_series *series)
     return n;
 }
 
-static int by_value(const void *a, const void *b)
+size_t mim_series_n_row_cpus(const mim_series *series)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    uint64_t seen[MIM_SERIES_MAX_CPUS / 64] = {0};
+    size_t n = 0;
+    for (size_t i = 0; i < series->n_rows; i++) {
+        const unsigned cpu = (unsigned)series->row_cpus[i];
+        const uint64_t bit = UINT64_C(1) << cpu % 64;
+        n += !(seen[cpu / 64] & bit);
+        seen[cpu / 64] |= bit;
+    }
+    return n;
 }
 
 double mim_series_median_length_s(const mim_series *series)
 {
-    size_t n = series->n_slots;
-    double *sorted = n ? malloc(n * sizeof *sorted) : NULL, median = NAN;
-    if (sorted) {
-        memcpy(sorted, series->length_s, n * sizeof *sorted);
-        qsort(sorted, n, sizeof *sorted, by_value);
-        median = 0.5 * (sorted[n / 2] + sorted[(n - 1) / 2]);
-    }
-    free(sorted);
+    double median = NAN;
+    mim_quantile(series->length_s, series->n_slots, 0.5, &median);
     return median;
 }
 

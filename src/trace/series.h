@@ -24,6 +24,9 @@ typedef struct mim_series {
     double *length_s;    /* [n_slots] */
     char *hostname;
     size_t n_records; /* in the file, before the slot rules */
+    /* What ran a plan tells which CPU each of its rows ran on; none in other files. */
+    size_t n_rows;
+    int *row_cpus; /* [n_rows] numbers of CPUs, 0 to 65535; NULL without rows */
 } mim_series;
 
 typedef struct mim_series_options {
@@ -41,9 +44,14 @@ int mim_series_read(const char *path, const mim_series_options *options, mim_ser
 void mim_series_destroy(mim_series **series);
 /* Slots [first, first + n) as a new series; n is cut at the end. */
 int mim_series_cut(const mim_series *series, size_t first, size_t n, mim_series **cut);
+/* The same for --first and --slots of a program: MIM_EUSAGE, naming `path`, when `first` is behind
+ * the last slot. */
+int mim_series_window(const mim_series *series, const char *path, size_t first, size_t n,
+                      mim_series **window);
 
 size_t mim_series_find(const mim_series *series, const char *metric); /* SIZE_MAX if none */
-size_t mim_series_n_cores(const mim_series *series); /* number of per-core metrics */
+size_t mim_series_n_cores(const mim_series *series);    /* number of per-core metrics */
+size_t mim_series_n_row_cpus(const mim_series *series); /* different CPUs that rows ran on */
 double mim_series_median_length_s(const mim_series *series);
 double mim_series_at(const mim_series *series, size_t slot, size_t metric);
 

@@ -320,15 +320,14 @@ static int add_cache(const mim_stats *stats, mim_series_plan *plan)
 /* ---- processors -------------------------------------------------------------------------------
  */
 
-/* "12", without leading zeros, below 2^16; -1 for other names. */
-static int cpu_number(const char *name)
+int mim_series_device_number(const char *name)
 {
     int number = 0;
     if (!isdigit((unsigned char)*name) || (name[0] == '0' && name[1] != '\0') || strlen(name) > 5)
         return -1;
     for (; isdigit((unsigned char)*name); name++)
         number = number * 10 + (*name - '0');
-    return *name == '\0' && number < 65536 ? number : -1;
+    return *name == '\0' && number < MIM_SERIES_MAX_CPUS ? number : -1;
 }
 
 static int add_cpus(const mim_stats *stats, mim_series_plan *plan)
@@ -353,7 +352,7 @@ static int add_cpus(const mim_stats *stats, mim_series_plan *plan)
         return mim_fail(MIM_ENOMEM, "%zu CPUs", n);
     for (size_t i = 0; i < n; i++) {
         plan->cpu_columns[i] = SIZE_MAX;
-        plan->cpu_numbers[i] = cpu_number(mim_stats_device(stats, type, i));
+        plan->cpu_numbers[i] = mim_series_device_number(mim_stats_device(stats, type, i));
     }
     plan->cpu_type = type;
     plan->n_cpus = n;

@@ -9,6 +9,7 @@ enum {
     MIM_CPU_KEYS = 7,
     MIM_CPU_IDLE = 0, /* the idle ones come first */
     MIM_CPU_IOWAIT = 1,
+    MIM_SERIES_MAX_CPUS = 65536,
 };
 
 /* A counter of a device, as it was in the kept record before. */
@@ -64,6 +65,8 @@ int mim_series_allocate(size_t n_slots, size_t n_metrics, const char *hostname,
                         mim_series **series);
 
 /* series_catalog.c */
+/* A device's name as a number: "12", without leading zeros, below 2^16; -1 for other names. */
+int mim_series_device_number(const char *name);
 int mim_series_plan_create(const mim_stats *stats, const mim_series_options *options,
                            mim_series_plan **plan);
 void mim_series_plan_destroy(mim_series_plan **plan);

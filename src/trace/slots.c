@@ -2,11 +2,7 @@
 
 #include <stdlib.h>
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
+#include "core/quantile.h"
 
 /* Times over `step` neighbouring intervals, sorted; returns their number. times: [n_records]. */
 static size_t sort_times(const mim_stats *stats, size_t step, double *times)
@@ -14,7 +10,7 @@ static size_t sort_times(const mim_stats *stats, size_t step, double *times)
     size_t n = mim_stats_n_records(stats) - step;
     for (size_t i = 0; i < n; i++)
         times[i] = mim_stats_record_time_s(stats, i + step) - mim_stats_record_time_s(stats, i);
-    qsort(times, n, sizeof *times, by_value);
+    qsort(times, n, sizeof *times, mim_by_value);
     return n;
 }
 
