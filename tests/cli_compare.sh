@@ -90,6 +90,25 @@ compare --wanted "$sort" --measured "$scratch/here.txt" --json && grep -q '"rang
 report $? "a stored calibration is used for files measured on its machine"
 export MIMESYS_CALIBRATION=$scratch/none.json
 
+# A plan of one row that ran on CPU 1 of a node of two: what mimesys_generate --threads 1 calls
+# wanted is compared with that CPU.
+sed -e 's/^!cpu /!x_thr cpu cpu_us,E paced_cpu_us,E\n&/' -e 's/^cpu 1 /x_thr 0 1 0 0\n&/' "$sort" >"$scratch/one-row.txt"
+cpu1=$("$BIN/mimesys_trace" summary "$sort" --json | sed -n '/avg_cpu_utilizations_core_01/,/}/s/.*"mean": *\([0-9.]*\).*/\1/p')
+MIMESYS_CALIBRATION=tests/data/calibration.json "$BIN/mimesys_generate" --trace "$sort" --threads 1 --dry-run \
+    --json >"$scratch/plan.json"
+wanted=$(sed -n '/"cpu": {/,/}/s/.*"wanted": *\([0-9.]*\).*/\1/p' "$scratch/plan.json")
+for calibration in none calibrated; do
+    with=()
+    [ $calibration = none ] || with=(--calibration tests/data/calibration.json)
+    compare --wanted "$sort" --measured "$scratch/one-row.txt" "${with[@]}" -o "$scratch/row.json" &&
+        [ "$(grep -c '"avg_cpu_utilizations_core_' "$scratch/row.json")" -eq 1 ] &&
+        grep -q 'resampled to 1 ' "$scratch/out" && grep -q '1 of 2 CPUs had no row' "$scratch/out" &&
+        awk -v a="$(values measured_mean "$scratch/row.json" | head -n 1)" -v b="$cpu1" \
+            -v c="$(values wanted_mean "$scratch/row.json" | head -n 1)" -v d="$wanted" \
+            'BEGIN {exit !(b > 0 && (a - b) ^ 2 < 0.01 && d > 0 && (c - d) ^ 2 < 0.01)}'
+    report $? "one row on a node of two CPUs, $calibration: its CPU beside what the plan was for"
+done
+
 # ---- refusals
 : >"$scratch/empty.txt"
 printf 'hello\n' >"$scratch/other.txt"

@@ -169,6 +169,36 @@ static void test_refusals(void **state)
     }
 }
 
+static void test_counts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *sentence; /* NULL: accepted */
+        size_t count;
+    } cases[] = {
+        {"summary|a", NULL, 77},
+        {"summary|a|--label|2", NULL, 2},
+        {"summary|a|--label|9", NULL, 9},
+        {"summary|a|--label|5|--label|3", NULL, 3}, /* the last one */
+        {"summary|a|--label|1", "--label: expected 2 to 9, found 1", 77},
+        {"summary|a|--label|10", "--label: expected 2 to 9, found 10", 77},
+        {"summary|a|--label|-3", "--label: expected 2 to 9, found -3", 77},
+        {"summary|a|--label|5x", "--label: expected a whole number, found \"5x\"", 77},
+        {"summary|a|--label=", "--label: expected a whole number, found \"\"", 77},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        mim_args *args = NULL;
+        size_t count = 77;
+        assert_int_equal(parse(&program, cases[i].line, &args), MIM_OK);
+        assert_int_equal(mim_args_count(args, "label", 2, 9, &count),
+                         cases[i].sentence ? MIM_EUSAGE : MIM_OK);
+        assert_int_equal(count, cases[i].count);
+        if (cases[i].sentence)
+            assert_string_equal(mim_error(), cases[i].sentence);
+        mim_args_destroy(&args);
+    }
+}
+
 /* They are answered whatever else stands there. */
 static void test_questions_come_first(void **state)
 {
@@ -338,6 +368,7 @@ static void test_completion(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_counts),
         cmocka_unit_test(test_flags_and_arguments),
         cmocka_unit_test(test_words_that_look_like_flags),
         cmocka_unit_test(test_refusals),

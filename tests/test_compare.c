@@ -391,6 +391,115 @@ static void test_pairing_of_cores(void **state)
     mim_series_destroy(&three);
 }
 
+static void set_rows(mim_series *s, size_t n, const int *cpus)
+{
+    s->n_rows = n;
+    s->row_cpus = calloc(n, sizeof *s->row_cpus);
+    for (size_t r = 0; r < n; r++)
+        s->row_cpus[r] = cpus[r];
+}
+
+/* A node of 36 CPUs, an allocation of CPUs 32 to 35, rows 0 and 1 on 35 and 33: only these count,
+ * and in this order. By number, CPUs 0 and 1 would have been compared. */
+static void test_cores_are_paired_by_rows(void **state)
+{
+    (void)state;
+    const column wanted_columns[] = {cpu0, cpu1};
+    char names[36][40];
+    column columns[36];
+    for (int i = 0; i < 36; i++) {
+        snprintf(names[i], sizeof names[i], "avg_cpu_utilizations_core_%02d", i);
+        columns[i] = (column){names[i], "%", MIM_FAMILY_CPU, i};
+    }
+    mim_series *wanted = make_series(N_SLOTS, 2, wanted_columns);
+    mim_series *measured = make_series(N_SLOTS, 36, columns);
+    fill(wanted, cpu0.name, 20.0);
+    fill(wanted, cpu1.name, 80.0);
+    for (int i = 0; i < 36; i++)
+        fill(measured, names[i], 50.0); /* others' work */
+    fill(measured, names[35], 20.0);
+    fill(measured, names[33], 85.0);
+    set_rows(measured, 2, (const int[]){35, 33});
+    mim_compare *compare = make_compare(wanted, &node);
+    add(compare, measured, "rows");
+    json_t *json = result(compare);
+    assert_number(json, "files/0/metrics/avg_cpu_utilizations_core_00/nl1", 0.0);
+    assert_number(json, "files/0/metrics/avg_cpu_utilizations_core_00/measured_mean", 20.0);
+    assert_number(json, "files/0/metrics/avg_cpu_utilizations_core_01/nl1", 0.05);
+    assert_number(json, "files/0/families/cpu/nl1", 0.025);
+    assert_true(has_note(json, "34 of 36 CPUs had no row and are left out of cpu"));
+    assert_false(has_note(json, "paired by core number"));
+    json_decref(json);
+    mim_compare_destroy(&compare);
+    mim_series_destroy(&wanted);
+    mim_series_destroy(&measured);
+}
+
+/* Rows in the order of sockets on a node with as many CPUs as wanted: not by rank either. */
+static void test_rows_in_another_order(void **state)
+{
+    (void)state;
+    const column columns[] = {cpu0, cpu1};
+    mim_series *wanted = make_series(N_SLOTS, 2, columns);
+    mim_series *measured = make_series(N_SLOTS, 2, columns);
+    fill(wanted, cpu0.name, 20.0);
+    fill(wanted, cpu1.name, 80.0);
+    fill(measured, cpu0.name, 80.0);
+    fill(measured, cpu1.name, 20.0);
+    set_rows(measured, 2, (const int[]){1, 0});
+    mim_compare *compare = make_compare(wanted, &node);
+    add(compare, measured, "rows");
+    json_t *json = result(compare);
+    assert_number(json, "files/0/families/cpu/nl1", 0.0);
+    assert_int_equal(json_array_size(at(json, "notes")), 0);
+    json_decref(json);
+    mim_compare_destroy(&compare);
+    mim_series_destroy(&wanted);
+    mim_series_destroy(&measured);
+}
+
+/* Fewer rows than wanted cores, a row on a CPU that the file lacks, several rows on a CPU. */
+static void test_rows_that_do_not_match(void **state)
+{
+    (void)state;
+    const column columns[] = {cpu0, cpu1};
+    mim_series *wanted = make_series(N_SLOTS, 2, columns);
+    mim_series *one = make_series(N_SLOTS, 2, columns), *lost = make_series(N_SLOTS, 2, columns);
+    mim_series *crowd = make_series(N_SLOTS, 2, columns);
+    fill(wanted, cpu0.name, 20.0);
+    fill(wanted, cpu1.name, 80.0);
+    fill(one, cpu1.name, 30.0);
+    fill(crowd, cpu0.name, 20.0);
+    fill(crowd, cpu1.name, 80.0);
+    set_rows(one, 1, (const int[]){1});
+    set_rows(lost, 2, (const int[]){0, 64});
+    set_rows(crowd, 4, (const int[]){1, 1, 0, 0});
+    mim_compare *compare = make_compare(wanted, &node);
+    assert_int_equal(mim_compare_add(compare, one, "one.txt", "one"), MIM_OK);
+    assert_int_equal(mim_compare_add(compare, lost, "lost.txt", "lost"), MIM_OK);
+    assert_int_equal(mim_compare_add(compare, crowd, "crowd.txt", "crowd"), MIM_OK);
+    json_t *json = result(compare);
+    assert_number(json, "files/0/families/cpu/nl1", 0.1);
+    assert_number(json, "files/1/families/cpu/nl1", 0.2);
+    assert_number(json, "files/2/families/cpu/nl1", 0.0);
+    assert_true(has_note(json, "one.txt: 1 rows, wanted for 2 cores"));
+    assert_true(has_note(json, "one.txt: 1 of 2 CPUs had no row"));
+    assert_true(has_note(json, "crowd.txt: 4 rows on 2 CPUs"));
+    assert_int_equal(json_array_size(at(json, "left_out")), 2);
+    for (size_t i = 0; i < 2; i++) {
+        json_t *left = json_array_get(at(json, "left_out"), i);
+        assert_string_equal(json_string_value(at(left, "metric")), cpu1.name);
+        assert_string_equal(json_string_value(at(left, "file")), i ? "lost.txt" : "one.txt");
+        assert_string_equal(json_string_value(at(left, "reason")), "not in the measured file");
+    }
+    json_decref(json);
+    mim_compare_destroy(&compare);
+    mim_series_destroy(&wanted);
+    mim_series_destroy(&one);
+    mim_series_destroy(&lost);
+    mim_series_destroy(&crowd);
+}
+
 static void test_shorter_side_counts(void **state)
 {
     (void)state;
@@ -483,6 +592,38 @@ static void test_only_accepted_slots(void **state)
     mim_series_destroy(&even);
     mim_series_destroy(&few);
     mim_series_destroy(&wanted);
+}
+
+static bool always(size_t slot) { return slot < SIZE_MAX; }
+
+/* Both sides are there, but others disturbed every slot: the reason is not that a side is absent.
+ * Without the restriction nothing is left out. */
+static void test_no_accepted_slot(void **state)
+{
+    (void)state;
+    mim_series *wanted = make_standard(N_SLOTS), *none = make_disturbed(N_SLOTS, always);
+    for (size_t i = 0; i < N_SLOTS; i++)
+        set(none, i, io_read.name, NAN);
+    for (int is_restricted = 0; is_restricted < 2; is_restricted++) {
+        mim_compare *compare = make_compare(wanted, &node);
+        if (is_restricted)
+            mim_compare_only_accepted(compare);
+        add(compare, none, "none");
+        json_t *json = result(compare);
+        const size_t n = json_array_size(at(json, "left_out"));
+        assert_int_equal(n, is_restricted ? 4 : 1);
+        for (size_t i = 0; i < n; i++) {
+            const char *reason =
+                json_string_value(at(json_array_get(at(json, "left_out"), i), "reason"));
+            assert_string_equal(reason, is_restricted
+                                            ? "no accepted slot: others disturbed every one"
+                                            : "no slot in which both sides are present");
+        }
+        json_decref(json);
+        mim_compare_destroy(&compare);
+    }
+    mim_series_destroy(&wanted);
+    mim_series_destroy(&none);
 }
 
 /* Restricted, but the file does not tell: everything counts, and that is said. */
@@ -600,7 +741,11 @@ int main(void)
         cmocka_unit_test(test_unknown_ceilings),
         cmocka_unit_test(test_information_and_missing_metrics),
         cmocka_unit_test(test_pairing_of_cores),
+        cmocka_unit_test(test_cores_are_paired_by_rows),
+        cmocka_unit_test(test_rows_in_another_order),
+        cmocka_unit_test(test_rows_that_do_not_match),
         cmocka_unit_test(test_shorter_side_counts),
+        cmocka_unit_test(test_no_accepted_slot),
         cmocka_unit_test(test_only_accepted_slots),
         cmocka_unit_test(test_unknown_acceptance),
         cmocka_unit_test(test_table),

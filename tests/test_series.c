@@ -32,7 +32,8 @@
     "!intel_x86_uncore_imc_spr dram_cas_reads,E,W=48 dram_cas_writes,E,W=48\n"                     \
     "!x_psi some_us,E full_us,E\n"                                                                 \
     "!x_cpu steal,E,U=cs guest,E,U=cs guest_nice,E,U=cs\n"                                         \
-    "!x_slot slot begin_us,E late_us own_cpu_us,E\n\n"
+    "!x_slot slot begin_us,E late_us own_cpu_us,E\n"                                               \
+    "!x_thr cpu cpu_us,E paced_cpu_us,E\n\n"
 
 static mim_series *series_with(const char *body, const mim_series_options *options)
 {
@@ -576,6 +577,66 @@ static void test_cut(void **state)
     mim_series_destroy(&s);
 }
 
+/* What --first and --slots of a program leave. */
+static void test_window(void **state)
+{
+    (void)state;
+    mim_series *s = series_of(
+        "0 0 n\nblock sda 1 0\n1 0 n\nblock sda 2 0\n2 0 n\nblock sda 3 0\n3 0 n\nblock sda 4 0\n");
+    mim_series *window = NULL;
+    assert_int_equal(mim_series_window(s, "a.txt", 1, SIZE_MAX, &window), MIM_OK);
+    assert_int_equal(window->n_slots, 2);
+    assert_true(window->start_s[0] == 1.0);
+    mim_series_destroy(&window);
+    assert_int_equal(mim_series_window(s, "a.txt", 0, 1, &window), MIM_OK);
+    assert_int_equal(window->n_slots, 1);
+    mim_series_destroy(&window);
+    assert_int_equal(mim_series_window(s, "a.txt", 3, 1, &window), MIM_EUSAGE);
+    assert_null(window);
+    assert_string_equal(mim_error(), "--first 3: a.txt has 3 slots only");
+    mim_series_destroy(&s);
+}
+
+/* Which CPU each row of a plan ran on: as the last record that has all rows tells. */
+static void test_rows(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first, *last; /* rows of x_thr */
+        size_t n_rows, n_cpus;
+        int cpus[3];
+    } cases[] = {
+        {"", "", 0, 0, {0}},
+        {"x_thr 0 34 0 0\nx_thr 1 32 0 0\n", "x_thr 0 34 5 5\nx_thr 1 32 5 5\n", 2, 2, {34, 32}},
+        {"x_thr 1 7 0 0\nx_thr 0 9 0 0\n", "x_thr 1 5 0 0\nx_thr 0 3 0 0\n", 2, 2, {3, 5}},
+        {"x_thr 0 1 0 0\nx_thr 1 2 0 0\n", "x_thr 0 3 0 0\n", 2, 2, {1, 2}}, /* cut file */
+        {"x_thr 0 8 0 0\nx_thr 1 8 0 0\nx_thr 2 0 0 0\n", "", 3, 2, {8, 8, 0}},
+        {"x_thr 0 65535 0 0\n", "", 1, 1, {65535}},
+        /* no rows of ours, or no CPUs */
+        {"x_thr 0 65536 0 0\n", "", 0, 0, {0}},
+        {"x_thr 0 18446744073709551615 0 0\n", "", 0, 0, {0}},
+        {"x_thr 1 3 0 0\n", "", 0, 0, {0}},
+        {"x_thr a 3 0 0\nx_thr 0 3 0 0\n", "", 0, 0, {0}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[1024];
+        mim_series *cut = NULL;
+        snprintf(body, sizeof body, "0 0 n\nblock sda 0 0\n%s1 0 n\nblock sda 1 1\n%s",
+                 cases[i].first, cases[i].last);
+        mim_series *s = series_of(body);
+        assert_int_equal(mim_series_cut(s, 0, 1, &cut), MIM_OK);
+        assert_int_equal(s->n_rows, cases[i].n_rows);
+        assert_int_equal(cut->n_rows, cases[i].n_rows);
+        assert_int_equal(mim_series_n_row_cpus(s), cases[i].n_cpus);
+        for (size_t r = 0; r < s->n_rows; r++) {
+            assert_int_equal(s->row_cpus[r], cases[i].cpus[r]);
+            assert_int_equal(cut->row_cpus[r], cases[i].cpus[r]);
+        }
+        mim_series_destroy(&cut);
+        mim_series_destroy(&s);
+    }
+}
+
 static void test_figures_weigh_by_time(void **state)
 {
     (void)state;
@@ -689,6 +750,8 @@ int main(void)
         cmocka_unit_test(test_stalls_and_disturbance),
         cmocka_unit_test(test_steal_alone),
         cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_window),
+        cmocka_unit_test(test_rows),
         cmocka_unit_test(test_figures_weigh_by_time),
         cmocka_unit_test(test_too_many_values),
         cmocka_unit_test(test_write),

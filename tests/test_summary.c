@@ -138,6 +138,25 @@ static void test_file(void **state)
     mim_summary_destroy(&summary);
 }
 
+static void test_json_file(void **state)
+{
+    (void)state;
+    char path[256];
+    const char *parent = getenv("TMPDIR");
+    snprintf(path, sizeof path, "%s/mimesys-test-XXXXXX", parent ? parent : "/tmp");
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    json_t *object = json_pack("{s:f}", "third", 1.0 / 3.0);
+    assert_int_equal(mim_json_write(object, path), MIM_OK);
+    json_t *again = json_load_file(path, 0, NULL);
+    assert_true(fabs(json_real_value(json_object_get(again, "third")) - 1.0 / 3.0) < 1e-12);
+    assert_int_equal(mim_json_write(object, "/no/such/folder/s.json"), MIM_EIO);
+    json_decref(object);
+    json_decref(again);
+    unlink(path);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -157,9 +176,8 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_keys),
-        cmocka_unit_test(test_hash_of_settings),
-        cmocka_unit_test(test_file),
+        cmocka_unit_test(test_all_keys), cmocka_unit_test(test_hash_of_settings),
+        cmocka_unit_test(test_file),     cmocka_unit_test(test_json_file),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests_name("summary", tests, NULL, NULL);

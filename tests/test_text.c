@@ -222,6 +222,27 @@ static void test_closest_name(void **state)
     assert_null(mim_closest("slot", names, 0));
 }
 
+static void test_suffixes(void **state)
+{
+    (void)state;
+    assert_true(mim_has_suffix("a.png", ".png"));
+    assert_false(mim_has_suffix(".png", ".png")); /* no name */
+    assert_false(mim_has_suffix("a.PNG", ".png"));
+    assert_false(mim_has_suffix("a.png.h5", ".png"));
+    assert_false(mim_has_suffix("", ".png"));
+}
+
+/* Published test values of FNV-1a with 64 bits. */
+static void test_hashes(void **state)
+{
+    (void)state;
+    assert_true(mim_hash_text(MIM_HASH_START, "", 0) == UINT64_C(0xcbf29ce484222325));
+    assert_true(mim_hash_text(MIM_HASH_START, "a", 1) == UINT64_C(0xaf63dc4c8601ec8c));
+    assert_true(mim_hash_text(MIM_HASH_START, "foobar", 6) == UINT64_C(0x85944171f73967e8));
+    assert_true(mim_hash_text(mim_hash_text(MIM_HASH_START, "foo", 3), "bar", 3) ==
+                UINT64_C(0x85944171f73967e8));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,7 +250,8 @@ int main(void)
         cmocka_unit_test(test_bytes),          cmocka_unit_test(test_truth),
         cmocka_unit_test(test_bytes_in_words), cmocka_unit_test(test_paths),
         cmocka_unit_test(test_one_line),       cmocka_unit_test(test_edit_distances),
-        cmocka_unit_test(test_closest_name),
+        cmocka_unit_test(test_closest_name),   cmocka_unit_test(test_suffixes),
+        cmocka_unit_test(test_hashes),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }
