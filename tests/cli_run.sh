@@ -30,6 +30,17 @@ refuses 1 "cannot be" "calibration into a folder that cannot be made" \
     --calibrate "${quick[@]}" --calibration /proc/nowhere/calibration.json
 run_program --calibrate --dry-run --calibration "$scratch/none/c.json" && [ ! -e "$scratch/none" ]
 report $? "a dry calibration touches nothing"
+cp "$trace" "$scratch/trace.txt"
+refuses 5 "not replaced" "calibration over a file that is none" --calibrate "${quick[@]}" \
+    --calibration "$scratch/trace.txt"
+cmp -s "$trace" "$scratch/trace.txt"
+report $? "and the file is as it was"
+mkfifo "$scratch/fifo"
+refuses 1 "nobody reads" "calibration into a pipe without a reader" --calibrate "${quick[@]}" \
+    --calibration "$scratch/fifo"
+refuses 4 "limits.memory" "calibration beyond the memory ceiling" --calibrate \
+    --set limits.memory=1M
+refuses 4 "limits.time_s" "calibration beyond the time ceiling" --calibrate --set limits.time_s=0.1
 
 # ---- a plan of six short slots with CPU, reads and writes
 "$BIN/mimesys_generate" --trace "$trace" --first 6 --slots 6 --slot 0.25 --method single -o "$plan" \
@@ -55,6 +66,26 @@ report $? "passes and idle slots, over the results of before"
 MIMESYS_CALIBRATION=$scratch/absent.json run_program "$plan" --out "$out" "${quick[@]}" &&
     grep -q 'measuring [0-9]* I/O stressors' "$scratch/err" && [ ! -e "$scratch/absent.json" ]
 report $? "without a calibration the run measures what it needs"
+cp "$plan" "$scratch/my plan.h5"
+run_program "$scratch/my plan.h5" --out "$scratch/spaced" &&
+    grep -q '^%begin my_plan$' "$scratch/spaced/stats-my plan.txt"
+report $? "a plan's name may hold a space"
+refuses 2 "one word" "a job id of two words" "$plan" --out "$scratch/none" --job "a b"
+refuses 2 "empty" "an empty output folder's name" "$plan" --out ""
+[ ! -e "$scratch/none" ]
+report $? "refused before anything was made"
+"$program" "$plan" --out "$scratch/shared" --iters 3 >/dev/null 2>&1 &
+pid=$!
+sleep 1
+refuses 1 "another run" "two runs with one output folder" "$plan" --out "$scratch/shared"
+wait $pid
+report $? "and the first one ends well"
+mkdir -p "$scratch/blocked/summary.json"
+refuses 1 "folder" "a folder where the summary should be" "$plan" --out "$scratch/blocked"
+(ulimit -f 1; run_program "$plan" --out "$scratch/limited")
+rc=$?
+[ "$rc" -eq 4 ] && grep -q '^mimesys_run: .*ulimit -f' "$scratch/err"
+report $? "a limit on file sizes is one sentence (exit $rc)"
 
 # ---- settings
 (unset MIMESYS_SCRATCH; run_program --print-config) && cmp -s "$scratch/out" ini/run.ini
@@ -87,6 +118,10 @@ refuses 5 "expected a plan" "another HDF5 file for a plan" "$out/result-plan.h5"
 echo '{"schema": 1' >"$scratch/broken.json"
 refuses 5 "broken.json:[12]: not JSON" "a broken calibration" "$plan" --out "$out" \
     --calibration "$scratch/broken.json"
+refuses 5 "broken.json" "a dry run with a broken calibration" "$plan" --dry-run \
+    --calibration "$scratch/broken.json"
+refuses 1 "no-such" "a dry run without a scratch folder" "$plan" --dry-run \
+    --set scratch.folder="$scratch/no-such"
 refuses 2 "did you mean run.slot_s" "an unknown setting" "$plan" --set run.slots=1
 refuses 2 "0.01" "a slot too short" "$plan" --slot 0.001
 refuses 2 "run.iters" "a number that is none" "$plan" --iters 12abc
@@ -98,8 +133,9 @@ refuses 1 "no-such" "a scratch folder that is not there" "$plan" --out "$out" \
     --set scratch.folder="$scratch/no-such"
 if small_disk 8K "$scratch/full"; then
     refuses 1 "No space left" "a full output disk" "$plan" --out "$scratch/full/run"
-    [ -z "$(find "$scratch/full" -type f)" ]
-    report $? "nothing half-written stays on the full disk"
+    [ "$(find "$scratch/full" -type f)" = "$scratch/full/run/stats-plan.txt" ] &&
+        "$BIN/mimesys_trace" summary "$scratch/full/run/stats-plan.txt" >"$scratch/out" 2>"$scratch/err"
+    report $? "what stays on the full disk is whole"
     small_disk 16M "$scratch/small"
     refuses 4 "free" "a full scratch disk" "$plan" --out "$out" \
         --set scratch.folder="$scratch/small" --set limits.disk_free=32M

@@ -67,7 +67,7 @@ static const mim_program program = {
                  "files.metrics: name -> family, unit, range, nl1, mse, dtw, wanted_mean, "
                  "measured_mean, n_slots, n_absent\n"
                  "labels: label -> n_runs, nl1_mean, spread, floor (family -> nl1), floor_mean",
-    .files = "~/.cache/mimesys/calibration-KEY.json: this machine's calibration\n"
+    .files = "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration\n"
              "OUT.png: one panel a family, wanted and measured over time\n"
              "OUT.json: what --json prints",
     .examples = "mimesys_compare --wanted stats-sort.txt --slots 60 "

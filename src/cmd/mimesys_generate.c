@@ -77,7 +77,7 @@ static const mim_program program = {
                  "need: threads, memory_bytes, scratch_bytes, run_s that running the plan takes",
     .files = "PLAN.h5: dataset execution_plan [window, thread, stressor], action_names; attributes "
              "slot_s, origin\n"
-             "~/.cache/mimesys/calibration-KEY.json: this machine's calibration",
+             "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration",
     .examples = "mimesys_run --calibrate\n"
                 "mimesys_generate --trace stats-sort.txt --slots 60 -o sort.h5\n"
                 "mimesys_generate --trace stats-sort.txt --dry-run --json",

@@ -70,6 +70,8 @@ int mim_program_main(const mim_program *program, int argc, char **argv,
     mim_log *log = NULL;
     mim_log_level level = MIM_LOG_INFO;
     fill_standard_streams();
+    setenv("HWLOC_HIDE_ERRORS", "2",
+           0); /* where /sys is hidden hwloc prints; we tell it ourselves */
     int rc = mim_args_create(program, argc, argv, &args);
     if (rc == MIM_OK)
         rc = log_level(args, &level);

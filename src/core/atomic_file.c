@@ -134,6 +134,15 @@ static int begin_aside(mim_atomic_file *made, bool is_there, mode_t mode, int *f
     return MIM_OK;
 }
 
+/* A named pipe or a character device: nothing to be atomic about. Does not wait for a reader. */
+static int open_pipe(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return fd;
+}
+
 int mim_atomic_file_open(const char *path, mim_atomic_file **file)
 {
     int rc = MIM_OK, fd = -1, known = descriptor_of(path);
@@ -151,12 +160,13 @@ int mim_atomic_file_open(const char *path, mim_atomic_file **file)
                       S_ISDIR(status.st_mode) ? "folder" : "block device");
         goto done;
     } else if (is_there && !S_ISREG(status.st_mode)) {
-        fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC); /* a pipe: nothing to be atomic about */
+        fd = open_pipe(path);
     } else if ((rc = begin_aside(made, is_there, is_there ? status.st_mode : 0, &fd)) != MIM_OK) {
         goto done;
     }
     if (fd < 0 || !(made->stream = fdopen(fd, "w"))) {
-        rc = mim_fail(MIM_EIO, "%s: cannot be written: %s", path, strerror(errno));
+        rc = mim_fail(MIM_EIO, "%s: cannot be written: %s", path,
+                      errno == ENXIO ? "nobody reads this pipe" : strerror(errno));
         goto done;
     }
     fd = -1;
@@ -250,6 +260,16 @@ void mim_atomic_file_destroy(mim_atomic_file **file)
     free(f->temporary);
     free(f);
     *file = NULL;
+}
+
+int mim_output_check(const char *output, const char *input)
+{
+    struct stat a, b;
+    if (stat(output, &a) == 0 && stat(input, &b) == 0 && S_ISREG(a.st_mode) &&
+        a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        return mim_fail(MIM_EUSAGE, "%s: is an input; expected another name for the output",
+                        output);
+    return MIM_OK;
 }
 
 int mim_atomic_write(const char *path, const void *bytes, size_t n_bytes)

@@ -22,6 +22,9 @@ FILE *mim_atomic_file_stream(mim_atomic_file *file); /* owned by `file` */
 int mim_atomic_file_commit(mim_atomic_file **file);
 void mim_atomic_file_destroy(mim_atomic_file **file); /* abandons an uncommitted file */
 
+/* MIM_EUSAGE when both names are one regular file: writing would replace what is to be read. */
+int mim_output_check(const char *output, const char *input);
+
 int mim_atomic_write(const char *path, const void *bytes, size_t n_bytes);
 
 /* Whole file into a new buffer with a 0 byte after it. MIM_EIO, also when it is a folder or not a

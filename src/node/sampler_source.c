@@ -181,7 +181,8 @@ int mim_kept_open(mim_kept_file *file, const char *folder, const char *name)
     errno = 0;
     f.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (f.fd < 0 || !mim_kept_read(&f)) {
-        rc = mim_fail(MIM_EUNSUP, "%s: cannot be read: %s", path,
+        bool is_short = errno == EMFILE || errno == ENFILE; /* not a property of the machine */
+        rc = mim_fail(is_short ? MIM_EIO : MIM_EUNSUP, "%s: cannot be read: %s", path,
                       errno ? strerror(errno) : "it is empty");
         goto done;
     }

@@ -11,7 +11,7 @@
 
 enum { SCHEMA_VERSION = 1, N_DIMS = 3 };
 
-static const double max_slot_s = 1e6;
+static const double min_slot_s = 0.01, max_slot_s = 1e6;
 
 /* A file that says what it is must be a plan of a version we know. */
 static int check_schema(mim_h5 *file, const char *path)
@@ -97,9 +97,9 @@ static int read_attributes(mim_h5 *file, const char *path, mim_plan *plan)
     int rc = mim_h5_get_attribute_real(file, NULL, "slot_s", &has_slot, &slot_s);
     if (rc != MIM_OK)
         return rc;
-    if (has_slot && !(slot_s > 0 && slot_s <= max_slot_s))
-        return mim_fail(MIM_EDATA, "%s: slot_s is %g, expected above 0 and at most %g", path,
-                        slot_s, max_slot_s);
+    if (has_slot && !(slot_s >= min_slot_s && slot_s <= max_slot_s))
+        return mim_fail(MIM_EDATA, "%s: slot_s is %g, expected %g to %g", path, slot_s, min_slot_s,
+                        max_slot_s);
     mim_plan_set_slot_s(plan, has_slot ? slot_s : 0);
     if ((rc = mim_h5_get_attribute_text(file, NULL, "origin", &origin)) == MIM_OK && origin)
         rc = mim_plan_set_origin(plan, origin);
