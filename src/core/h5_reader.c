@@ -266,7 +266,7 @@ static int damaged(const char *name)
  * dimensions, and returns how many it took. */
 static uint64_t select_run(hid_t space, const mim_h5_answer *answer, uint64_t first, uint64_t max)
 {
-    hsize_t start[MIM_H5_MAX_RANK], count[MIM_H5_MAX_RANK];
+    hsize_t start[MIM_H5_MAX_RANK] = {0}, count[MIM_H5_MAX_RANK] = {0};
     uint64_t inner = 1, left = first;
     uint32_t rank = answer->rank, split = rank - 1;
     for (uint32_t d = rank; d-- > 0;) {

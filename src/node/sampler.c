@@ -63,7 +63,7 @@ static int open_sources(mim_sampler *s, const mim_source_roots *roots)
 {
     char missing[MAX_MISSING_BYTES] = "";
 
-    for (size_t i = 0; mim_sources[i] && i < MAX_SOURCES; i++) {
+    for (size_t i = 0; i < MAX_SOURCES && mim_sources[i]; i++) {
         mim_source *source = NULL;
         int rc = mim_sources[i]->open(roots, &source);
         if (rc == MIM_EUNSUP) {
