@@ -135,8 +135,9 @@ static int make_paths(mim_run_job *j)
         if (n > 3 && strcmp(j->name + n - 3, ".h5") == 0)
             j->name[n - 3] = 0;
         j->job_id = mim_strdup(job_id ? job_id : j->name);
-        for (char *at = j->job_id; at && (at = strpbrk(at, " \t\r\n\v\f"));)
-            *at = '_';
+        for (char *at = j->job_id; at && *at; at++)
+            if (strchr(" \t\r\n\v\f", *at))
+                *at = '_';
         j->folder = out ? mim_strdup(out) : mim_format("run-%s", j->name);
         j->stats_path = mim_format("%s/stats-%s.txt", j->folder, j->name);
         j->result_path = mim_format("%s/result-%s.h5", j->folder, j->name);
