@@ -52,7 +52,7 @@ compare --wanted "$sort" --first 10 --slots 5 --measured "$sort" -o "$scratch/fi
 report $? "--first moves the wanted slots, the label is the file's name"
 
 compare --wanted "$sort" --measured "$fio" --verbose && grep -q avg_cpu_utilizations_core_00 "$scratch/out" &&
-    grep -q 'no calibration' "$scratch/out"
+    [ "$(grep -c 'no calibration\|no ceiling' "$scratch/out")" -eq 1 ]
 report $? "--verbose shows metrics, a missing calibration is a note"
 
 compare --wanted "$sort" --measured "$sort" --accepted-only
@@ -126,6 +126,19 @@ refuses 2 slots "a number of slots that is none" --wanted "$sort" --measured "$s
 refuses 2 slots "no slots" --wanted "$sort" --measured "$sort" --slots 0
 refuses 2 first "--first behind the end" --wanted "$sort" --measured "$sort" --first 5000
 refuses 2 label "empty label" --wanted "$sort" --measured "$sort:"
+refuses 2 'out: expected a file name' "an empty output" --wanted "$sort" --measured "$sort" -o ""
+refuses 2 'without control characters' "a label that steers the terminal" --wanted "$sort" --measured "$sort:$(printf 'a\033[2Jb')"
+cp "$sort" "$scratch/wanted.json"
+cp "$fio" "$scratch/measured.json"
+cp tests/data/calibration.json "$scratch/node-in.json"
+for input in wanted measured node-in; do
+    refuses 2 'is an input' "$input as the output" --wanted "$scratch/wanted.json" --measured "$scratch/measured.json" \
+        --calibration "$scratch/node-in.json" -o "$scratch/$input.json"
+done
+cmp -s "$sort" "$scratch/wanted.json" && cmp -s "$fio" "$scratch/measured.json" && grep -q io_mode "$scratch/node-in.json"
+report $? "the inputs are still there"
+grep -E -v '^(cpu|block) ' "$fio" >"$scratch/nothing.txt"
+refuses 5 'nothing.txt: has no metric in common with' "nothing to compare" --wanted "$sort" --measured "$scratch/nothing.txt"
 refuses 2 taken "label wanted" --wanted "$sort" --measured "$sort:wanted"
 refuses 1 no-such "wanted file missing" --wanted "$scratch/no-such.txt" --measured "$sort"
 refuses 1 no-such "measured file missing" --wanted "$sort" --measured "$scratch/no-such.txt:a"

@@ -95,6 +95,66 @@ refuses 2 "is no CPU stressor" "a stressor of the wrong kind" "${with[@]}" \
 refuses 4 "no figures of BM_STRESS_NG_HddRead_256KB" "a stressor that was not calibrated" "${with[@]}" \
     --set single.read_stressor=BM_STRESS_NG_HddRead_256KB_WeightScaled_500ms
 
+refuses 2 "set single.cpu_stressor" "a list without the stressors, what to do" "${with[@]}" --actions 13
+refuses 2 "^mimesys_generate: --slot: \|--slot: expected" "slot that is no number" "${with[@]}" --slot x
+refuses 2 "out: expected a file name" "an empty output" --trace "$sort" --calibration "$calibration" -o ""
+refuses 2 "name ending in .h5" "an output of another kind" --trace "$sort" --calibration "$calibration" \
+    -o "$scratch/plan.txt"
+cp "$sort" "$scratch/trace.h5"
+cp "$calibration" "$scratch/calibration.h5"
+refuses 2 "is an input" "the trace as the output" --trace "$scratch/trace.h5" \
+    --calibration "$calibration" -o "$scratch/trace.h5"
+refuses 2 "is an input" "the calibration as the output" --trace "$sort" \
+    --calibration "$scratch/calibration.h5" -o "$scratch/calibration.h5"
+cmp -s "$sort" "$scratch/trace.h5" && cmp -s "$calibration" "$scratch/calibration.h5"
+report $? "the inputs are still there"
+
+# ---- slots that lack something
+grep -v '^block' "$sort" >"$scratch/no-io.txt"
+generate --trace "$scratch/no-io.txt" --calibration "$calibration" --dry-run &&
+    grep -q '^note: 54 of 54 slots have no io_read: the plan asks for none there' "$scratch/out"
+report $? "a trace without reads is said to have none"
+grep -v '^cpu ' "$sort" >"$scratch/no-cpu.txt"
+refuses 5 "no-cpu.txt: the trace holds no CPU" "a trace without CPU" --trace "$scratch/no-cpu.txt" \
+    --calibration "$calibration" -o "$scratch/refused.h5"
+# CPU in every second record: never at both ends of a slot.
+awk '/^[0-9]/ {n++} !/^cpu / || n % 2' "$sort" >"$scratch/half-cpu.txt"
+refuses 5 "half-cpu.txt: the trace holds no CPU" "a trace with CPU in no slot" \
+    --trace "$scratch/half-cpu.txt" --calibration "$calibration" -o "$scratch/refused.h5"
+# CPU in the first 20 records only: the columns are over the same slots.
+awk '/^[0-9]/ {n++} !/^cpu / || n <= 20' "$sort" >"$scratch/some-cpu.txt"
+generate --trace "$scratch/some-cpu.txt" --calibration "$calibration" --dry-run --json &&
+    near "$(value wanted cpu)" "$(value asked cpu)" && near "$(value trace cpu)" "$(value wanted cpu)" &&
+    grep -q 'of 54 slots have no cpu: the plan asks for none there' "$scratch/out"
+report $? "means of a trace with CPU in some slots"
+# A pause of 30 s after record 30.
+awk '/^[0-9]/ {if (++n > 30) $1 = sprintf("%.6f", $1 + 30)} {print}' "$sort" >"$scratch/gap.txt"
+generate --trace "$scratch/gap.txt" --calibration "$calibration" --dry-run &&
+    grep -q '^note: 1 slot is longer than 1.5 times the median of 1 s, the longest 31 s' "$scratch/out"
+report $? "a gap of the recording is noted"
+
+# ---- calibrations that no machine can have
+while read -r key value says; do
+    sed "s/\"$key\": *[^,]*/\"$key\": $value/" "$calibration" >"$scratch/bad.json"
+    refuses 5 "bad.json: .*$key: $says" "calibration with $key $value" --trace "$sort" \
+        --calibration "$scratch/bad.json" -o "$scratch/refused.h5"
+done <<'CASES'
+op_s 0 expected
+op_s 3601 expected
+ops_per_s 1e10 expected
+bytes_per_s 1e14 expected
+cpu_s_per_op 1e4 expected
+device_bytes_per_op 1e13 expected
+io_read_max_kbs 0.5 expected
+io_write_max_kbs 1e13 expected
+io_mode "other" expected.direct
+n_sockets 5 expected
+CASES
+sed 's/BM_STRESS_NG_HddWriteNF_1MB_BurstScaled/BM_STRESS_NG_HddRead_1MB_NoSleep/' "$calibration" \
+    >"$scratch/bad.json"
+refuses 5 "bad.json: BM_STRESS_NG_HddRead_1MB_NoSleep: stands twice" "a stressor twice" --trace "$sort" \
+    --calibration "$scratch/bad.json" -o "$scratch/refused.h5"
+
 for file in none.txt:1 .:1 empty:5 binary:5; do
     name=${file%:*}
     : >"$scratch/empty"
@@ -106,7 +166,8 @@ for file in none.txt:1 .:1 empty:5 binary:5; do
 done
 
 # These succeed in everything but writing.
-for out in "$scratch/none/plan.h5" "$scratch"; do
+mkdir "$scratch/folder.h5"
+for out in "$scratch/none/plan.h5" "$scratch/folder.h5"; do
     generate --trace "$sort" --calibration "$calibration" -o "$out"
     rc=$?
     [ $rc -eq 1 ] && [ "$(wc -l <"$scratch/err")" -eq 1 ] && [ ! -s "$scratch/out" ]

@@ -53,6 +53,15 @@ trace summary "$scratch/crlf.txt" && tail -n +5 "$scratch/out" >"$scratch/crlf.o
     trace summary "$sort" && tail -n +5 "$scratch/out" | cmp -s - "$scratch/crlf.out"
 report $? "line ends of two bytes make no difference"
 
+awk '/^[0-9]/ {if (++n > 30) $1 = sprintf("%.6f", $1 + 30)} {print}' "$sort" >"$scratch/gap.txt"
+trace summary "$scratch/gap.txt" && grep -q '^note: 1 slot is longer than 1.5 times' "$scratch/out" &&
+    trace summary "$scratch/gap.txt" --json && grep -q 'the recording has gaps' "$scratch/out"
+report $? "a gap of the recording is noted"
+
+awk '/^[0-9]/ {$1 = sprintf("%.6f", 1000 + ++n * 0.0002)} {print}' "$sort" >"$scratch/short.txt"
+trace summary "$scratch/short.txt" --first 3 --slots 1 && grep -q ' 1 slot of 0.00020 s, ' "$scratch/out"
+report $? "short slots keep their digits, one slot is one slot"
+
 # ---- files
 trace convert "$sort" -o "$scratch/sort.csv" && [ "$(wc -l <"$scratch/sort.csv")" -eq 55 ] &&
     head -n 1 "$scratch/sort.csv" | grep -q '^start_s,length_s,avg_cpu_utilizations_core_00 \[%\],'
@@ -91,6 +100,15 @@ refuses 2 '\-\-slots' "slots that are no number" summary "$sort" --slots 1x
 refuses 2 'has 54 slots only' "a first slot behind the end" summary "$sort" --first 54
 refuses 2 "no block device 'sdz'" "a disk that is not there" summary "$sort" --disks sdz
 refuses 2 'OUT.h5 or OUT.csv' "convert without a file to write" convert "$sort"
+refuses 2 'out: expected a file name' "an empty output" convert "$sort" -o ""
+cp "$sort" "$scratch/input.csv"
+refuses 2 'is an input' "the input as the output" convert "$scratch/input.csv" -o "$scratch/input.csv"
+ln -s input.csv "$scratch/link.csv"
+refuses 2 'is an input' "a link to the input as the output" convert "$scratch/input.csv" -o "$scratch/link.csv"
+cmp -s "$sort" "$scratch/input.csv"
+report $? "the input is still there"
+sed '0,/^1795[0-9.]*/s//nan/' "$sort" >"$scratch/nan-time.txt"
+refuses 5 'a time stamp that is no number' "a time that is no number" summary "$scratch/nan-time.txt"
 refuses 2 'OUT.png' "plot into another form" plot "$sort" -o "$scratch/x.csv"
 refuses 1 'none.txt' "a file that is not there" summary "$scratch/none.txt"
 refuses 1 'folder' "a folder" summary "$scratch"

@@ -26,8 +26,8 @@ static mim_series *series_of(size_t n_cores, const double *busy, double read_kbs
         p += sprintf(p, "%d 0 n\nblock sda %.0f %.0f\n", record, 2 * record * read_kbs,
                      2 * record * write_kbs);
         for (size_t i = 0; i < n_cores; i++)
-            p += sprintf(p, "cpu %zu %.0f 0 0 %.0f 0 0 0\n", i, 1000 * record * busy[i],
-                         1000 * record * (100 - busy[i]));
+            p += sprintf(p, "cpu %zu %.0f 0 0 %.0f 0 0 0\n", i, record * busy[i],
+                         record * (100 - busy[i]));
     }
     if (mim_stats_parse("t", text, (size_t)(p - text), &stats) != MIM_OK ||
         mim_series_create(stats, NULL, &series) != MIM_OK)

@@ -482,7 +482,7 @@ static void test_rows_that_do_not_match(void **state)
     assert_number(json, "files/0/families/cpu/nl1", 0.1);
     assert_number(json, "files/1/families/cpu/nl1", 0.2);
     assert_number(json, "files/2/families/cpu/nl1", 0.0);
-    assert_true(has_note(json, "one.txt: 1 rows, wanted for 2 cores"));
+    assert_true(has_note(json, "one.txt: 1 row, wanted for 2 cores"));
     assert_true(has_note(json, "one.txt: 1 of 2 CPUs had no row"));
     assert_true(has_note(json, "crowd.txt: 4 rows on 2 CPUs"));
     assert_int_equal(json_array_size(at(json, "left_out")), 2);
@@ -698,6 +698,52 @@ static void test_names_of_any_bytes(void **state)
     mim_series_destroy(&wanted);
 }
 
+/* 8 rows on CPUs 2 and 3 of 4: the wanted cores are paired with these, by rank. */
+static void test_rows_crowd_on_some_cpus(void **state)
+{
+    (void)state;
+    const column two[] = {cpu0, cpu1};
+    const column four[] = {cpu0,
+                           cpu1,
+                           {"avg_cpu_utilizations_core_02", "%", MIM_FAMILY_CPU, 2},
+                           {"avg_cpu_utilizations_core_03", "%", MIM_FAMILY_CPU, 3}};
+    mim_series *wanted = make_series(N_SLOTS, 2, two), *measured = make_series(N_SLOTS, 4, four);
+    fill(wanted, cpu0.name, 20.0);
+    fill(wanted, cpu1.name, 80.0);
+    fill(measured, four[2].name, 20.0);
+    fill(measured, four[3].name, 80.0);
+    set_rows(measured, 8, (const int[]){3, 2, 3, 2, 3, 2, 3, 2});
+    mim_compare *compare = make_compare(wanted, &node);
+    add(compare, measured, "crowd");
+    json_t *json = result(compare);
+    assert_number(json, "files/0/families/cpu/nl1", 0.0);
+    assert_true(has_note(json, "8 rows on 2 CPUs"));
+    assert_true(has_note(json, "paired by rank among these CPUs"));
+    json_decref(json);
+    mim_compare_destroy(&compare);
+    mim_series_destroy(&wanted);
+    mim_series_destroy(&measured);
+}
+
+static void test_nothing_in_common(void **state)
+{
+    (void)state;
+    const column reads[] = {io_read}, writes[] = {io_write};
+    mim_series *wanted = make_series(N_SLOTS, 1, reads), *other = make_series(N_SLOTS, 1, writes);
+    mim_series *absent = make_series(N_SLOTS, 1, reads);
+    fill(wanted, io_read.name, 5.0);
+    fill(absent, io_read.name, NAN);
+    mim_compare *compare = make_compare(wanted, &node);
+    assert_int_equal(mim_compare_add(compare, other, "other.txt", "a"), MIM_EDATA);
+    assert_non_null(strstr(mim_error(), "other.txt: has no metric in common with "));
+    assert_int_equal(mim_compare_add(compare, absent, "absent.txt", "a"), MIM_EDATA);
+    assert_int_equal(mim_compare_add(compare, wanted, "same.txt", "a"), MIM_OK);
+    mim_compare_destroy(&compare);
+    mim_series_destroy(&wanted);
+    mim_series_destroy(&other);
+    mim_series_destroy(&absent);
+}
+
 static void test_figure(void **state)
 {
     (void)state;
@@ -751,6 +797,8 @@ int main(void)
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_long_series),
         cmocka_unit_test(test_names_of_any_bytes),
+        cmocka_unit_test(test_rows_crowd_on_some_cpus),
+        cmocka_unit_test(test_nothing_in_common),
         cmocka_unit_test(test_figure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,7 +210,8 @@ static void test_refusals(void **state)
         {"[run]\nfolder = a \\  \nslots = 3\n",
          ":2: expected no \\ at the end of a line; a setting is one line"},
         {"[run]\r\nslots = 12abc\r\n", ":2: [run] slots: expected a whole number, found \"12abc\""},
-        {"\xef\xbb\xbf[run]\n", ":1: expected a [section] first, found \"\xef\xbb\xbf[run]\""},
+        {"\xef\xbb\xbf[run]\n",
+         ": expected plain text, found a byte-order mark (EF BB BF) at its start; save it without"},
     };
     for (size_t i = 0; i < N_OF(cases); i++)
         refuses(cases[i].text, cases[i].rest);

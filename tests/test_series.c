@@ -256,6 +256,49 @@ static void test_idle_jitter(void **state)
     mim_series_destroy(&s);
 }
 
+/* What no device can do is a counter set anew, and so is the step back after it. What a container's
+ * CPU times do in a second, 56 to 144 hundredths, stays. */
+static void test_implausible_growth(void **state)
+{
+    (void)state;
+    mim_series *s =
+        series_of("0 0 n\nblock sda 0 0\nnet eth0 0 0\ncpu 0 0 0 0 0 0 0 0\n"
+                  "1 0 n\nblock sda 9223372036854775808 2\nnet eth0 9223372036854775808 1024\n"
+                  "cpu 0 28 0 0 28 0 0 0\n"
+                  "2 0 n\nblock sda 4 4\nnet eth0 2048 2048\ncpu 0 100 0 0 100 0 0 0\n"
+                  "3 0 n\nblock sda 6 6\nnet eth0 3072 3072\ncpu 0 10100 0 0 200 0 0 0\n"
+                  "4 0 n\nblock sda 2000000006 8\nnet eth0 4096 4096\ncpu 0 10150 0 0 250 0 0 0\n");
+    expect_absent(s, 0, "io_read");
+    expect_absent(s, 1, "io_read");
+    expect(s, 2, "io_read", 1);
+    expect(s, 3, "io_read", 1e9); /* at the bound */
+    expect(s, 0, "io_write", 1);
+    expect_absent(s, 0, "net_rx");
+    expect(s, 2, "net_rx", 1);
+    expect(s, 0, "net_tx", 1);
+    expect(s, 0, "avg_cpu_utilizations_core_00", 50);
+    expect(s, 1, "avg_cpu_utilizations_core_00", 50);
+    expect_absent(s, 2, "avg_cpu_utilizations_core_00"); /* 101 s of CPU time in 1 s */
+    expect(s, 3, "avg_cpu_utilizations_core_00", 50);
+    mim_series_destroy(&s);
+}
+
+static void test_gap_note(void **state)
+{
+    (void)state;
+    char *note = NULL;
+    mim_series *s = series_of("0 0 n\n1 0 n\n2 0 n\n3 0 n\n4.4 0 n\n");
+    assert_int_equal(mim_series_gap_note(s, &note), MIM_OK);
+    assert_null(note);
+    mim_series_destroy(&s);
+    s = series_of("0 0 n\n1 0 n\n2 0 n\n32 0 n\n33 0 n\n35 0 n\n36 0 n\n");
+    assert_int_equal(mim_series_gap_note(s, &note), MIM_OK);
+    assert_string_equal(note, "2 slots are longer than 1.5 times the median of 1 s, the longest "
+                              "30 s: the recording has gaps");
+    free(note);
+    mim_series_destroy(&s);
+}
+
 /* With a width the difference is modulo 2^width, whatever the direction. */
 static void test_wrap(void **state)
 {
@@ -736,6 +779,8 @@ int main(void)
         cmocka_unit_test(test_too_few_records),
         cmocka_unit_test(test_steps_back),
         cmocka_unit_test(test_idle_jitter),
+        cmocka_unit_test(test_implausible_growth),
+        cmocka_unit_test(test_gap_note),
         cmocka_unit_test(test_wrap),
         cmocka_unit_test(test_missing_types),
         cmocka_unit_test(test_devices_come_and_go),

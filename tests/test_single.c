@@ -358,6 +358,8 @@ static void test_refusals(void **state)
     make_node(&n, 0.1, 2e5);
     assert_int_equal(mim_actions_builtin("20", &actions), MIM_OK);
     assert_int_equal(mim_single_plan(&w.series, &n.calibration, actions, &usual, &plan), MIM_EDATA);
+    make_wanted(&w, 2, (const double[]){NAN, NAN}, 100, 100); /* cores that no slot has */
+    assert_int_equal(mim_single_plan(&w.series, &n.calibration, actions, &usual, &plan), MIM_EDATA);
     mim_actions_destroy(&actions);
 }
 

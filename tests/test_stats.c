@@ -326,6 +326,8 @@ static void test_refusals(void **state)
          "line 9: expected an unsigned number, found '2x'"},
         {HEAD "2 0 n\n1.5 0 n\n", "line 7: time goes back by 0.500000 s"},
         {HEAD "1e300 0 n\n", "line 6: expected seconds since the epoch, job and host"},
+        {HEAD "nan 0 n\n", "line 6: a time stamp that is no number"},
+        {HEAD "1 0 n\nInf 0 n\n", "line 7: a time stamp that is no number"},
         {HEAD "999999999999 0 n\n", "line 6: expected seconds since the epoch"},
         {HEAD "1.0\n", "line 6: expected a job id after the time stamp"},
         {HEAD "1 0 n\n\x01\x02\n",

@@ -71,6 +71,15 @@ static int compare_cores(const void *a, const void *b)
     return ((*x)->core > (*y)->core) - ((*x)->core < (*y)->core);
 }
 
+static bool is_any_present(const mim_series *wanted, const layout *l)
+{
+    for (size_t slot = 0; slot < wanted->n_slots; slot++)
+        for (size_t i = 0; i < l->n_rows; i++)
+            if (isfinite(mim_series_at(wanted, slot, l->core_metrics[i])))
+                return true;
+    return false;
+}
+
 /* The per-core metrics in the order of their core numbers. */
 static int find_cores(const mim_series *wanted, layout *l)
 {
@@ -95,7 +104,7 @@ static int find_cores(const mim_series *wanted, layout *l)
     free(cores);
     if (!l->core_metrics || !l->cpu)
         return mim_fail(MIM_ENOMEM, "%zu cores", n);
-    if (n == 0)
+    if (!is_any_present(wanted, l))
         return mim_fail(MIM_EDATA, "the trace holds no CPU utilisation of any core");
     return MIM_OK;
 }

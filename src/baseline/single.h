@@ -30,7 +30,7 @@ typedef struct mim_single_options {
  * the series by number. Slots where a metric is absent ask for none of it; an I/O stressor that
  * moves nothing on a block device here (device_bytes_per_op not above 0) is not used. MIM_EUSAGE: a
  * stressor is not in the list or of another kind; MIM_EUNSUP: not calibrated; MIM_EDATA: no
- * per-core CPU in the series. */
+ * per-core CPU in any slot of the series. */
 int mim_single_plan(const mim_series *wanted, const mim_calibration *calibration,
                     const mim_actions *actions, const mim_single_options *options, mim_plan **plan);
 

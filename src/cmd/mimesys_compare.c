@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cmd/program_main.h"
+#include "core/atomic_file.h"
 #include "core/summary.h"
 #include "core/text.h"
 #include "node/calibration.h"
@@ -117,12 +118,33 @@ static int check_outputs(const mim_args *args)
 {
     for (size_t i = 0; i < mim_args_n_values(args, "out"); i++) {
         const char *out = mim_args_value_at(args, "out", i);
+        if (!*out)
+            return mim_fail(MIM_EUSAGE, "--out: expected a file name");
         if (!mim_has_suffix(out, ".png") && !mim_has_suffix(out, ".json"))
             return mim_fail(MIM_EUSAGE, "--out %s: expected a name ending in .png or .json", out);
         for (size_t k = 0; k < i; k++)
             if (strcmp(out, mim_args_value_at(args, "out", k)) == 0)
                 return mim_fail(MIM_EUSAGE, "--out %s: given twice", out);
     }
+    return MIM_OK;
+}
+
+/* No output may replace the file that is read. */
+static int check_input(const mim_args *args, const char *input)
+{
+    int rc = MIM_OK;
+    for (size_t i = 0; i < mim_args_n_values(args, "out") && rc == MIM_OK; i++)
+        rc = mim_output_check(mim_args_value_at(args, "out", i), input);
+    return rc;
+}
+
+/* Control characters, those of two bytes in UTF-8 included, would steer the reader's terminal. */
+static int check_label(const char *text, const char *label)
+{
+    for (const unsigned char *p = (const unsigned char *)label; *p; p++)
+        if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
+            return mim_fail(MIM_EUSAGE,
+                            "--measured %s: expected a label without control characters", text);
     return MIM_OK;
 }
 
@@ -161,6 +183,8 @@ static int read_wanted(job *j)
     if (rc == MIM_OK)
         rc = mim_args_count(j->args, "slots", 1, 1000000000, &n_slots);
     if (rc == MIM_OK)
+        rc = check_input(j->args, path);
+    if (rc == MIM_OK)
         rc = mim_series_read(path, NULL, &whole);
     if (rc == MIM_OK)
         rc = mim_series_window(whole, path, first, n_slots, &j->wanted);
@@ -168,10 +192,14 @@ static int read_wanted(job *j)
     return rc;
 }
 
-static int read_measured(const char *text, measured *m)
+static int read_measured(const mim_args *args, const char *text, measured *m)
 {
     mim_stats *stats = NULL;
     int rc = split_label(text, m);
+    if (rc == MIM_OK)
+        rc = check_label(text, m->label);
+    if (rc == MIM_OK)
+        rc = check_input(args, m->path);
     if (rc == MIM_OK)
         rc = mim_stats_read(m->path, &stats);
     if (rc == MIM_OK && (rc = mim_series_create(stats, NULL, &m->series)) != MIM_OK)
@@ -193,7 +221,7 @@ static int read_all_measured(job *j)
         return mim_fail(MIM_ENOMEM, "%zu measured files", n);
     j->n_measured = n;
     for (size_t i = 0; i < n && rc == MIM_OK; i++)
-        rc = read_measured(mim_args_value_at(j->args, "measured", i), &j->measured[i]);
+        rc = read_measured(j->args, mim_args_value_at(j->args, "measured", i), &j->measured[i]);
     return rc;
 }
 
@@ -216,10 +244,13 @@ static int read_stored_calibration(job *j)
     if (rc == MIM_OK)
         rc = mim_calibration_path(machine, &path);
     /* No machine facts or nowhere to look is the same as no calibration. */
-    if (rc == MIM_OK && access(path, F_OK) == 0)
-        rc = mim_calibration_read(path, &j->calibration);
-    else if (rc != MIM_ENOMEM)
+    if (rc == MIM_OK && access(path, F_OK) == 0) {
+        rc = check_input(j->args, path);
+        if (rc == MIM_OK)
+            rc = mim_calibration_read(path, &j->calibration);
+    } else if (rc != MIM_ENOMEM) {
         rc = MIM_OK;
+    }
     mim_machine_destroy(&machine);
     free(path);
     return rc;
@@ -231,7 +262,9 @@ static int get_calibration(job *j)
         "rates are normalised by the wanted trace's own maximum and nothing is scaled";
     const char *named = mim_args_value(j->args, "calibration");
     const measured *other = NULL;
-    int rc = named ? mim_calibration_read(named, &j->calibration) : read_stored_calibration(j);
+    int rc = named ? check_input(j->args, named) : read_stored_calibration(j);
+    if (rc == MIM_OK && named)
+        rc = mim_calibration_read(named, &j->calibration);
     if (rc != MIM_OK)
         return rc;
     if (!j->calibration) {
@@ -280,7 +313,8 @@ static int compare_all(job *j)
         limits.n_sockets = limits.n_cores;
     int rc = mim_compare_create(j->wanted, mim_args_value(j->args, "wanted"), &limits, &j->compare);
     if (rc == MIM_OK && j->calibration_note)
-        rc = mim_compare_note(j->compare, "%s", j->calibration_note);
+        rc = j->calibration ? mim_compare_note(j->compare, "%s", j->calibration_note)
+                            : mim_compare_note_ceilings(j->compare, j->calibration_note);
     if (rc == MIM_OK && mim_args_has(j->args, "accepted-only"))
         mim_compare_only_accepted(j->compare);
     for (size_t i = 0; i < j->n_measured && rc == MIM_OK; i++)

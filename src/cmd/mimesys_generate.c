@@ -8,6 +8,7 @@
 #include "baseline/asked.h"
 #include "baseline/single.h"
 #include "cmd/program_main.h"
+#include "core/atomic_file.h"
 #include "core/summary.h"
 #include "core/text.h"
 #include "node/calibration.h"
@@ -34,7 +35,7 @@ static const mim_option *const tables[] = {generate_options, single_options, NUL
 
 static const mim_flag flags[] = {
     {"trace", "FILE", NULL, false, "stats text to imitate"},
-    {"out", "PLAN.h5", NULL, false, "plan to write (-o)"},
+    {"out", "PLAN.h5", NULL, false, "plan to write"},
     {"method", "NAME", NULL, false, "how to choose the plan: single (default)"},
     {"first", "K", NULL, false, "first slot of the trace, counted from 0 (default 0)"},
     {"slots", "N", NULL, false, "number of slots (default all from the first)"},
@@ -64,17 +65,21 @@ static const mim_program program = {
         "Method single: the CPU utilisation of each core from one CPU stressor, reads and writes\n"
         "from one I/O stressor each, in closed form from the calibration of this machine.\n\n"
         "The table printed at the end sets what the trace holds beside what is wanted here and\n"
-        "what the plan asks for by the calibration. \"off\" counts slots in which the plan asks\n"
+        "what the plan asks for by the calibration, as means over the time of the slots in which "
+        "the\n"
+        "trace has the figure. \"off\" counts slots in which the plan asks\n"
         "for less I/O (by more than 1 %) or another CPU utilisation (mean over the cores of the\n"
         "difference above 0.5 points) than is wanted, because rows are full.",
-    .json_keys = "plan: file written, null with --dry-run\n"
-                 "method, trace, first, slots, threads, stressors, slot_s: what was made\n"
-                 "machine: key of the calibrated machine\n"
-                 "notes: what was scaled or left out, sentences\n"
-                 "figures: cpu (%, mean of the cores), io_read, io_write (KB/s), each with\n"
-                 "figures.*.trace, wanted, asked: means over the slots, null when absent\n"
-                 "figures.*.off: slots in which the plan asks for something else than wanted\n"
-                 "need: threads, memory_bytes, scratch_bytes, run_s that running the plan takes",
+    .json_keys =
+        "plan: file written, null with --dry-run\n"
+        "method, trace, first, slots, threads, stressors, slot_s: what was made\n"
+        "machine: key of the calibrated machine\n"
+        "notes: what was scaled or left out, sentences\n"
+        "figures: cpu (%, mean of the cores), io_read, io_write (KB/s), each with\n"
+        "figures.*.trace, wanted, asked: means over the time of the slots in which the trace "
+        "has it, null when none\n"
+        "figures.*.off: slots in which the plan asks for something else than wanted\n"
+        "need: threads, memory_bytes, scratch_bytes, run_s that running the plan takes",
     .files = "PLAN.h5: dataset execution_plan [window, thread, stressor], action_names; attributes "
              "slot_s, origin\n"
              "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration",
@@ -108,6 +113,7 @@ typedef struct job {
     mim_plan *plan;
     mim_plan_need need;
     mim_asked *asked;
+    json_t *notes; /* texts */
     figures figures[N_FIGURES];
     json_t *json;
 } job;
@@ -126,7 +132,13 @@ static int make_single(job *j)
         .read_stressor = mim_config_text(j->config, "single.read_stressor"),
         .write_stressor = mim_config_text(j->config, "single.write_stressor"),
     };
-    return mim_single_plan(j->adaptation->series, j->calibration, j->actions, &options, &j->plan);
+    int rc = mim_single_plan(j->adaptation->series, j->calibration, j->actions, &options, &j->plan);
+    if (rc == MIM_EUSAGE)
+        return mim_fail(rc,
+                        "%s; set single.cpu_stressor, single.read_stressor and "
+                        "single.write_stressor to stressors of the list, or use --actions 20",
+                        mim_error());
+    return rc == MIM_EDATA ? mim_fail_in(rc, "%s", mim_args_value(j->args, "trace")) : rc;
 }
 
 static const method methods[] = {{"single", make_single}};
@@ -173,8 +185,8 @@ static int read_trace(job *j)
     if (rc == MIM_OK && !slot) /* to the millisecond: the rest is the monitor's jitter */
         j->slot_s = fmax(0.01, round(1000 * mim_series_median_length_s(j->trace)) / 1000);
     if (rc == MIM_OK && n_slots != SIZE_MAX && j->trace->n_slots < n_slots)
-        mim_log_info(j->log, "generate", "%s: only %zu slots from slot %zu on", path,
-                     j->trace->n_slots, j->first);
+        mim_log_debug(j->log, "generate", "%s: only %zu slot%s from slot %zu on", path,
+                      j->trace->n_slots, j->trace->n_slots == 1 ? "" : "s", j->first);
     return rc;
 }
 
@@ -244,72 +256,134 @@ static double value_at(const mim_series *series, size_t slot, int which)
     return metric == SIZE_MAX ? NAN : mim_series_at(series, slot, metric);
 }
 
-static double asked_at(const mim_asked *asked, size_t slot, int which)
+/* The number of the core of a metric of an adapted series, which numbers its cores like the plan's
+ * rows; SIZE_MAX for other metrics. */
+static size_t row_of(const mim_series *wanted, const mim_asked *asked, size_t metric)
 {
-    double sum = 0;
-    if (which != FIGURE_CPU)
-        return which == FIGURE_READ ? asked->read_kbs[slot] : asked->write_kbs[slot];
-    for (size_t r = 0; r < asked->n_rows; r++)
-        sum += asked->cpu_percent[slot * asked->n_rows + r];
-    return sum / (double)asked->n_rows;
+    const mim_metric *m = &wanted->metrics[metric];
+    if (m->family != MIM_FAMILY_CPU || m->core < 0 || (size_t)m->core >= asked->n_rows)
+        return SIZE_MAX;
+    return (size_t)m->core;
 }
 
-/* Mean over the cores of the difference between asked and wanted. An adapted series numbers its
- * cores like the plan's rows. */
-static double cpu_off_at(const mim_series *wanted, const mim_asked *asked, size_t slot)
-{
-    double sum = 0;
-    for (size_t m = 0; m < wanted->n_metrics; m++) {
-        int core = wanted->metrics[m].family == MIM_FAMILY_CPU ? wanted->metrics[m].core : -1;
-        double cpu = mim_series_at(wanted, slot, m);
-        if (core >= 0 && (size_t)core < asked->n_rows && isfinite(cpu))
-            sum += fabs(asked->cpu_percent[slot * asked->n_rows + (size_t)core] - cpu);
-    }
-    return sum / (double)asked->n_rows;
-}
-
-static double mean_of(const mim_series *series, int which)
+/* CPU: of the rows whose cores are present. */
+static double asked_at(const mim_series *wanted, const mim_asked *asked, size_t slot, int which)
 {
     double sum = 0;
     size_t n = 0;
-    for (size_t slot = 0; slot < series->n_slots; slot++) {
-        double value = value_at(series, slot, which);
-        if (isfinite(value)) {
-            sum += value;
-            n++;
-        }
+    if (which != FIGURE_CPU)
+        return which == FIGURE_READ ? asked->read_kbs[slot] : asked->write_kbs[slot];
+    for (size_t m = 0; m < wanted->n_metrics; m++) {
+        const size_t row = row_of(wanted, asked, m);
+        if (row == SIZE_MAX || !isfinite(mim_series_at(wanted, slot, m)))
+            continue;
+        sum += asked->cpu_percent[slot * asked->n_rows + row];
+        n++;
     }
     return n ? sum / (double)n : NAN;
 }
 
-static void gather_figures(job *j)
+/* Mean over the cores of the difference between asked and wanted. */
+static double cpu_off_at(const mim_series *wanted, const mim_asked *asked, size_t slot)
+{
+    double sum = 0;
+    for (size_t m = 0; m < wanted->n_metrics; m++) {
+        const size_t row = row_of(wanted, asked, m);
+        const double cpu = mim_series_at(wanted, slot, m);
+        if (row != SIZE_MAX && isfinite(cpu))
+            sum += fabs(asked->cpu_percent[slot * asked->n_rows + row] - cpu);
+    }
+    return sum / (double)asked->n_rows;
+}
+
+/* Means over the time of the slots in which the figure is wanted, the same for all columns. */
+static size_t gather_figure(const job *j, int which, figures *f)
+{
+    const mim_series *wanted = j->adaptation->series;
+    double time_s = 0, trace = 0, want = 0, ask = 0;
+    size_t n_absent = 0;
+    for (size_t slot = 0; slot < wanted->n_slots; slot++) {
+        const double wanted_now = value_at(wanted, slot, which), s = wanted->length_s[slot];
+        if (!isfinite(wanted_now)) {
+            n_absent++;
+            continue;
+        }
+        const double asked = asked_at(wanted, j->asked, slot, which);
+        time_s += s;
+        trace += s * value_at(j->trace, slot, which);
+        want += s * wanted_now;
+        ask += s * asked;
+        f->n_off += which == FIGURE_CPU ? cpu_off_at(wanted, j->asked, slot) > 0.5
+                                        : asked < 0.99 * wanted_now;
+    }
+    f->trace = time_s > 0 ? trace / time_s : NAN;
+    f->wanted = time_s > 0 ? want / time_s : NAN;
+    f->asked = time_s > 0 ? ask / time_s : NAN;
+    return n_absent;
+}
+
+static int add_note(job *j, char *note) /* owned */
+{
+    int rc = note && json_array_append_new(j->notes, json_string(note)) == 0
+                 ? MIM_OK
+                 : mim_fail(MIM_ENOMEM, "a note");
+    free(note);
+    return rc;
+}
+
+/* Slots in which some cores are present and others are not. */
+static size_t n_lacking_cores(const mim_series *series)
+{
+    const size_t n_cores = mim_series_n_cores(series);
+    size_t n = 0;
+    for (size_t slot = 0; slot < series->n_slots; slot++) {
+        size_t n_present = 0;
+        for (size_t m = 0; m < series->n_metrics; m++)
+            n_present += series->metrics[m].family == MIM_FAMILY_CPU &&
+                         series->metrics[m].core >= 0 && isfinite(mim_series_at(series, slot, m));
+        n += n_present > 0 && n_present < n_cores;
+    }
+    return n;
+}
+
+static int note_trace(job *j)
+{
+    char *gaps = NULL;
+    int rc = j->notes ? MIM_OK : mim_fail(MIM_ENOMEM, "notes");
+    for (size_t i = 0; rc == MIM_OK && i < j->adaptation->n_notes; i++)
+        rc = add_note(j, mim_strdup(j->adaptation->notes[i]));
+    if (rc == MIM_OK)
+        rc = mim_series_gap_note(j->trace, &gaps);
+    if (rc == MIM_OK && gaps)
+        rc = add_note(j,
+                      mim_format("%s; the plan has slots of %g s for them, too", gaps, j->slot_s));
+    free(gaps);
+    const size_t n = n_lacking_cores(j->adaptation->series);
+    if (rc == MIM_OK && n > 0)
+        rc = add_note(j, mim_format("%zu of %zu slots lack the CPU use of some cores: the plan "
+                                    "asks for none of these there",
+                                    n, j->trace->n_slots));
+    return rc;
+}
+
+static int gather_figures(job *j)
 {
     static const char *const names[N_FIGURES][2] = {
         {"cpu", "%"}, {"io_read", "KB/s"}, {"io_write", "KB/s"}};
-    const mim_series *wanted = j->adaptation->series;
-    for (int i = 0; i < N_FIGURES; i++) {
-        figures *f = &j->figures[i];
-        double sum = 0;
-        f->name = names[i][0];
-        f->unit = names[i][1];
-        f->trace = mean_of(j->trace, i);
-        f->wanted = mean_of(wanted, i);
-        for (size_t slot = 0; slot < wanted->n_slots; slot++) {
-            double asked = asked_at(j->asked, slot, i), want = value_at(wanted, slot, i);
-            sum += asked;
-            if (i == FIGURE_CPU ? cpu_off_at(wanted, j->asked, slot) > 0.5
-                                : isfinite(want) && asked < 0.99 * want)
-                f->n_off++;
-        }
-        f->asked = sum / (double)wanted->n_slots;
+    int rc = note_trace(j);
+    for (int i = 0; i < N_FIGURES && rc == MIM_OK; i++) {
+        j->figures[i] = (figures){.name = names[i][0], .unit = names[i][1]};
+        const size_t n_absent = gather_figure(j, i, &j->figures[i]);
+        if (n_absent > 0)
+            rc = add_note(j, mim_format("%zu of %zu slots have no %s: the plan asks for none there",
+                                        n_absent, j->trace->n_slots, names[i][0]));
     }
+    return rc;
 }
 
 static int describe(job *j)
 {
-    json_t *notes = json_array(), *all = json_object();
-    for (size_t i = 0; i < j->adaptation->n_notes; i++)
-        json_array_append_new(notes, json_string(j->adaptation->notes[i]));
+    json_t *all = json_object();
     for (int i = 0; i < N_FIGURES; i++) {
         const figures *f = &j->figures[i];
         json_object_set_new(all, f->name,
@@ -319,11 +393,11 @@ static int describe(job *j)
                                       (json_int_t)f->n_off));
     }
     j->json = json_pack(
-        "{s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:s, s:o, s:o, s:{s:I, s:I, s:I, s:f}}", "method",
+        "{s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:s, s:O, s:o, s:{s:I, s:I, s:I, s:f}}", "method",
         j->how->name, "trace", mim_args_value(j->args, "trace"), "first", (json_int_t)j->first,
         "slots", (json_int_t)j->trace->n_slots, "threads", (json_int_t)mim_plan_n_threads(j->plan),
         "stressors", (json_int_t)mim_plan_n_stressors(j->plan), "slot_s", j->slot_s, "machine",
-        j->calibration->machine_key, "notes", notes, "figures", all, "need", "threads",
+        j->calibration->machine_key, "notes", j->notes, "figures", all, "need", "threads",
         (json_int_t)j->need.n_threads, "memory_bytes", (json_int_t)j->need.memory_bytes,
         "scratch_bytes", (json_int_t)j->need.scratch_bytes, "run_s", j->need.n_slots * j->slot_s);
     return j->json ? MIM_OK
@@ -358,8 +432,8 @@ static void print_table(const job *j)
 {
     const char *out = mim_args_value(j->args, "out");
     char memory[MIM_BYTES_TEXT_BYTES], scratch[MIM_BYTES_TEXT_BYTES];
-    for (size_t i = 0; i < j->adaptation->n_notes; i++)
-        printf("note: %s\n", j->adaptation->notes[i]);
+    for (size_t i = 0; i < json_array_size(j->notes); i++)
+        printf("note: %s\n", json_string_value(json_array_get(j->notes, i)));
     printf("%-15s %12s %12s %12s %12s\n", "mean", "trace", "wanted here", "plan asks", "slots off");
     for (int i = 0; i < N_FIGURES; i++) {
         const figures *f = &j->figures[i];
@@ -369,10 +443,12 @@ static void print_table(const job *j)
         print_number(f->asked);
         printf(" %5zu of %3zu\n", f->n_off, j->trace->n_slots);
     }
-    printf("%zu slots of %g s, %zu threads; runs %.0f s, takes %s of memory, %s of scratch files\n",
-           j->trace->n_slots, j->slot_s, mim_plan_n_threads(j->plan), j->need.n_slots * j->slot_s,
-           mim_bytes_text((double)j->need.memory_bytes, memory),
-           mim_bytes_text((double)j->need.scratch_bytes, scratch));
+    printf(
+        "%zu slot%s of %g s, %zu thread%s; runs %.6g s, takes %s of memory, %s of scratch files\n",
+        j->trace->n_slots, j->trace->n_slots == 1 ? "" : "s", j->slot_s,
+        mim_plan_n_threads(j->plan), mim_plan_n_threads(j->plan) == 1 ? "" : "s",
+        j->need.n_slots * j->slot_s, mim_bytes_text((double)j->need.memory_bytes, memory),
+        mim_bytes_text((double)j->need.scratch_bytes, scratch));
     if (mim_args_has(j->args, "dry-run"))
         printf("nothing written (dry run)\n");
     else
@@ -384,11 +460,18 @@ static void print_table(const job *j)
 
 static int check_arguments(const job *j)
 {
-    if (!mim_args_value(j->args, "trace"))
+    const char *trace = mim_args_value(j->args, "trace"), *out = mim_args_value(j->args, "out"),
+               *calibration = mim_args_value(j->args, "calibration");
+    if (!trace)
         return mim_fail(MIM_EUSAGE, "expected --trace FILE");
-    if (!mim_args_value(j->args, "out") && !mim_args_has(j->args, "dry-run"))
+    if (!out && !mim_args_has(j->args, "dry-run"))
         return mim_fail(MIM_EUSAGE, "expected -o PLAN.h5 (or --dry-run)");
-    return MIM_OK;
+    if (out && !*out)
+        return mim_fail(MIM_EUSAGE, "--out: expected a file name");
+    if (out && !mim_has_suffix(out, ".h5"))
+        return mim_fail(MIM_EUSAGE, "--out %s: expected a name ending in .h5", out);
+    int rc = out ? mim_output_check(out, trace) : MIM_OK;
+    return rc == MIM_OK && out && calibration ? mim_output_check(out, calibration) : rc;
 }
 
 static int make_plan(job *j)
@@ -403,8 +486,10 @@ static int make_plan(job *j)
     if (rc != MIM_OK)
         return rc;
     mim_plan_set_slot_s(j->plan, j->slot_s);
-    gather_figures(j);
-    rc = describe(j);
+    j->notes = json_array();
+    rc = gather_figures(j);
+    if (rc == MIM_OK)
+        rc = describe(j);
     return rc == MIM_OK ? set_origin(j) : rc;
 }
 
@@ -430,6 +515,7 @@ static void job_clear(job *j)
     mim_plan_need_clear(&j->need);
     mim_asked_destroy(&j->asked);
     json_decref(j->json);
+    json_decref(j->notes);
 }
 
 static int run(const mim_args *args, mim_log *log)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cmd/program_main.h"
+#include "core/atomic_file.h"
 #include "core/clock.h"
 #include "core/summary.h"
 #include "core/text.h"
@@ -71,7 +72,8 @@ static const mim_program program = {
         "types: name -> number of devices\n"
         "metrics: name -> unit, family, tier, mean, min, max, n_absent\n"
         "accepted: slots undisturbed by others (steal <= 1 %, others <= 2 % of the CPU), null when "
-        "not known",
+        "not known\n"
+        "notes: what a reader must know, sentences",
     .files = "FILE: stats text\n"
              "OUT.h5: values [slot][metric], start_s, length_s, names, units and families\n"
              "OUT.csv: one line a slot, an empty field where a value is absent\n"
@@ -88,6 +90,7 @@ typedef struct job {
     mim_stats *stats;
     mim_series *series; /* after --first and --slots */
     mim_accept *accept;
+    char *gaps; /* a note, NULL: none */
 } job;
 
 /* ---- reading ----------------------------------------------------------------------------------
@@ -112,6 +115,8 @@ static int read_series(job *j)
         rc = mim_series_window(whole, j->path, first, n_slots, &j->series);
     if (rc == MIM_OK)
         rc = mim_accept_create(j->series, &j->accept);
+    if (rc == MIM_OK)
+        rc = mim_series_gap_note(j->series, &j->gaps);
     mim_series_destroy(&whole);
     return rc;
 }
@@ -191,15 +196,19 @@ static int print_json(const job *j)
     start_text(s, start);
     json_t *accepted =
         j->accept->is_known ? json_integer((json_int_t)j->accept->n_accepted) : json_null();
+    json_t *notes = json_array();
+    if (j->gaps)
+        json_array_append_new(notes, json_string(j->gaps));
     json_t *dialect = json_sprintf("%s %s", dialect_text(j->stats), version_text(j->stats));
     json_t *all = json_pack(
-        "{s:o, s:o, s:o, s:b, s:I, s:I, s:o, s:s, s:o, s:I, s:o, s:o, s:o}", "file",
+        "{s:o, s:o, s:o, s:b, s:I, s:I, s:o, s:s, s:o, s:I, s:o, s:o, s:o, s:o}", "file",
         any_text(j->path), "dialect", dialect ? dialect : json_string(dialect_text(j->stats)),
         "hostname", any_text(s->hostname), "is_truncated", (int)mim_stats_is_truncated(j->stats),
         "records", (json_int_t)s->n_records, "slots", (json_int_t)s->n_slots, "slot_s",
         mim_json_real(mim_series_median_length_s(s)), "start", start, "span_s",
         mim_json_real(span_s(s)), "cores", (json_int_t)mim_series_n_cores(s), "types",
-        types_json(j->stats), "metrics", metrics_json(s), "accepted", accepted);
+        types_json(j->stats), "metrics", metrics_json(s), "accepted", accepted, "notes", notes);
+
     if (!all)
         return mim_fail(MIM_ENOMEM, "JSON of the summary");
     int rc = mim_json_print(all, stdout);
@@ -214,6 +223,14 @@ static void print_safe(const char *text)
         putchar(isprint((unsigned char)*text) ? *text : '?');
 }
 
+/* Decimals that show two digits of a short time at least, and `usual` ones of others. */
+static int n_decimals(double time_s, int usual)
+{
+    while (usual < 9 && time_s > 0.0 && time_s < 10.0 * pow(10.0, -usual))
+        usual++;
+    return usual;
+}
+
 static int print_table(const job *j)
 {
     char start[MIM_UTC_TEXT_BYTES];
@@ -223,9 +240,10 @@ static int print_table(const job *j)
     print_safe(version_text(j->stats));
     printf(" of ");
     print_safe(s->hostname);
-    printf("\n%zu records, %zu slots of %.3f s, %.2f s from %s on%s\n", s->n_records, s->n_slots,
-           mim_series_median_length_s(s), span_s(s), start,
-           mim_stats_is_truncated(j->stats) ? "; the last line is cut" : "");
+    const double slot_s = mim_series_median_length_s(s), all_s = span_s(s);
+    printf("\n%zu records, %zu slot%s of %.*f s, %.*f s from %s on%s\n", s->n_records, s->n_slots,
+           s->n_slots == 1 ? "" : "s", n_decimals(slot_s, 3), slot_s, n_decimals(all_s, 2), all_s,
+           start, mim_stats_is_truncated(j->stats) ? "; the last line is cut" : "");
     printf("types (devices):");
     for (size_t i = 0; i < mim_stats_n_types(j->stats); i++) {
         putchar(' ');
@@ -235,6 +253,8 @@ static int print_table(const job *j)
     if (j->accept->is_known)
         printf("\n%zu slots undisturbed by others (%zu with steal > 1 %%, %zu with others > 2 %%)",
                j->accept->n_accepted, j->accept->n_stolen, j->accept->n_others);
+    if (j->gaps)
+        printf("\nnote: %s", j->gaps);
     printf("\n\n%-30s %-14s %14s %14s %14s %7s\n", "metric", "unit", "mean", "min", "max",
            "absent");
     for (size_t m = 0; m < s->n_metrics; m++) {
@@ -361,8 +381,10 @@ static int plot(const job *j, const char *out)
 /* ---- commands ---------------------------------------------------------------------------------
  */
 
-static int check_out(const char *command, const char *out)
+static int check_out(const char *command, const char *out, const char *input)
 {
+    if (out && !*out)
+        return mim_fail(MIM_EUSAGE, "--out: expected a file name");
     if (strcmp(command, "summary") == 0)
         return out ? mim_fail(MIM_EUSAGE, "summary: writes to standard output, no --out") : MIM_OK;
     bool is_plot = strcmp(command, "plot") == 0;
@@ -372,7 +394,7 @@ static int check_out(const char *command, const char *out)
     if (is_plot ? !mim_has_suffix(out, ".png")
                 : !mim_has_suffix(out, ".h5") && !mim_has_suffix(out, ".csv"))
         return mim_fail(MIM_EUSAGE, "%s: expected -o %s, found %s", command, form, out);
-    return MIM_OK;
+    return mim_output_check(out, input);
 }
 
 static int write_out(const job *j, const char *command, const char *out)
@@ -388,7 +410,7 @@ static int run(const mim_args *args, mim_log *log)
 {
     job j = {.args = args, .path = mim_args_at(args, 1)};
     const char *command = mim_args_at(args, 0), *out = mim_args_value(args, "out");
-    int rc = check_out(command, out);
+    int rc = check_out(command, out, j.path);
     if (rc == MIM_OK)
         rc = read_series(&j);
     if (rc == MIM_OK && mim_stats_is_truncated(j.stats))
@@ -402,6 +424,7 @@ static int run(const mim_args *args, mim_log *log)
         rc = print_json(&j);
     else if (rc == MIM_OK && !out)
         rc = print_table(&j);
+    free(j.gaps);
     mim_accept_destroy(&j.accept);
     mim_series_destroy(&j.series);
     mim_stats_destroy(&j.stats);

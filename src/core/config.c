@@ -316,6 +316,11 @@ static int scan(const mim_config *config, const char *path, size_t *seen)
         return mim_fail(MIM_EUSAGE, "%s", mim_error());
     if (strlen(text) != n_bytes)
         rc = mim_fail(MIM_EUSAGE, "%s: expected an ini text, found binary data", path);
+    else if (strncmp(text, "\xef\xbb\xbf", 3) == 0) /* iniparser would take it for a name */
+        rc = mim_fail(MIM_EUSAGE,
+                      "%s: expected plain text, found a byte-order mark (EF BB BF) at its start; "
+                      "save it without",
+                      path);
     place here = {.config = config, .path = path};
     for (char *line = text; rc == MIM_OK && line;) {
         char *end = strchr(line, '\n');
@@ -380,13 +385,8 @@ done:
 int mim_config_set_value(mim_config *config, const char *source, const char *name,
                          const char *value)
 {
-    char *where = mim_format("%s %s", source, name);
-    if (!where)
-        return mim_fail(MIM_ENOMEM, "%s", name);
     entry *e = find(config, name);
-    int rc = e ? assign(e, where, value) : unknown(config, where, name);
-    free(where);
-    return rc;
+    return e ? assign(e, source, value) : unknown(config, source, name);
 }
 
 int mim_config_set(mim_config *config, const char *source, const char *assignment)
@@ -399,7 +399,10 @@ int mim_config_set(mim_config *config, const char *source, const char *assignmen
     if (!name)
         return mim_fail(MIM_ENOMEM, "%s", assignment);
     name[equals - assignment] = 0;
-    int rc = mim_config_set_value(config, source, name, equals + 1);
+    char *where = mim_format("%s %s", source, name);
+    int rc = where ? mim_config_set_value(config, where, name, equals + 1)
+                   : mim_fail(MIM_ENOMEM, "%s", assignment);
+    free(where);
     free(name);
     return rc;
 }

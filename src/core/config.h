@@ -51,6 +51,8 @@ void mim_config_destroy(mim_config **config);
 int mim_config_load(mim_config *config, const char *ini_path);
 /* `assignment` is "section.key=value"; `source` names it in errors, e.g. "--set". */
 int mim_config_set(mim_config *config, const char *source, const char *assignment);
+/* The same for a flag that stands for a setting: `source` alone names it in errors, e.g. "--slot".
+ */
 int mim_config_set_value(mim_config *config, const char *source, const char *name,
                          const char *value);
 

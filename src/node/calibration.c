@@ -1,5 +1,6 @@
 #include "node/calibration.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,24 +15,25 @@
 static const char schema[] = "mimesys_calibration";
 enum { SCHEMA_VERSION = 1, MAX_BYTES = 16 << 20, MAX_COSTS = 4096 };
 
-/* The numbers of a cost under their JSON keys. */
-static double *cost_number(mim_cost *cost, size_t i, const char **key)
+/* What a machine can have measured; figures beyond would make a plan of nonsense. */
+typedef struct number_range {
+    const char *key;
+    double min, max; /* min DBL_MIN: above 0 */
+} number_range;
+
+/* The numbers of a cost with their JSON keys and ranges. */
+static double *cost_number(mim_cost *cost, size_t i, const number_range **range)
 {
-    const struct {
-        const char *key;
-        double *value;
-    } numbers[] = {
-        {"op_s", &cost->op_s},
-        {"ops_per_s", &cost->ops_per_s},
-        {"bytes_per_s", &cost->bytes_per_s},
-        {"cpu_s_per_op", &cost->cpu_s_per_op},
-        {"device_bytes_per_op", &cost->device_bytes_per_op},
-        {"spread", &cost->spread},
+    static const number_range ranges[] = {
+        {"op_s", DBL_MIN, 3600},   {"ops_per_s", DBL_MIN, 1e9},      {"bytes_per_s", 0, 1e13},
+        {"cpu_s_per_op", 0, 3600}, {"device_bytes_per_op", 0, 1e12}, {"spread", 0, 1e9},
     };
-    if (i >= sizeof numbers / sizeof *numbers)
+    double *const values[] = {&cost->op_s,         &cost->ops_per_s,           &cost->bytes_per_s,
+                              &cost->cpu_s_per_op, &cost->device_bytes_per_op, &cost->spread};
+    if (i >= sizeof ranges / sizeof *ranges)
         return NULL;
-    *key = numbers[i].key;
-    return numbers[i].value;
+    *range = &ranges[i];
+    return values[i];
 }
 
 /* ---- reading ----------------------------------------------------------------------------------
@@ -48,12 +50,15 @@ static int get_text(const json_t *object, const char *path, const char *key, siz
     return MIM_OK;
 }
 
-/* A finite number >= 0, or null for "not measured". */
-static int get_real(const json_t *object, const char *path, const char *key, double *real)
+/* A number in its range, or null for "not measured". */
+static int get_real(const json_t *object, const char *path, const number_range *range, double *real)
 {
-    const json_t *value = json_object_get(object, key);
-    if (!json_is_null(value) && !(json_is_number(value) && json_number_value(value) >= 0.0))
-        return mim_fail(MIM_EDATA, "%s: %s: expected a number >= 0 or null", path, key);
+    const json_t *value = json_object_get(object, range->key);
+    const double number = json_is_number(value) ? json_number_value(value) : NAN;
+    if (!json_is_null(value) && !(number >= range->min && number <= range->max))
+        return mim_fail(MIM_EDATA, "%s: %s: expected null or a number %s %g up to %g", path,
+                        range->key, range->min == DBL_MIN ? "above" : "from",
+                        range->min == DBL_MIN ? 0.0 : range->min, range->max);
     *real = json_is_null(value) ? NAN : json_number_value(value);
     return MIM_OK;
 }
@@ -72,15 +77,20 @@ static int get_count(const json_t *object, const char *path, const char *key, js
 
 static int get_cost(const json_t *object, const char *path, mim_cost *cost)
 {
-    const char *key = NULL;
+    const number_range *range = NULL;
     double *value;
     if (!json_is_object(object))
         return mim_fail(MIM_EDATA, "%s: stressors: expected objects", path);
     int rc = get_text(object, path, "stressor", sizeof cost->stressor, cost->stressor);
-    if (rc == MIM_OK)
-        rc = get_count(object, path, "n_repeats", 1, 1000000, &cost->n_repeats);
-    for (size_t i = 0; rc == MIM_OK && (value = cost_number(cost, i, &key)); i++)
-        rc = get_real(object, path, key, value);
+    if (rc != MIM_OK)
+        return rc;
+    char *where = mim_format("%s: %s", path, cost->stressor);
+    if (!where)
+        return mim_fail(MIM_ENOMEM, "%s", path);
+    rc = get_count(object, where, "n_repeats", 1, 1000000, &cost->n_repeats);
+    for (size_t i = 0; rc == MIM_OK && (value = cost_number(cost, i, &range)); i++)
+        rc = get_real(object, where, range, value);
+    free(where);
     return rc;
 }
 
@@ -95,14 +105,20 @@ static int get_costs(const json_t *root, const char *path, mim_calibration *cali
     if (!calibration->costs)
         return mim_fail(MIM_ENOMEM, "%s: %zu stressors", path, n);
     int rc = MIM_OK;
-    for (; rc == MIM_OK && calibration->n_costs < n; calibration->n_costs++)
-        rc = get_cost(json_array_get(array, calibration->n_costs), path,
-                      &calibration->costs[calibration->n_costs]);
+    for (; rc == MIM_OK && calibration->n_costs < n; calibration->n_costs++) {
+        mim_cost *cost = &calibration->costs[calibration->n_costs];
+        rc = get_cost(json_array_get(array, calibration->n_costs), path, cost);
+        if (rc == MIM_OK && mim_calibration_cost(calibration, cost->stressor))
+            rc = mim_fail(MIM_EDATA, "%s: %s: stands twice", path, cost->stressor);
+    }
     return rc;
 }
 
 static int get_all(const json_t *root, const char *path, mim_calibration *c)
 {
+    static const number_range when = {"measured_real_s", 0, 1e12},
+                              read_max = {"io_read_max_kbs", 1, 1e12},
+                              write_max = {"io_write_max_kbs", 1, 1e12};
     char found[32] = "";
     size_t version = 0;
     if (!json_is_object(root) || get_text(root, path, "schema", sizeof found, found) != MIM_OK ||
@@ -119,16 +135,19 @@ static int get_all(const json_t *root, const char *path, mim_calibration *c)
         rc = get_text(root, path, "scratch_folder", sizeof c->scratch_folder, c->scratch_folder);
     if (rc == MIM_OK)
         rc = get_text(root, path, "io_mode", sizeof c->io_mode, c->io_mode);
+    if (rc == MIM_OK && strcmp(c->io_mode, "direct") != 0 && strcmp(c->io_mode, "buffered") != 0)
+        rc = mim_fail(MIM_EDATA, "%s: io_mode: expected direct or buffered, found %s", path,
+                      c->io_mode);
     if (rc == MIM_OK)
-        rc = get_real(root, path, "measured_real_s", &c->measured_real_s);
+        rc = get_real(root, path, &when, &c->measured_real_s);
     if (rc == MIM_OK)
         rc = get_count(root, path, "n_cpus", 1, 1 << 20, &c->n_cpus);
     if (rc == MIM_OK)
-        rc = get_count(root, path, "n_sockets", 1, 1 << 10, &c->n_sockets);
+        rc = get_count(root, path, "n_sockets", 1, (json_int_t)c->n_cpus, &c->n_sockets);
     if (rc == MIM_OK)
-        rc = get_real(root, path, "io_read_max_kbs", &c->io_read_max_kbs);
+        rc = get_real(root, path, &read_max, &c->io_read_max_kbs);
     if (rc == MIM_OK)
-        rc = get_real(root, path, "io_write_max_kbs", &c->io_write_max_kbs);
+        rc = get_real(root, path, &write_max, &c->io_write_max_kbs);
     if (rc == MIM_OK)
         rc = get_costs(root, path, c);
     return rc;
@@ -170,12 +189,12 @@ done:
 static json_t *cost_json(const mim_cost *cost)
 {
     mim_cost copy = *cost;
-    const char *key = NULL;
+    const number_range *range = NULL;
     double *value;
     json_t *object = json_pack("{s:s, s:I}", "stressor", cost->stressor, "n_repeats",
                                (json_int_t)cost->n_repeats);
-    for (size_t i = 0; object && (value = cost_number(&copy, i, &key)); i++)
-        json_object_set_new(object, key, mim_json_real(*value));
+    for (size_t i = 0; object && (value = cost_number(&copy, i, &range)); i++)
+        json_object_set_new(object, range->key, mim_json_real(*value));
     return object;
 }
 

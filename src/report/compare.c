@@ -57,6 +57,7 @@ static int find_ranges(mim_compare *compare, const mim_node_limits *limits)
 {
     const mim_series *wanted = compare->wanted;
     int rc = MIM_OK;
+    compare->first_range_note = compare->n_notes;
     for (size_t m = 0; m < wanted->n_metrics && rc == MIM_OK; m++) {
         const mim_metric *metric = &wanted->metrics[m];
         double range = fixed_range(metric, limits);
@@ -73,6 +74,17 @@ static int find_ranges(mim_compare *compare, const mim_node_limits *limits)
         if (rc == MIM_OK && !(range > 0.0))
             rc = leave_out(compare, m, SIZE_MAX, "always 0 or absent in the wanted trace");
     }
+    compare->n_range_notes = compare->n_notes - compare->first_range_note;
+    return rc;
+}
+
+static int note_gaps(mim_compare *compare, const mim_series *series, const char *name)
+{
+    char *gaps = NULL;
+    int rc = mim_series_gap_note(series, &gaps);
+    if (rc == MIM_OK && gaps)
+        rc = mim_compare_note(compare, "%s: %s", name, gaps);
+    free(gaps);
     return rc;
 }
 
@@ -98,6 +110,8 @@ int mim_compare_create(const mim_series *wanted, const char *wanted_name,
     }
     for (size_t i = 0; i < made->adaptation->n_notes && rc == MIM_OK; i++)
         rc = mim_compare_note(made, "%s", made->adaptation->notes[i]);
+    if (rc == MIM_OK)
+        rc = note_gaps(made, made->wanted, wanted_name);
     if (rc == MIM_OK)
         rc = find_ranges(made, limits);
     if (rc == MIM_OK) {
@@ -147,6 +161,7 @@ int mim_compare_note(mim_compare *compare, const char *format, ...)
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
+    mim_make_one_line(text); /* names of files and metrics may hold anything */
     for (size_t i = 0; i < compare->n_notes; i++)
         if (!strcmp(compare->notes[i], text))
             return MIM_OK;
@@ -160,6 +175,19 @@ int mim_compare_note(mim_compare *compare, const char *format, ...)
     }
     compare->notes[compare->n_notes++] = copy;
     return MIM_OK;
+}
+
+int mim_compare_note_ceilings(mim_compare *compare, const char *sentence)
+{
+    const size_t first = compare->first_range_note, n = compare->n_range_notes;
+    for (size_t i = 0; i < n; i++)
+        free(compare->notes[first + i]);
+    if (n > 0)
+        memmove(compare->notes + first, compare->notes + first + n,
+                (compare->n_notes - first - n) * sizeof *compare->notes);
+    compare->n_notes -= n;
+    compare->n_range_notes = 0;
+    return mim_compare_note(compare, "%s", sentence);
 }
 
 /* ---- adding a measured series --------------------------------------------------------------- */
@@ -177,6 +205,28 @@ static size_t find_core(const mim_series *measured, int core)
         if (measured->metrics[m].core == core)
             return m;
     return SIZE_MAX;
+}
+
+/* The CPU that has rows and is the rank-th such by number, -1 when there are fewer. */
+static int used_cpu(const mim_series *measured, size_t rank)
+{
+    int cpu = -1;
+    for (;; rank--) {
+        int next = -1;
+        for (size_t r = 0; r < measured->n_rows; r++)
+            if (measured->row_cpus[r] > cpu && (next < 0 || measured->row_cpus[r] < next))
+                next = measured->row_cpus[r];
+        if (next < 0 || rank == 0)
+            return next;
+        cpu = next;
+    }
+}
+
+/* Several rows on some CPU, and as many CPUs with rows as there are wanted cores. */
+static bool is_paired_by_used(const mim_series *measured, size_t n_wanted)
+{
+    return measured->n_rows > 0 && !is_paired_by_rows(measured) &&
+           mim_series_n_row_cpus(measured) == n_wanted;
 }
 
 /* The core of this rank; a series has its cores in the order of their numbers. */
@@ -202,6 +252,8 @@ static size_t find_partner(const mim_compare *compare, const mim_series *measure
         rank += wanted->metrics[m].core >= 0;
     if (is_paired_by_rows(measured))
         return rank < measured->n_rows ? find_core(measured, measured->row_cpus[rank]) : SIZE_MAX;
+    if (is_paired_by_used(measured, mim_series_n_cores(wanted)))
+        return find_core(measured, used_cpu(measured, rank));
     if (mim_series_n_cores(measured) == mim_series_n_cores(wanted))
         return find_rank(measured, rank);
     return find_core(measured, core);
@@ -241,6 +293,19 @@ static int fill_run(const mim_compare *compare, const mim_series *measured, mim_
     return MIM_OK;
 }
 
+/* Whether anything can be compared at all: a target metric that some slot has on both sides. */
+static bool has_common_metric(const mim_compare *compare, const mim_compare_run *run)
+{
+    const mim_series *wanted = compare->wanted;
+    for (size_t i = 0; i < run->n_slots; i++)
+        for (size_t m = 0; m < wanted->n_metrics; m++)
+            if (mim_family_is_target(wanted->metrics[m].family) &&
+                isfinite(mim_series_at(wanted, i, m)) &&
+                isfinite(run->values[i * wanted->n_metrics + m]))
+                return true;
+    return false;
+}
+
 /* How the cores were paired, where that is not one to one. */
 static int note_cores(mim_compare *compare, const mim_series *measured, const char *name)
 {
@@ -250,22 +315,29 @@ static int note_cores(mim_compare *compare, const mim_series *measured, const ch
     if (is_paired_by_rows(measured)) {
         if (n_rows != n_wanted)
             rc = mim_compare_note(compare,
-                                  "%s: %zu rows, wanted for %zu cores: row i is paired with core i",
-                                  name, n_rows, n_wanted);
+                                  "%s: %zu row%s, wanted for %zu core%s: row i is paired with core "
+                                  "i",
+                                  name, n_rows, n_rows == 1 ? "" : "s", n_wanted,
+                                  n_wanted == 1 ? "" : "s");
         if (rc == MIM_OK && n_cores > n_rows)
             rc = mim_compare_note(compare, "%s: %zu of %zu CPUs had no row and are left out of cpu",
                                   name, n_cores - n_rows, n_cores);
         return rc;
     }
+    const size_t n_used = mim_series_n_row_cpus(measured);
+    const bool is_by_used = is_paired_by_used(measured, n_wanted);
     if (n_rows > 0)
-        rc = mim_compare_note(compare,
-                              "%s: %zu rows on %zu CPUs: which core a row imitates cannot be told, "
-                              "paired by core %s",
-                              name, n_rows, mim_series_n_row_cpus(measured),
-                              n_cores == n_wanted ? "rank" : "number");
-    if (rc == MIM_OK && n_cores != n_wanted)
-        rc = mim_compare_note(compare, "%s: %zu cores, wanted for %zu: paired by core number", name,
-                              n_cores, n_wanted);
+        rc =
+            mim_compare_note(compare,
+                             "%s: %zu rows on %zu CPU%s: which core a row imitates cannot be told, "
+                             "paired by %s",
+                             name, n_rows, n_used, n_used == 1 ? "" : "s",
+                             is_by_used            ? "rank among these CPUs"
+                             : n_cores == n_wanted ? "core rank"
+                                                   : "core number");
+    if (rc == MIM_OK && n_cores != n_wanted && !is_by_used)
+        rc = mim_compare_note(compare, "%s: %zu core%s, wanted for %zu: paired by core number",
+                              name, n_cores, n_cores == 1 ? "" : "s", n_wanted);
     return rc;
 }
 
@@ -279,11 +351,14 @@ static int note_differences(mim_compare *compare, const mim_series *measured,
     int rc = MIM_OK;
     if (measured->n_slots != wanted->n_slots)
         rc = mim_compare_note(compare,
-                              "%s: %zu slots measured, %zu wanted: the first %zu are compared",
-                              run->name, measured->n_slots, wanted->n_slots, run->n_slots);
+                              "%s: %zu slot%s measured, %zu wanted: the first %zu %s compared",
+                              run->name, measured->n_slots, measured->n_slots == 1 ? "" : "s",
+                              wanted->n_slots, run->n_slots, run->n_slots == 1 ? "is" : "are");
     if (rc == MIM_OK && fabs(measured_s - wanted_s) > 0.1 * wanted_s)
         rc = mim_compare_note(compare, "%s: slots of %.3g s, the wanted ones are of %.3g s",
                               run->name, measured_s, wanted_s);
+    if (rc == MIM_OK)
+        rc = note_gaps(compare, measured, run->name);
     if (rc == MIM_OK)
         rc = note_cores(compare, measured, run->name);
     if (rc == MIM_OK && compare->only_accepted && !run->is_judged)
@@ -330,6 +405,11 @@ int mim_compare_add(mim_compare *compare, const mim_series *measured, const char
         rc = mim_fail(MIM_ENOMEM, "out of memory for a comparison");
     if (rc == MIM_OK)
         rc = fill_run(compare, measured, &run);
+    if (rc == MIM_OK && !has_common_metric(compare, &run))
+        rc = mim_fail(MIM_EDATA,
+                      "%s: has no metric in common with %s: no CPU, I/O, memory or "
+                      "cache figure is in both",
+                      name, compare->wanted_name);
     if (rc == MIM_OK)
         rc = judge_slots(measured, &run);
     if (rc == MIM_OK)

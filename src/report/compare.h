@@ -34,11 +34,16 @@ void mim_compare_destroy(mim_compare **compare);
 void mim_compare_only_accepted(mim_compare *compare);
 /* A sentence that is shown with the results (nothing happens when it is there already). */
 int mim_compare_note(mim_compare *compare, const char *format, ...) MIM_PRINTF(2, 3);
+/* The caller's sentence in place of the ones on metrics without a ceiling of this node, when it
+ * knows why there is none; call before the first mim_compare_add. */
+int mim_compare_note_ceilings(mim_compare *compare, const char *sentence);
 /* Slot i is compared with slot i, up to the shorter one. Same label again = a repetition. Where
  * the file tells the CPU of each row of the plan, core r is paired with the CPU of row r, and CPUs
- * without a row do not count; else, and with several rows on a CPU, cores are paired by rank when
- * both sides have as many, else by number. Where the file does not tell which
- * slots were undisturbed (trace/accept.h), all count and a note says so. Borrowed for the call. */
+ * without a row do not count; with several rows on a CPU, core r with the r-th CPU that has rows
+ * when there are as many. Else cores are paired by rank when both sides have as many, else by
+ * number. Where the file does not tell which slots were undisturbed (trace/accept.h), all count and
+ * a note says so. MIM_EDATA when no slot has a target metric on both sides. Borrowed for the call.
+ */
 int mim_compare_add(mim_compare *compare, const mim_series *measured, const char *name,
                     const char *label);
 

@@ -44,6 +44,7 @@ struct mim_compare {
     bool only_accepted;
     size_t n_notes, n_left_out, n_runs;
     char **notes;
+    size_t first_range_note, n_range_notes; /* on metrics without a ceiling */
     mim_left_out *left_out;
     mim_compare_run *runs;
 };

@@ -1,3 +1,4 @@
+#include "core/text.h"
 #include "report/compare_model.h"
 
 #include <errno.h>
@@ -21,6 +22,14 @@ static const char *quantity(double value, char text[FIGURE_TEXT_BYTES])
     if (isnan(value))
         return "-";
     snprintf(text, FIGURE_TEXT_BYTES, fabs(value) < 1e6 ? "%.2f" : "%.4g", value);
+    return text;
+}
+
+/* Names come from files and folders: nothing of them shall steer the terminal. */
+static const char *safe(const char *name, char text[MIM_ERROR_TEXT_BYTES])
+{
+    snprintf(text, MIM_ERROR_TEXT_BYTES, "%s", name ? name : "");
+    mim_make_one_line(text);
     return text;
 }
 
@@ -63,8 +72,8 @@ static void accepted_line(FILE *out, const mim_compare *compare, const mim_label
 static void label_rows(FILE *out, const mim_compare *compare, int width, bool is_verbose,
                        const mim_label_summary *summary)
 {
-    char text[FIGURE_TEXT_BYTES];
-    const char *label = summary->label;
+    char text[FIGURE_TEXT_BYTES], name[MIM_ERROR_TEXT_BYTES];
+    const char *label = safe(summary->label, name);
     for (int f = 0; f < MIM_N_FAMILIES; f++) {
         const mim_family_error *family = &summary->families[f];
         if (family->n_metrics == 0 || (!is_verbose && !mim_family_is_target((mim_family)f)))
@@ -87,7 +96,9 @@ static void label_rows(FILE *out, const mim_compare *compare, int width, bool is
 static void metric_rows(FILE *out, const mim_compare *compare, const mim_compare_run *run)
 {
     const mim_series *wanted = compare->wanted;
-    fprintf(out, "\n%s (%s, %s)\n", run->name, run->label, run->hostname);
+    char name[MIM_ERROR_TEXT_BYTES], label[MIM_ERROR_TEXT_BYTES], host[MIM_ERROR_TEXT_BYTES];
+    fprintf(out, "\n%s (%s, %s)\n", safe(run->name, name), safe(run->label, label),
+            safe(run->hostname, host));
     fprintf(out, "  %-32s %-8s %8s %8s %8s %12s %12s %6s %6s\n", "metric", "unit", "nl1", "mse",
             "dtw", "wanted", "measured", "slots", "absent");
     for (size_t m = 0; m < wanted->n_metrics; m++) {
@@ -106,6 +117,7 @@ static void metric_rows(FILE *out, const mim_compare *compare, const mim_compare
 static void foot(FILE *out, const mim_compare *compare, bool is_verbose)
 {
     bool is_first = true;
+    char name[MIM_ERROR_TEXT_BYTES];
     for (size_t i = 0; i < compare->n_left_out; i++) {
         const mim_left_out *left = &compare->left_out[i];
         const mim_metric *metric = &compare->wanted->metrics[left->metric];
@@ -116,7 +128,7 @@ static void foot(FILE *out, const mim_compare *compare, bool is_verbose)
         is_first = false;
         fprintf(out, "  %s: %s%s%s\n", metric->name, left->reason,
                 left->run == SIZE_MAX ? "" : ", ",
-                left->run == SIZE_MAX ? "" : compare->runs[left->run].name);
+                left->run == SIZE_MAX ? "" : safe(compare->runs[left->run].name, name));
     }
     if (compare->n_notes)
         fprintf(out, "\nnotes\n");
@@ -128,9 +140,12 @@ int mim_compare_table(const mim_compare *compare, bool is_verbose, FILE *out)
 {
     const mim_series *wanted = compare->wanted;
     const int width = label_width(compare);
-    fprintf(out, "wanted: %s (%s), %zu slots of %.3g s, %zu cores\n\n", compare->wanted_name,
-            wanted->hostname ? wanted->hostname : "", wanted->n_slots,
-            mim_series_median_length_s(wanted), mim_series_n_cores(wanted));
+    const size_t n_cores = mim_series_n_cores(wanted);
+    char name[MIM_ERROR_TEXT_BYTES], host[MIM_ERROR_TEXT_BYTES];
+    fprintf(out, "wanted: %s (%s), %zu slot%s of %.3g s, %zu core%s\n\n",
+            safe(compare->wanted_name, name), safe(wanted->hostname, host), wanted->n_slots,
+            wanted->n_slots == 1 ? "" : "s", mim_series_median_length_s(wanted), n_cores,
+            n_cores == 1 ? "" : "s");
     fprintf(out, "%-*s  %-10s %8s %8s %8s %8s %6s\n", width, "label", "family", "nl1", "mse", "dtw",
             "floor", "slots");
     for (size_t i = 0; i < compare->n_runs; i++) {

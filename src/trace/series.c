@@ -227,8 +227,8 @@ int mim_series_window(const mim_series *series, const char *path, size_t first, 
                       mim_series **window)
 {
     if (first >= series->n_slots)
-        return mim_fail(MIM_EUSAGE, "--first %zu: %s has %zu slots only", first, path,
-                        series->n_slots);
+        return mim_fail(MIM_EUSAGE, "--first %zu: %s has %zu slot%s only", first, path,
+                        series->n_slots, series->n_slots == 1 ? "" : "s");
     return mim_series_cut(series, first, n, window);
 }
 
@@ -277,6 +277,25 @@ double mim_series_median_length_s(const mim_series *series)
     double median = NAN;
     mim_quantile(series->length_s, series->n_slots, 0.5, &median);
     return median;
+}
+
+int mim_series_gap_note(const mim_series *series, char **note)
+{
+    const double median_s = mim_series_median_length_s(series);
+    double longest_s = 0.0;
+    size_t n = 0;
+    char *text = NULL;
+    for (size_t i = 0; i < series->n_slots; i++) {
+        n += series->length_s[i] > 1.5 * median_s;
+        longest_s = fmax(longest_s, series->length_s[i]);
+    }
+    if (n > 0 &&
+        !(text = mim_format("%zu slot%s longer than 1.5 times the median of %.4g s, the longest "
+                            "%.4g s: the recording has gaps",
+                            n, n == 1 ? " is" : "s are", median_s, longest_s)))
+        return mim_fail(MIM_ENOMEM, "a note");
+    *note = text;
+    return MIM_OK;
 }
 
 double mim_series_at(const mim_series *series, size_t slot, size_t metric)

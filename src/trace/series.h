@@ -3,7 +3,9 @@
  * Slots of a stats file: a record closer than a quarter of the median interval to the one before
  * it replaces that one (at the start of the file it is dropped); each pair of kept records is a
  * slot. Counters: difference modulo 2^width when a width is declared; otherwise a step back by at
- * most 5 units keeps the highest value, a larger one marks the metric absent in that slot. What the
+ * most 5 units keeps the highest value, a larger one marks the metric absent in that slot, and so
+ * does growth that no device can do: per second and one second more, 1e9 KB of a disk or interface,
+ * twice the time that passed of a CPU, 1e5 GB of a memory controller, 1e12 other events. What the
  * file does not hold is absent (NaN), never 0. A sum over devices is absent in a slot at whose ends
  * the devices are not the same; a gauge (memory in use) is that of the slot's end. */
 #ifndef MIM_TRACE_SERIES_H
@@ -53,6 +55,9 @@ size_t mim_series_find(const mim_series *series, const char *metric); /* SIZE_MA
 size_t mim_series_n_cores(const mim_series *series);    /* number of per-core metrics */
 size_t mim_series_n_row_cpus(const mim_series *series); /* different CPUs that rows ran on */
 double mim_series_median_length_s(const mim_series *series);
+/* A new sentence when slots are longer than 1.5 times the median, as where a recording paused; NULL
+ * when none is. The caller frees it. */
+int mim_series_gap_note(const mim_series *series, char **note);
 double mim_series_at(const mim_series *series, size_t slot, size_t metric);
 
 typedef struct mim_metric_figures {

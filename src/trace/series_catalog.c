@@ -60,6 +60,16 @@ static int add_channel(const mim_stats *stats, mim_series_plan *plan, const mim_
     return MIM_OK;
 }
 
+/* What no device does, per second: a counter that grows faster was set anew or is wrong. Well above
+ * any device there is, so that nothing real is lost. */
+static const double max_sectors = 2e9;       /* 1e9 KB/s of a disk */
+static const double max_net_bytes = 1024e9;  /* 1e9 KB/s of an interface */
+static const double max_events = 1e12;       /* of the kernel or of an uncore box */
+static const double max_memory_bytes = 1e14; /* 1e5 GB/s of a box */
+static const double max_stall_us = 2e6;      /* twice the time that passes */
+static const double max_steal_cs = 200;      /* likewise */
+static const double max_own_us = 2e6 * MIM_SERIES_MAX_CPUS;
+
 static mim_channel rate(const char *name, const char *unit, mim_family family, mim_tier tier,
                         double scale)
 {
@@ -83,6 +93,7 @@ static int add_disks(const mim_stats *stats, mim_series_plan *plan, const char *
         mim_channel read = rate("io_read", "KB/s", MIM_FAMILY_IO_READ, MIM_TIER_PROC, 0.5);
         mim_channel write = rate("io_write", "KB/s", MIM_FAMILY_IO_WRITE, MIM_TIER_PROC, 0.5);
         read.counted = write.counted = counted;
+        read.max_per_s = write.max_per_s = max_sectors;
         rc = add_channel(stats, plan, &read, "block", 1, &(key_term){"rd_sectors", 1});
         if (rc == MIM_OK)
             rc = add_channel(stats, plan, &write, "block", 1, &(key_term){"wr_sectors", 1});
@@ -111,6 +122,7 @@ static int add_network(const mim_stats *stats, mim_series_plan *plan)
         mim_channel channel =
             rate(figures[i].name, "KB/s", MIM_FAMILY_NETWORK, MIM_TIER_PROC, 1.0 / 1024);
         channel.counted = figures[i].is_outer ? outer : loopback;
+        channel.max_per_s = max_net_bytes;
         if (figures[i].is_outer ? n_outer > 0 : n > n_outer)
             rc = add_channel(stats, plan, &channel, "net", 1, &(key_term){figures[i].key, 1});
     }
@@ -128,6 +140,7 @@ static int add_kernel(const mim_stats *stats, mim_series_plan *plan)
                    {"page_faults_major", "vm", "pgmajfault"}};
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
         mim_channel channel = rate(figures[i].name, "1/s", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1);
+        channel.max_per_s = max_events;
         int rc =
             add_channel(stats, plan, &channel, figures[i].type, 1, &(key_term){figures[i].key, 1});
         if (rc != MIM_OK)
@@ -159,6 +172,7 @@ static int add_stalls(const mim_stats *stats, mim_series_plan *plan)
         snprintf(name, sizeof name, "psi_%s_%s", devices[i / 2], keys[i % 2][1]);
         mim_channel channel = rate(name, "%", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1e-4);
         channel.counted = counted;
+        channel.max_per_s = max_stall_us;
         rc = add_channel(stats, plan, &channel, "x_psi", 1, &(key_term){keys[i % 2][0], 1});
         free(counted);
     }
@@ -170,6 +184,8 @@ static int add_disturbance(const mim_stats *stats, mim_series_plan *plan)
     mim_channel steal = rate("steal_pct", "%", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1);
     mim_channel own = rate("own_cpu", "us/s", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1);
     steal.is_mean = true; /* hundredths of a second a second: % */
+    steal.max_per_s = max_steal_cs;
+    own.max_per_s = max_own_us;
     size_t before = plan->n_channels;
     int rc = add_channel(stats, plan, &steal, "x_cpu", 1, &(key_term){"steal", 1});
     if (rc == MIM_OK && plan->n_channels > before)
@@ -269,6 +285,7 @@ static int add_bandwidth(const mim_stats *stats, mim_series_plan *plan, double p
             rate("memory_bandwidth_read", unit, MIM_FAMILY_MEMORY, MIM_TIER_MSR, scale);
         mim_channel write =
             rate("memory_bandwidth_write", unit, MIM_FAMILY_MEMORY, MIM_TIER_MSR, scale);
+        read.max_per_s = write.max_per_s = max_memory_bytes / LINE_BYTES;
         int rc = add_channel(stats, plan, &read, families[i].type, 1, &keys[0]);
         return rc == MIM_OK ? add_channel(stats, plan, &write, families[i].type, 1, &keys[1]) : rc;
     }
@@ -297,9 +314,11 @@ static int add_fabric(const mim_stats *stats, mim_series_plan *plan, double peak
             continue;
         size_t type = mim_stats_find_type(stats, types[i]);
         size_t key = mim_stats_find_key(stats, type, keys[0].name);
-        double scale = 1e-9 * bytes_of_unit(mim_stats_key(stats, type, key)->unit);
+        double unit_bytes = bytes_of_unit(mim_stats_key(stats, type, key)->unit);
+        double scale = 1e-9 * unit_bytes;
         mim_channel both = rate("memory_bandwidth", peak > 0 ? "%" : "GB/s", MIM_FAMILY_MEMORY,
                                 MIM_TIER_MSR, peak > 0 ? scale * 100.0 / peak : scale);
+        both.max_per_s = max_memory_bytes / unit_bytes;
         return add_channel(stats, plan, &both, types[i], 4, keys);
     }
     return MIM_OK;
@@ -311,6 +330,7 @@ static int add_cache(const mim_stats *stats, mim_series_plan *plan)
     static const key_term keys[] = {{"CTR0", 1}, {"CTR1", 1}, {"CTR2", 1}, {"CTR3", 1}};
     mim_channel events =
         rate("l3_cache_usage", "10^6 events/s", MIM_FAMILY_CACHE, MIM_TIER_MSR, 1e-6);
+    events.max_per_s = max_events;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (is_live(stats, types[i], 4, keys))
             return add_channel(stats, plan, &events, types[i], 4, keys);

@@ -11,6 +11,9 @@
  */
 enum { MAX_JITTER = 5 };
 
+/* Twice the time that passes, in hundredths of a second. */
+enum { MAX_CPU_CS_PER_S = 200 };
+
 bool mim_counter_step(unsigned width_bits, uint64_t *last, uint64_t now, uint64_t *delta)
 {
     uint64_t before = *last;
@@ -31,7 +34,15 @@ bool mim_counter_step(unsigned width_bits, uint64_t *last, uint64_t now, uint64_
     return false;
 }
 
-static void channel_row(mim_channel *c, const mim_row *row, size_t place)
+/* More than a device or a CPU can do is a counter that was set anew or is wrong, not work. A second
+ * of slack is for counters that are brought up to date now and then: containers' CPU times grow by
+ * 56 to 144 hundredths in a second. */
+static bool is_plausible(double delta, double max_per_s, double length_s)
+{
+    return !(max_per_s > 0) || delta <= max_per_s * (length_s + 1.0);
+}
+
+static void channel_row(mim_channel *c, const mim_row *row, size_t place, double length_s)
 {
     uint64_t now[MIM_CHANNEL_MAX_KEYS], delta;
     if (c->counted && !c->counted[row->device])
@@ -50,7 +61,8 @@ static void channel_row(mim_channel *c, const mim_row *row, size_t place)
     for (size_t i = 0; i < c->n_keys; i++) {
         if (!is_known)
             state->last[i] = now[i];
-        else if (mim_counter_step(c->width_bits[i], &state->last[i], now[i], &delta))
+        else if (mim_counter_step(c->width_bits[i], &state->last[i], now[i], &delta) &&
+                 is_plausible((double)delta, c->max_per_s, length_s))
             c->sum += c->factor[i] * (double)delta;
         else
             c->is_broken = true;
@@ -82,7 +94,7 @@ static void cpu_row(mim_series_plan *plan, const mim_row *row, size_t place, dou
             is_whole = false;
     }
     state->seen = place + 1;
-    if (!is_known || !is_whole || !slot)
+    if (!is_known || !is_whole || !slot || !is_plausible(total, MAX_CPU_CS_PER_S, plan->length_s))
         return;
     plan->idle_sum += idle;
     plan->n_idle++;
@@ -100,8 +112,9 @@ static double channel_value(const mim_channel *c, double length_s)
     return c->scale * c->sum / length_s / (c->is_mean ? (double)c->n_both : 1.0);
 }
 
-static void channels_begin(mim_series_plan *plan)
+static void channels_begin(mim_series_plan *plan, double length_s)
 {
+    plan->length_s = length_s;
     plan->idle_sum = 0.0;
     plan->n_idle = 0;
     for (size_t i = 0; i < plan->n_channels; i++) {
@@ -166,16 +179,16 @@ int mim_series_fill(const mim_stats *stats, mim_series_plan *plan, const size_t 
     for (size_t place = 0; place <= series->n_slots; place++) {
         size_t record = kept[place], n_rows = mim_stats_n_rows(stats, record);
         double *slot = place > 0 ? series->values + (place - 1) * series->n_metrics : NULL;
-        channels_begin(plan);
+        channels_begin(plan, slot ? series->length_s[place - 1] : 0.0);
         for (size_t i = 0; i < n_rows; i++) {
             mim_row row = mim_stats_row(stats, record, i);
             if (row.type == plan->cpu_type)
                 cpu_row(plan, &row, place, slot);
             for (size_t k = first[row.type]; k < first[row.type + 1]; k++)
-                channel_row(&plan->channels[order[k]], &row, place);
+                channel_row(&plan->channels[order[k]], &row, place, plan->length_s);
         }
         if (slot)
-            slot_end(plan, series->length_s[place - 1], slot);
+            slot_end(plan, plan->length_s, slot);
     }
     free(order);
     free(first);

@@ -27,7 +27,8 @@ typedef struct mim_channel {
     size_t keys[MIM_CHANNEL_MAX_KEYS];
     unsigned width_bits[MIM_CHANNEL_MAX_KEYS];
     double factor[MIM_CHANNEL_MAX_KEYS];
-    double scale; /* of the sum, per second unless is_gauge */
+    double scale;     /* of the sum, per second unless is_gauge */
+    double max_per_s; /* plausible growth of a key of one device; 0: any */
     bool is_gauge;
     bool is_mean;  /* over devices instead of their sum */
     bool *counted; /* [devices of the type], NULL = all */
@@ -58,6 +59,7 @@ typedef struct mim_series_plan {
     size_t others_column, steal_channel, own_channel; /* SIZE_MAX: none */
     double idle_sum;
     size_t n_idle;
+    double length_s; /* of the slot that the record at hand ends */
 } mim_series_plan;
 
 /* series.c: values are NaN, the rest is 0. MIM_EDATA when there are more than 2^27 values. */

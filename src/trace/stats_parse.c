@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/text.h"
 #include "trace/stats_internal.h"
@@ -152,9 +153,28 @@ static int take_line(mim_parser *parser, const char **begin, const char **end)
     return MIM_OK;
 }
 
+/* What printf makes of a time that is none, where a time stamp is expected; a type may be called
+ * so. */
+static bool is_no_number(const mim_parser *parser)
+{
+    static const char *const words[] = {"nan ", "inf ", "-nan ", "-inf ", "infinity "};
+    char name[10];
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t n = strlen(words[i]);
+        if ((size_t)(parser->end - parser->p) < n || strncasecmp(parser->p, words[i], n) != 0)
+            continue;
+        snprintf(name, sizeof name, "%.*s", (int)(n - 1), parser->p);
+        return mim_stats_find_type(parser->stats, name) == SIZE_MAX;
+    }
+    return false;
+}
+
 static int parse_line(mim_parser *parser)
 {
     char c = *parser->p, quote[MIM_STATS_QUOTE_BYTES];
+    if (strchr("nNiI-", c) && is_no_number(parser))
+        return mim_parser_fail(parser, "a time stamp that is no number: expected seconds since the "
+                                       "epoch");
     if (isalpha((unsigned char)c) || c == '_')
         return mim_parser_row(parser);
     const char *begin, *end;
