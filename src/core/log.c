@@ -119,8 +119,10 @@ void mim_progress_destroy(mim_progress **progress)
     mim_log *log = (*progress)->log;
     if (log) {
         pthread_mutex_lock(&log->lock);
-        if (log->is_moving)
+        if (log->is_moving) {
             fputc('\n', log->stream);
+            fflush(log->stream);
+        }
         log->is_moving = false;
         pthread_mutex_unlock(&log->lock);
     }
