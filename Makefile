@@ -80,7 +80,9 @@ $(BUILD)/src/core/version.o: ALL_CFLAGS += -DMIM_BUILD_FLAGS='"$(strip $(CFLAGS)
 
 $(LIB): $(LIB_OBJECTS)
 	@mkdir -p $(@D)
-	rm -f $@ && ar rcs $@ $^
+	@rm -f $@
+	@echo ar rcs $@ # all objects
+	@ar rcs $@ $^
 
 $(BUILD)/bin/%: $(BUILD)/src/cmd/%.o $(CMD_OBJECTS) $(LIB)
 	@mkdir -p $(@D)

@@ -99,7 +99,7 @@ double mim_ceiling_kbs(const mim_machine *machine, mim_scratch *scratch, const c
     double spent_s = (double)(mim_clock_mono_ns() - begin_ns) * 1e-9;
     if (error)
         mim_log_warn(log, "calibrate", "ceiling of %s: %s", stressor_name, error);
-    return error ? NAN : bytes / 1024.0 / spent_s;
+    return error || bytes <= 0.0 ? NAN : bytes / 1024.0 / spent_s;
 }
 
 void mim_settle_device(const mim_scratch *scratch)
