@@ -148,8 +148,8 @@ mkfifo "$scratch/pipe"
 refuses 1 "regular file" "a pipe" loop --out "$scratch/pipe"
 refuses 2 "expected --out" "no --out" begin
 refuses 2 "did you mean collect" "a misspelt command" colect --out "$file"
-refuses 2 "interval_s" "an interval of 0" loop --out "$file" --interval 0
-refuses 2 "interval_s" "an interval that is no number" loop --out "$file" --interval nan
+refuses 2 "--interval: expected" "an interval of 0" loop --out "$file" --interval 0
+refuses 2 "--interval: expected" "an interval that is no number" loop --out "$file" --interval nan
 refuses 2 "one word" "a job id of two words" begin --out "$file" --job "a b"
 
 flock -o "$file" sleep 3 &
