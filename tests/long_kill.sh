@@ -7,7 +7,7 @@ program_name=mimesys_run
 . tests/support/cli.sh
 export MIMESYS_CALIBRATION=$scratch/calibration.json
 export MIMESYS_SCRATCH=$scratch/disk
-mkdir "$scratch/disk" "$scratch/work"
+mkdir "$scratch/disk" "$scratch/here"
 trace=tests/data/traces/stats-sort.txt
 times=${KILLS:-50}
 RANDOM=${SEED:-1}
@@ -31,23 +31,23 @@ report $? "a calibration to work with"
 cp "$MIMESYS_CALIBRATION" "$scratch/first.json"
 
 kill_many "$times" 60 "$BIN/mimesys_generate" --trace "$trace" --method single \
-    -o "$scratch/work/plan.h5"
+    -o "$scratch/here/plan.h5"
 "$BIN/mimesys_generate" --trace "$trace" --slots 8 --slot 0.25 --first 6 --method single \
-    -o "$scratch/work/plan.h5" >"$scratch/out" 2>"$scratch/err" &&
-    [ "$(ls -A "$scratch/work")" = plan.h5 ]
+    -o "$scratch/here/plan.h5" >"$scratch/out" 2>"$scratch/err" &&
+    [ "$(ls -A "$scratch/here")" = plan.h5 ]
 report $? "mimesys_generate: one whole plan, no stray file"
-plan=$scratch/work/plan.h5
+plan=$scratch/here/plan.h5
 
-kill_many "$times" 999 "$BIN/mimesys_run" "$plan" --out "$scratch/work/run"
+kill_many "$times" 999 "$BIN/mimesys_run" "$plan" --out "$scratch/here/run"
 [ -z "$(ls -A "$scratch/disk")" ] &&
-    "$BIN/mimesys_run" "$plan" --out "$scratch/work/run" >"$scratch/out" 2>"$scratch/err" &&
-    [ "$(find "$scratch/work/run" -type f | wc -l)" -eq 3 ]
+    "$BIN/mimesys_run" "$plan" --out "$scratch/here/run" >"$scratch/out" 2>"$scratch/err" &&
+    [ "$(find "$scratch/here/run" -type f | wc -l)" -eq 3 ]
 report $? "mimesys_run: scratch disk empty, next run whole, three files"
-stats=$scratch/work/run/stats-plan.txt
+stats=$scratch/here/run/stats-plan.txt
 
 # A stored result outlives later runs that are killed before their end.
 cp "$stats" "$scratch/before.txt"
-kill_many 20 999 "$BIN/mimesys_run" "$plan" --out "$scratch/work/run"
+kill_many 20 999 "$BIN/mimesys_run" "$plan" --out "$scratch/here/run"
 "$BIN/mimesys_trace" summary "$stats" >"$scratch/out" 2>"$scratch/err" &&
     [ "$(grep -c '^[0-9]' "$stats")" -eq "$(grep -c '^[0-9]' "$scratch/before.txt")" ]
 report $? "mimesys_run: a finished stats text is not harmed by killed runs after it"
@@ -57,17 +57,17 @@ cmp -s "$MIMESYS_CALIBRATION" "$scratch/first.json" && [ -z "$(ls -A "$scratch/d
     [ "$(find "$scratch" -maxdepth 1 -name 'calibration.json*' | wc -l)" -eq 1 ]
 report $? "calibration: the stored one stays until a new one is whole"
 
-kill_many "$times" 40 "$BIN/mimesys_trace" convert "$trace" -o "$scratch/work/sort.h5"
-kill_many "$times" 40 "$BIN/mimesys_trace" convert "$trace" -o "$scratch/work/sort.csv"
-kill_many "$times" 90 "$BIN/mimesys_trace" plot "$trace" -o "$scratch/work/sort.png"
+kill_many "$times" 40 "$BIN/mimesys_trace" convert "$trace" -o "$scratch/here/sort.h5"
+kill_many "$times" 40 "$BIN/mimesys_trace" convert "$trace" -o "$scratch/here/sort.csv"
+kill_many "$times" 90 "$BIN/mimesys_trace" plot "$trace" -o "$scratch/here/sort.png"
 kill_many "$times" 90 "$BIN/mimesys_compare" --wanted "$trace" --measured "$trace:same" \
-    -o "$scratch/work/same.png" -o "$scratch/work/same.json"
-"$BIN/mimesys_trace" convert "$trace" -o "$scratch/work/sort.h5" >"$scratch/out" 2>"$scratch/err" &&
-    "$BIN/mimesys_trace" convert "$trace" -o "$scratch/work/sort.csv" >"$scratch/out" &&
-    "$BIN/mimesys_trace" plot "$trace" -o "$scratch/work/sort.png" >"$scratch/out" &&
+    -o "$scratch/here/same.png" -o "$scratch/here/same.json"
+"$BIN/mimesys_trace" convert "$trace" -o "$scratch/here/sort.h5" >"$scratch/out" 2>"$scratch/err" &&
+    "$BIN/mimesys_trace" convert "$trace" -o "$scratch/here/sort.csv" >"$scratch/out" &&
+    "$BIN/mimesys_trace" plot "$trace" -o "$scratch/here/sort.png" >"$scratch/out" &&
     "$BIN/mimesys_compare" --wanted "$trace" --measured "$trace:same" \
-        -o "$scratch/work/same.png" -o "$scratch/work/same.json" >"$scratch/out" &&
-    [ "$(find "$scratch/work" -maxdepth 1 -type f | wc -l)" -eq 6 ] &&
-    h5dump -H "$scratch/work/sort.h5" >/dev/null
+        -o "$scratch/here/same.png" -o "$scratch/here/same.json" >"$scratch/out" &&
+    [ "$(find "$scratch/here" -maxdepth 1 -type f | wc -l)" -eq 6 ] &&
+    h5dump -H "$scratch/here/sort.h5" >/dev/null
 report $? "mimesys_trace and mimesys_compare: whole files, no stray ones"
 finish

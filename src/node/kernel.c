@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* syscall */
 #include "node/kernel.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <linux/mempolicy.h>
 #include <stdlib.h>
@@ -53,5 +54,22 @@ int mim_kernel_check(const char *kernel, const mim_stressor *stressor,
     if (!stressor || !place || !state)
         return mim_fail(MIM_EINVAL, "kernel %s: no stressor, no place or nowhere to put its state",
                         kernel);
+    return MIM_OK;
+}
+
+int mim_kernel_read_at(int fd, uint64_t offset, uint64_t n_bytes, void *buffer)
+{
+    uint64_t n_done = 0;
+
+    while (n_done < n_bytes) {
+        ssize_t n = pread(fd, (char *)buffer + n_done, n_bytes - n_done, (off_t)(offset + n_done));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return mim_fail(MIM_EIO, "scratch file: reading %" PRIu64 " bytes at %" PRIu64 ": %s",
+                            n_bytes, offset, n < 0 ? strerror(errno) : "it ends before");
+        n_done += (uint64_t)n;
+    }
     return MIM_OK;
 }

@@ -32,6 +32,9 @@ int mim_kernel_buffer(uint64_t n_bytes, int fill, void **buffer);
 int mim_kernel_check(const char *kernel, const mim_stressor *stressor,
                      const mim_kernel_place *place, void *const *state);
 
+/* All n bytes of the file at the offset, in as many reads as it takes; MIM_EIO. */
+int mim_kernel_read_at(int fd, uint64_t offset, uint64_t n_bytes, void *buffer);
+
 /* CRC-32C (Castagnoli, reflected, as in iSCSI): crc of what came before, 0 at first. */
 typedef uint32_t (*mim_crc32c)(uint32_t crc, const void *bytes, size_t n_bytes);
 uint32_t mim_crc32c_ref(uint32_t crc, const void *bytes, size_t n_bytes);

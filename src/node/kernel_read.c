@@ -3,7 +3,6 @@
  * With O_DIRECT every read reaches the device; otherwise the range is first dropped from the page
  * cache, with read-ahead off so that no byte is fetched twice. Rows start spread over the file.
  * One operation = one block; bytes = its length. */
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -89,23 +88,6 @@ done:
     return rc;
 }
 
-static int read_block(read_state *s)
-{
-    s->n_valid = 0;
-    while (s->n_valid < s->op_bytes) {
-        ssize_t n = pread(s->fd, s->block + s->n_valid, s->op_bytes - s->n_valid,
-                          (off_t)(s->offset + s->n_valid));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return mim_fail(MIM_EIO, "scratch file: reading %" PRIu64 " bytes at %" PRIu64 ": %s",
-                            s->op_bytes, s->offset, n < 0 ? strerror(errno) : "it ends before");
-        s->n_valid += (uint64_t)n;
-    }
-    return MIM_OK;
-}
-
 static int run(void *state, size_t n, mim_work *work)
 {
     read_state *s = state;
@@ -114,8 +96,10 @@ static int run(void *state, size_t n, mim_work *work)
     for (size_t i = 0; i < n; i++) {
         if (!s->is_direct)
             posix_fadvise(s->fd, (off_t)s->offset, (off_t)s->op_bytes, POSIX_FADV_DONTNEED);
-        if ((rc = read_block(s)) != MIM_OK)
+        s->n_valid = 0;
+        if ((rc = mim_kernel_read_at(s->fd, s->offset, s->op_bytes, s->block)) != MIM_OK)
             return rc;
+        s->n_valid = s->op_bytes;
         s->offset += s->op_bytes;
         if (s->offset + s->op_bytes > s->file_bytes)
             s->offset = 0;

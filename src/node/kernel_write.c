@@ -181,25 +181,6 @@ static int run(void *state, size_t n, mim_work *work)
     return MIM_OK;
 }
 
-static int read_back(const write_state *s, char *back)
-{
-    uint64_t n_done = 0;
-
-    while (n_done < s->op_bytes) {
-        ssize_t n =
-            pread(s->fd, back + n_done, s->op_bytes - n_done, (off_t)(s->last_offset + n_done));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return mim_fail(
-                MIM_EIO, "scratch file: reading back %" PRIu64 " bytes at %" PRIu64 ": %s",
-                s->op_bytes, s->last_offset, n < 0 ? strerror(errno) : "it ends before");
-        n_done += (uint64_t)n;
-    }
-    return MIM_OK;
-}
-
 /* The block still holds what the last write gave, its stamps included. */
 static int verify(void *state)
 {
@@ -210,7 +191,7 @@ static int verify(void *state)
     if (s->n_written == 0)
         return MIM_OK;
     if ((rc = mim_kernel_buffer(s->op_bytes, 0, &back)) != MIM_OK ||
-        (rc = read_back(s, back)) != MIM_OK)
+        (rc = mim_kernel_read_at(s->fd, s->last_offset, s->op_bytes, back)) != MIM_OK)
         goto done;
     if (memcmp(s->block, back, s->op_bytes) != 0)
         rc = mim_fail(MIM_ECHECK,
