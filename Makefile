@@ -108,7 +108,7 @@ $(BUILD)/completion/%: $(BUILD)/bin/%
 # Third-party samples of old dialects, looked for beside the checkout; their tests skip without.
 export MIMESYS_TEST_DIALECTS ?= $(wildcard ../shared/data/traces/dialects)
 
-## check       builds with gcc, clang and sanitizers, all tests but the long ones (some 10 min)
+## check       builds with gcc, clang and sanitizers, all tests but the long ones (some 5 min)
 check:
 	@scripts/check.sh
 
@@ -145,7 +145,7 @@ fuzz:
 
 # ---- measuring -------------------------------------------------------------------------------
 
-## demo        set up, calibrate, imitate a recorded trace, table and figure (some 4 min)
+## demo        set up, calibrate, imitate a recorded trace, table and figure (some 3 min)
 demo: deps
 	@$(MAKE) --no-print-directory -j2 all
 	@scripts/demo.sh $(BUILD)

@@ -21,7 +21,7 @@
 #include "trace/accept.h"
 #include "trace/series.h"
 
-enum { N_WEIGHTS = 10, SLOTS_A_WEIGHT = 6, NEEDED_SLOTS = 50, MAX_SLOTS = 100000 };
+enum { N_WEIGHTS = 10, SLOTS_A_WEIGHT = 7, NEEDED_SLOTS = 50, MAX_SLOTS = 100000 };
 static const double slot_s = 0.5;
 static const uint64_t max_written_bytes = UINT64_C(48) << 30;
 
