@@ -1,5 +1,6 @@
 /* How exactly does the executor give what is asked, beside stress-ng's --cpu-load?
  *
+ * usage: bench_executor [PART_OF_A_NAME...] (default: all stressors)
  * For every CPU and memory stressor of the default list: weights 0.1 to 1.0 on all CPUs, the busy
  * time of /proc/stat against the weight; for every paced one: operations done against due;
  * overshoot of all slots. Only accepted (undisturbed) slots count; with fewer than 50 the line says
@@ -312,13 +313,23 @@ static void set_up(bench *b)
         fail("set-up");
 }
 
-int main(void)
+static bool is_wanted(const char *name, int argc, char **argv)
+{
+    bool is_named = argc < 2;
+    for (int i = 1; i < argc; i++)
+        is_named = is_named || strstr(name, argv[i]);
+    return is_named;
+}
+
+int main(int argc, char **argv)
 {
     static bench b;
     set_up(&b);
     double sum = 0.0, worst = 0.0, worst_ops = NAN;
     size_t n_accepted = 0, n_kernels = 0, n_paced = 0;
     for (size_t s = 0; s < mim_actions_n(b.actions); s++) {
+        if (!is_wanted(mim_actions_name(b.actions, s), argc, argv))
+            continue;
         if (mim_actions_stressor(b.actions, s)->is_paced) {
             double error = bench_paced(&b, s); /* fmax takes the number of a number and a NaN */
             worst_ops = fmax(worst_ops, error);
