@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CFLAGS ?= -O2 -g
 BUILD ?= build
-ROOMS ?= core trace plan node baseline report
+ROOMS ?= core trace plan node baseline report nn
 
 ifeq ($(FUZZER),1) # with CC=clang
 SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
@@ -24,7 +24,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 # Silent before make deps: the first thing compiled then says what to do.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null | sed 's/-I/-isystem /g') \
 	-isystem /usr/include/iniparser
-PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -liniparser -lpthread -lm
+PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -liniparser -ldnnl -lpthread -lm
 HAVE_PACKAGES := $(shell pkg-config --exists $(PACKAGES) 2>/dev/null && echo yes)
 NEED_PACKAGES = $(if $(HAVE_PACKAGES),,$(error libraries are missing: run "make deps", or see "make info"))
 
