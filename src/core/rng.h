@@ -14,8 +14,13 @@ typedef enum {
     MIM_STREAM_KERNEL, /* buffer contents and offsets of stressors */
     MIM_STREAM_NOISE,
     MIM_STREAM_FAULT,
-    MIM_STREAM_INIT,    /* first values of a network */
+    MIM_STREAM_INIT, /* first values of a network */
     MIM_STREAM_DROPOUT,
+    MIM_STREAM_EXAMPLES, /* order of training examples */
+    MIM_STREAM_TIMESTEP, /* of a training example */
+    MIM_STREAM_HIDE,     /* what a training example does not tell */
+    MIM_STREAM_JITTER,   /* noise on metrics */
+    MIM_STREAM_GENERATE, /* noise of the sampler */
 } mim_stream;
 
 /* The four words Philox4x32-10 gives for a counter and a key (for known-answer tests). */
