@@ -7,7 +7,9 @@
  * tokens of a sample and never over samples. Tokens carry no position but the socket, so permuting
  * threads within a socket together with their metrics permutes the answer. The number of threads is
  * free per call. An unknown metric has mask 0 and value 0; all masks 0 is the unconditional model
- * of guidance. */
+ * of guidance.
+ *
+ * In float (_f) for training and in double (_d) for finite differences; nn/as_float.h says how. */
 #ifndef MIM_DIFFUSION_DENOISER_H
 #define MIM_DIFFUSION_DENOISER_H
 
@@ -15,46 +17,37 @@
 #include <stdint.h>
 
 #include "core/error.h"
+#include "nn/gemm.h"
+#include "nn/params.h"
+
+enum {
+    MIM_DENOISER_MAX_WIDTH = 4096,
+    MIM_DENOISER_MAX_BLOCKS = 64,
+    MIM_DENOISER_MAX_RATIO = 16,
+    MIM_DENOISER_MAX_INPUTS = 16384, /* of stressors, node metrics or sockets */
+};
 
 /* Everything that fixes the parameters. */
 typedef struct mim_architecture {
     size_t n_stressors, n_node_metrics, n_sockets;
-    size_t width, n_blocks, n_heads; /* width: a multiple of 2 n_heads */
+    size_t width, n_blocks, n_heads; /* width: a multiple of n_heads, even, at least 4 */
     size_t mlp_ratio;                /* hidden width of a block's MLP over width */
 } mim_architecture;
 
-/* B samples of T threads; all values in [-1, 1], masks 0 or 1. Borrowed. */
-typedef struct mim_denoiser_input {
-    size_t n_samples, n_threads;
-    const float *noisy;        /* [B][T][S] */
-    const float *previous;     /* [B][T][S], -1 everywhere without a previous slot */
-    const float *cpu;          /* [B][T] */
-    const float *cpu_mask;     /* [B][T] */
-    const float *node;         /* [B][G] */
-    const float *node_mask;    /* [B][G] */
-    const float *has_previous; /* [B] */
-    const float *time;         /* [B] timestep */
-    const size_t *socket;      /* [T] */
-} mim_denoiser_input;
-
-typedef struct mim_denoiser mim_denoiser;
-
 /* MIM_EINVAL names the size that is out of range. */
-int mim_denoiser_create(const mim_architecture *architecture, mim_denoiser **denoiser);
-void mim_denoiser_destroy(mim_denoiser **denoiser);
-const mim_architecture *mim_denoiser_architecture(const mim_denoiser *denoiser);
-size_t mim_denoiser_n_params(const mim_denoiser *denoiser);
-/* Initial values as a function of the seed alone. The answer of fresh parameters is 0. */
-void mim_denoiser_init(const mim_denoiser *denoiser, uint64_t seed, float *params);
-/* Multiply-adds times 2 of a forward call. */
-double mim_denoiser_flop(const mim_denoiser *denoiser, size_t n_samples, size_t n_threads);
+int mim_architecture_check(const mim_architecture *architecture);
+/* The tensors. Fresh parameters (mim_params_init) answer 0 to everything. */
+int mim_denoiser_layout(const mim_architecture *architecture, mim_layout **layout);
+/* Multiply-adds times 2 of a forward call; forward and backward take three times as much. */
+double mim_denoiser_flop(const mim_architecture *architecture, size_t n_samples, size_t n_threads);
 
-/* predicted: [B][T][S]. Keeps what the backward call needs inside the handle. */
-int mim_denoiser_forward(mim_denoiser *denoiser, const float *params,
-                         const mim_denoiser_input *input, float *predicted);
-/* After the forward call with the same parameters and input: ADDS to gradient [n_params]. */
-int mim_denoiser_backward(mim_denoiser *denoiser, const float *params,
-                          const mim_denoiser_input *input, const float *d_predicted,
-                          float *gradient);
+#include "diffusion/denoiser_declare.h"
+#define MIM_DENOISER MIM_NN(mim_denoiser)
+#define MIM_DENOISER_INPUT MIM_NN(mim_denoiser_input)
+
+#include "nn/as_float.h"
+
+#include "diffusion/denoiser_declare.h"
+#include "nn/as_double.h"
 
 #endif
