@@ -136,8 +136,10 @@ double mim_denoiser_flop(const mim_architecture *a, size_t n_samples, size_t n_t
 /* ---- both precisions --------------------------------------------------------------------------
  */
 
-#include "diffusion/denoiser_internal.h"
 #include "nn/as_float.h"
 
 #include "diffusion/denoiser_internal.h"
+
 #include "nn/as_double.h"
+
+#include "diffusion/denoiser_internal.h"

@@ -47,7 +47,8 @@ double mim_denoiser_flop(const mim_architecture *architecture, size_t n_samples,
 
 #include "nn/as_float.h"
 
-#include "diffusion/denoiser_declare.h"
 #include "nn/as_double.h"
+
+#include "diffusion/denoiser_declare.h"
 
 #endif
