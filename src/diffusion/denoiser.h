@@ -41,11 +41,12 @@ int mim_denoiser_layout(const mim_architecture *architecture, mim_layout **layou
 /* Multiply-adds times 2 of a forward call; forward and backward take three times as much. */
 double mim_denoiser_flop(const mim_architecture *architecture, size_t n_samples, size_t n_threads);
 
-#include "diffusion/denoiser_declare.h"
 #define MIM_DENOISER MIM_NN(mim_denoiser)
 #define MIM_DENOISER_INPUT MIM_NN(mim_denoiser_input)
 
 #include "nn/as_float.h"
+
+#include "diffusion/denoiser_declare.h"
 
 #include "nn/as_double.h"
 
