@@ -30,7 +30,8 @@ typedef struct mim_fleet_task {
 typedef enum {
     MIM_FLEET_DONE,     /* ran to its end */
     MIM_FLEET_REFUSED,  /* a ceiling of the node or an input that cannot be run; again: the same */
-    MIM_FLEET_FAILED,   /* ended early, or with a failed or unverified stressor */
+    MIM_FLEET_FAILED,   /* ended early, or with failed, unverified or refused operations */
+    MIM_FLEET_STOPPED,  /* a stop was asked for before it began */
     MIM_FLEET_CRASHED,  /* its process died by a signal */
     MIM_FLEET_TIMED_OUT /* did not end in time and was killed */
 } mim_fleet_status;
@@ -39,7 +40,7 @@ typedef struct mim_fleet_result {
     uint64_t task_id;
     mim_fleet_status status;
     char *error; /* sentence; NULL when done */
-    char *note;  /* e.g. which ceiling stopped some of the I/O; NULL if none */
+    char *note;  /* what the executor warned of; NULL if nothing */
     char host[128];
     /* The rest only when done. */
     char *stats_text; /* [n_stats_bytes] and a 0 byte; records at every slot edge */
@@ -50,7 +51,6 @@ typedef struct mim_fleet_result {
     size_t n_slots, n_threads, n_stressors;
     double *given_share;
     double written_bytes; /* by the stressors and for their files */
-    double started_s;     /* since the epoch, first slot */
     double wall_s;        /* from the host's lock to the end */
 } mim_fleet_result;
 
@@ -65,8 +65,9 @@ typedef struct mim_fleet_options {
     const char *scratch_folder; /* copied */
     mim_io_mode io_mode;
     const char *host_lock; /* copied; NULL: the one of all programs of this user */
-    double grace_s;        /* a task may take its slots' time, half of it, and this */
-    size_t n_at_once;      /* processes that may exist at a time; 0 = 1 */
+    /* A task may take the time of its slots, half of it more, and this; it is killed then. Waiting
+     * for the host does not count. */
+    double grace_s;
 } mim_fleet_options;
 
 typedef struct mim_fleet mim_fleet;
@@ -86,7 +87,8 @@ extern const mim_fleet_kind mim_fleet_local; /* processes on this node, one runn
 const mim_fleet_kind *mim_fleet_find(const char *name); /* NULL if there is none */
 
 int mim_fleet_open(const mim_fleet_kind *kind, const mim_fleet_options *options, mim_fleet **fleet);
-/* Copies what it needs of the task. MIM_EINVAL: a slot or number of passes out of range. */
+/* Copies what it needs of the task. MIM_EINVAL: a slot or number of passes out of range, or a plan
+ * that begins idle and goes on (mim_plan_keep_idle_start mends that). */
 int mim_fleet_submit(mim_fleet *fleet, const mim_fleet_task *task);
 size_t mim_fleet_n_pending(const mim_fleet *fleet); /* submitted, result not handed out yet */
 /* The next result that is ready; `*result` is NULL when none is within timeout_s. Waits asleep, so

@@ -13,7 +13,7 @@
 #include "core/clock.h"
 #include "core/signals.h"
 
-static const int64_t poll_ns = 20000000;
+static const int64_t poll_ns = 50000000;
 
 int mim_host_lock_open(const char *path, int *fd)
 {
