@@ -51,8 +51,8 @@ BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/b
 MAN_PAGES := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/man/%.1)
 COMPLETIONS := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/completion/%)
 
-.PHONY: all lib tests programs docs help deps deps-bench demo check check-unit check-cli check-corpus \
-	check-full bench fidelity fuzz fuzz-programs install uninstall format check-format lint clean info
+.PHONY: all lib tests programs docs help deps deps-testbed deps-bench demo check check-unit check-cli \
+	check-slurm check-corpus check-full bench fidelity fuzz fuzz-programs install uninstall format check-format lint clean info
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -125,6 +125,11 @@ CLI ?= $(patsubst tests/cli_%.sh,%,$(wildcard tests/cli_*.sh))
 check-cli: programs
 	@BIN=$(abspath $(BUILD)/bin) tests/run cli $(CLI:%=tests/cli_%.sh)
 
+## check-slurm tests on a real Slurm cluster of 4 nodes on this machine; needs root (1 min)
+check-slurm: programs $(BUILD)/tests/slurm_hdf5
+	@BIN=$(abspath $(BUILD)/bin) PROGRAMS=$(abspath $(BUILD)/tests) \
+		tests/run cli $(sort $(wildcard tests/slurm_*.sh))
+
 # Every input of the fuzzers' corpora once, with sanitizers.
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 $(BUILD)/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(LIB)
@@ -164,6 +169,10 @@ fidelity: programs $(BUILD)/bench/fidelity_lines
 ##             apt-get line and exits 4, which make turns into 2)
 deps:
 	@scripts/deps.sh build
+
+## deps-testbed  those of slurm/testbed only (deps has them, too)
+deps-testbed:
+	@scripts/deps.sh testbed
 
 ## deps-bench  the same for what the benchmarks compare with: stress-ng, fio
 deps-bench:

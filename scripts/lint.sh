@@ -38,7 +38,9 @@ lint_c()
 lint_shell()
 {
     if command -v shellcheck >/dev/null; then
-        mapfile -t scripts < <(find .ci scripts tests -name '*.sh' -o -path .ci/run -o -path tests/run)
+        mapfile -t scripts < <(find .ci scripts tests slurm jobs -name '*.sh' -o \
+            -path .ci/run -o -path tests/run -o -path slurm/testbed -o -path slurm/node -o \
+            -name '*.slurm')
         check shellcheck shellcheck -x "${scripts[@]}"
     else
         echo "lint: shellcheck is not installed"
