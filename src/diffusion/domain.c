@@ -57,25 +57,53 @@ static size_t thread_of(const mim_domain *d, const char *metric)
     return (size_t)core;
 }
 
-static int assign_metrics(mim_domain *d)
+static int assign_range(mim_domain *d, size_t m, double minimum, double maximum)
 {
-    for (size_t t = 0; t < d->n_threads; t++) {
-        d->thread_metric[t] = SIZE_MAX;
-        d->socket[t] = t * d->n_sockets / d->n_threads;
-    }
-    for (size_t m = 0; m < d->n_metrics; m++) {
-        const size_t t = thread_of(d, d->metrics[m]);
-        if (!isfinite(d->minimum[m]) || !isfinite(d->maximum[m]) || d->minimum[m] > d->maximum[m])
-            return mim_fail(MIM_EDATA, "%s: range %g to %g", d->metrics[m], d->minimum[m],
-                            d->maximum[m]);
-        if (t == SIZE_MAX)
-            d->node_metric[d->n_node_metrics++] = m;
-        else if (d->thread_metric[t] != SIZE_MAX)
-            return mim_fail(MIM_EDATA, "thread %zu has two CPU metrics", t);
-        else
-            d->thread_metric[t] = m;
-    }
+    if (isnan(minimum) && isnan(maximum))
+        return MIM_OK; /* 0 to 0: like a constant one it is never known */
+    if (!isfinite(minimum) || !isfinite(maximum) || minimum > maximum)
+        return mim_fail(MIM_EDATA, "%s: range %g to %g", d->metrics[m], minimum, maximum);
+    d->minimum[m] = minimum;
+    d->maximum[m] = maximum;
     return MIM_OK;
+}
+
+static int assign_thread_metric(mim_domain *d, size_t t, size_t m, unsigned char *is_taken)
+{
+    d->thread_metric[t] = m;
+    if (m == SIZE_MAX)
+        return MIM_OK;
+    if (m >= d->n_metrics || is_taken[m])
+        return mim_fail(MIM_EDATA, "thread %zu: metric %zu of %zu is not there or another thread's",
+                        t, m, d->n_metrics);
+    is_taken[m] = 1;
+    return MIM_OK;
+}
+
+static int assign_threads(mim_domain *d, const mim_domain_parts *parts)
+{
+    int rc = MIM_OK;
+    unsigned char *is_taken = calloc(d->n_metrics, 1);
+    if (!is_taken)
+        return mim_fail(MIM_ENOMEM, "%zu metrics", d->n_metrics);
+    for (size_t t = 0; rc == MIM_OK && t < d->n_threads; t++) {
+        d->socket[t] = parts->socket ? parts->socket[t] : t * d->n_sockets / d->n_threads;
+        if (d->socket[t] >= d->n_sockets)
+            rc = mim_fail(MIM_EDATA, "thread %zu is on socket %zu of %zu", t, d->socket[t],
+                          d->n_sockets);
+        d->thread_metric[t] = SIZE_MAX;
+        if (rc == MIM_OK && parts->thread_metric)
+            rc = assign_thread_metric(d, t, parts->thread_metric[t], is_taken);
+    }
+    for (size_t m = 0; rc == MIM_OK && m < d->n_metrics; m++) {
+        const size_t t = parts->thread_metric ? SIZE_MAX : thread_of(d, d->metrics[m]);
+        if (t != SIZE_MAX && d->thread_metric[t] == SIZE_MAX)
+            rc = assign_thread_metric(d, t, m, is_taken);
+        if (!is_taken[m])
+            d->node_metric[d->n_node_metrics++] = m;
+    }
+    free(is_taken);
+    return rc;
 }
 
 static int allocate(mim_domain *d)
@@ -90,42 +118,34 @@ static int allocate(mim_domain *d)
     return MIM_OK;
 }
 
-int mim_domain_create(size_t n_metrics, const char *const *metrics, const double *minimum,
-                      const double *maximum, size_t n_stressors, const char *const *actions,
-                      size_t n_threads, size_t n_sockets, const char *host_class,
-                      mim_domain **domain)
+int mim_domain_create(const mim_domain_parts *parts, mim_domain **domain)
 {
     mim_domain *made = calloc(1, sizeof *made);
     if (!made)
         return mim_fail(MIM_ENOMEM, "domain");
-    made->n_metrics = n_metrics;
-    made->n_stressors = n_stressors;
-    made->n_threads = n_threads;
-    made->n_sockets = n_sockets;
+    made->n_metrics = parts->n_metrics;
+    made->n_stressors = parts->n_stressors;
+    made->n_threads = parts->n_threads;
+    made->n_sockets = parts->n_sockets;
     int rc = check_sizes(made);
     if (rc != MIM_OK)
         goto done;
-    made->host_class = mim_strdup(host_class ? host_class : "");
+    made->host_class = mim_strdup(parts->host_class ? parts->host_class : "");
     if ((rc = allocate(made)) != MIM_OK ||
-        (rc = copy_names(n_metrics, metrics, "metric", &made->metrics)) != MIM_OK ||
-        (rc = copy_names(n_stressors, actions, "action", &made->actions)) != MIM_OK)
+        (rc = copy_names(made->n_metrics, parts->metrics, "metric", &made->metrics)) != MIM_OK ||
+        (rc = copy_names(made->n_stressors, parts->actions, "action", &made->actions)) != MIM_OK)
         goto done;
-    memcpy(made->minimum, minimum, n_metrics * sizeof *minimum);
-    memcpy(made->maximum, maximum, n_metrics * sizeof *maximum);
-    if ((rc = assign_metrics(made)) != MIM_OK)
+    for (size_t m = 0; rc == MIM_OK && m < made->n_metrics; m++)
+        rc = assign_range(made, m, parts->minimum[m], parts->maximum[m]);
+    if (rc == MIM_OK)
+        rc = assign_threads(made, parts);
+    if (rc != MIM_OK)
         goto done;
     *domain = made;
     made = NULL;
 done:
     mim_domain_destroy(&made);
     return rc;
-}
-
-int mim_domain_copy(const mim_domain *d, mim_domain **copy)
-{
-    return mim_domain_create(d->n_metrics, (const char *const *)d->metrics, d->minimum, d->maximum,
-                             d->n_stressors, (const char *const *)d->actions, d->n_threads,
-                             d->n_sockets, d->host_class, copy);
 }
 
 static void free_names(size_t n, char **names)

@@ -30,14 +30,20 @@ typedef struct mim_domain {
     char *host_class;          /* what was measured, "" if unknown */
 } mim_domain;
 
-/* Copies everything. Thread t owns the metric avg_cpu_utilizations_core_<t>; threads are split over
- * the sockets in equal blocks. host_class may be NULL. MIM_EDATA: a size beyond the limits, a name
- * empty or twice, a range not finite or upside down. */
-int mim_domain_create(size_t n_metrics, const char *const *metrics, const double *minimum,
-                      const double *maximum, size_t n_stressors, const char *const *actions,
-                      size_t n_threads, size_t n_sockets, const char *host_class,
-                      mim_domain **domain);
-int mim_domain_copy(const mim_domain *domain, mim_domain **copy);
+typedef struct mim_domain_parts {
+    size_t n_metrics, n_threads, n_stressors, n_sockets;
+    const char *const *metrics;      /* [n_metrics] */
+    const char *const *actions;      /* [n_stressors] */
+    const double *minimum, *maximum; /* [n_metrics]; both NaN for what was never measured */
+    const size_t *thread_metric;     /* [n_threads], SIZE_MAX = none; NULL: thread t owns the metric
+                                        avg_cpu_utilizations_core_<t> */
+    const size_t *socket;            /* [n_threads]; NULL: equal blocks of neighbours */
+    const char *host_class;          /* NULL: not known */
+} mim_domain_parts;
+
+/* Copies everything. MIM_EDATA: a size beyond the limits, a name empty or twice, a range not finite
+ * or upside down, a metric of two threads, a socket that is not there. */
+int mim_domain_create(const mim_domain_parts *parts, mim_domain **domain);
 void mim_domain_destroy(mim_domain **domain);
 
 /* Normalised: a value in [-1, 1] and whether it is known. */
