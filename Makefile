@@ -76,6 +76,9 @@ $(BUILD)/%.o: %.c $(FLAGS_STAMP)
 	$(NEED_PACKAGES)@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# Loops of the networks become vector code; neither flag changes what NaN or infinity do.
+$(BUILD)/src/nn/%.o: CFLAGS += -O3 -fno-math-errno -fno-trapping-math
+
 $(BUILD)/src/core/version.o: ALL_CFLAGS += -DMIM_BUILD_FLAGS='"$(strip $(CFLAGS) $(SANITIZE))"'
 
 $(LIB): $(LIB_OBJECTS)

@@ -49,7 +49,7 @@ extern const mim_gemm mim_gemm_onednn;
 /* By name; NULL name: oneDNN. NULL when there is none of that name. */
 const mim_gemm *mim_gemm_find(const char *name);
 
-/* The library's version and the instructions it uses, for reports; static text of this thread. */
-const char *mim_gemm_describe(const mim_gemm *gemm);
+/* Name, version and the widest instructions in use, for reports: "oneDNN 2.6.3, AVX-512 VNNI". */
+void mim_gemm_describe(const mim_gemm *gemm, size_t size, char *text);
 
 #endif
