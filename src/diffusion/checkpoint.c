@@ -325,14 +325,28 @@ static int get_domain(mim_h5 *file, const char *path, size_t n_sockets, mim_doma
     return rc;
 }
 
-/* The stored tensors must be those that the architecture has. */
-static int check_tensors(mim_h5 *file, const char *path, const mim_layout *expected)
+/* Before memory for that many parameters is taken. */
+static int check_size(mim_h5 *file, size_t n_expected)
 {
-    mim_layout *found = NULL;
+    size_t rank = 0, shape[MIM_H5_MAX_RANK];
+    int rc = mim_h5_get_shape(file, "ema", &rank, shape);
+    if (rc == MIM_OK &&
+        (rank != 1 || shape[0] != n_expected || n_expected > MIM_CHECKPOINT_MAX_VALUES))
+        rc = mim_fail(MIM_EDATA, "ema: expected %zu values, at most %d", n_expected,
+                      MIM_CHECKPOINT_MAX_VALUES);
+    return rc;
+}
+
+/* The stored tensors must be those that the architecture has. */
+static int check_tensors(mim_h5 *file, const char *path, const mim_architecture *a)
+{
+    mim_layout *found = NULL, *expected = NULL;
     char **names = NULL;
     uint64_t *shapes = NULL;
     size_t n = 0, shape[MIM_H5_MAX_RANK];
-    int rc = mim_h5_get_texts(file, "tensor_names", expected->n_tensors, &n, &names);
+    int rc = mim_denoiser_layout(a, &expected);
+    if (rc == MIM_OK)
+        rc = mim_h5_get_texts(file, "tensor_names", expected->n_tensors, &n, &names);
     if (rc == MIM_OK)
         rc = mim_h5_get_count(file, "tensor_shapes", 2, n * MIM_TENSOR_MAX_RANK, shape, &shapes);
     if (rc == MIM_OK && (shape[0] != n || shape[1] != MIM_TENSOR_MAX_RANK))
@@ -347,9 +361,12 @@ static int check_tensors(mim_h5 *file, const char *path, const mim_layout *expec
     }
     if (rc == MIM_OK)
         rc = mim_layout_match(expected, found);
+    if (rc == MIM_OK)
+        rc = check_size(file, expected->n_values);
     if (rc != MIM_OK && rc != MIM_ENOMEM)
         rc = mim_fail_in(MIM_EDATA, "%s", path);
     mim_layout_destroy(&found);
+    mim_layout_destroy(&expected);
     mim_h5_free_texts(n, &names);
     free(shapes);
     return rc;
@@ -429,9 +446,9 @@ int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
                       path, domain->n_stressors, domain->n_node_metrics, a.n_stressors,
                       a.n_node_metrics);
     if (rc == MIM_OK)
-        rc = mim_model_create(&domain, &a, &process, seed, &made);
+        rc = check_tensors(file, path, &a);
     if (rc == MIM_OK)
-        rc = check_tensors(file, path, made->params->layout);
+        rc = mim_model_create(&domain, &a, &process, seed, &made);
     if (rc == MIM_OK)
         rc = get_params(file, path, for_training, made->params);
     if (rc == MIM_OK)
