@@ -14,8 +14,8 @@
  * by renaming.
  *
  * These files are too large for the guarded reader of core/h5.h, which hands over whole datasets;
- * it still looks first: schema, version, names, shapes, count and size are checked there, in its own
- * process, before the HDF5 library of this process opens the file for its rows. */
+ * it still looks first: schema, version, names, shapes, count and size are checked there, in its
+ * own process, before the HDF5 library of this process opens the file for its rows. */
 #ifndef MIM_CORPUS_CAMPAIGN_H
 #define MIM_CORPUS_CAMPAIGN_H
 

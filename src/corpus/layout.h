@@ -26,7 +26,7 @@ typedef struct mim_layout {
     uint64_t *thread_cpus;    /* [n_threads] CPU number that each plan row runs on */
     uint64_t *thread_sockets; /* [n_threads] its socket, 0.. */
     double slot_s;            /* length of a slot, 0: not known */
-    char *host_class;         /* the kind of machine (CPU, cores, caches, disk, tiers), "" unknown */
+    char *host_class; /* the kind of machine (CPU, cores, caches, disk, tiers), "" unknown */
 } mim_layout;
 
 /* thread_cpus is 0, 1, 2 ..., thread_sockets all 0; change them in place. Copies everything.
@@ -41,6 +41,11 @@ void mim_layout_destroy(mim_layout **layout);
  * in it. Host classes are compared only when `with_host`. */
 int mim_layout_compare(const mim_layout *expected, const mim_layout *found, const char *what,
                        bool with_host);
+
+/* The layout as a JSON text, to hand it to other processes. The caller frees *text. */
+int mim_layout_to_text(const mim_layout *layout, char **text);
+/* MIM_EDATA. */
+int mim_layout_from_text(const char *text, mim_layout **layout);
 
 size_t mim_layout_find_metric(const mim_layout *layout, const char *name); /* SIZE_MAX if none */
 /* The metric that is the CPU use of a thread's CPU; SIZE_MAX if not measured. */
