@@ -56,7 +56,9 @@ int mim_host_lock_take(int fd, double timeout_s)
 
 void mim_host_lock_release(int *fd)
 {
-    if (*fd >= 0)
+    if (*fd >= 0) {
+        flock(*fd, LOCK_UN); /* a child that was forked meanwhile has the file open, too */
         close(*fd);
+    }
     *fd = -1;
 }
