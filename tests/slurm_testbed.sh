@@ -136,5 +136,4 @@ for delay in 0.03 0.06 0.1 0.15 0.2 0.3; do
 done
 report $bad "an up that is killed on its way is ended by down"
 
-rm -rf "$shared"
 finish

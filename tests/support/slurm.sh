@@ -4,13 +4,15 @@
 # shellcheck disable=SC2154 # scratch is of cli.sh
 PATH=$(cd "$BIN" && pwd):$PATH
 export PATH
+testbed_script=$PWD/slurm/testbed
 testbed_folder=
-testbed() { timeout 120 slurm/testbed "$@" --folder "$testbed_folder"; }
+shared=
+testbed() { timeout 120 "$testbed_script" "$@" --folder "$testbed_folder"; }
 
 end_testbed() {
     [ -z "$testbed_folder" ] || testbed down
 }
-trap 'end_testbed; cleanup' EXIT
+trap 'end_testbed; rm -rf "$shared"; cleanup' EXIT
 
 # A testbed of N nodes; where none can be, one skipped check and the end of the test.
 start_testbed_or_skip() { # N
