@@ -41,7 +41,7 @@ static int put_params(mim_h5 *file, const mim_params_f *p, bool is_slim)
     return rc;
 }
 
-static int put_tensors(mim_h5 *file, const mim_layout *layout)
+static int put_tensors(mim_h5 *file, const mim_tensors *layout)
 {
     const size_t n = layout->n_tensors, shape[2] = {n, MIM_TENSOR_MAX_RANK};
     const char **names = calloc(n, sizeof *names);
@@ -340,7 +340,7 @@ static int check_size(mim_h5 *file, size_t n_expected)
 /* The stored tensors must be those that the architecture has. */
 static int check_tensors(mim_h5 *file, const char *path, const mim_architecture *a)
 {
-    mim_layout *found = NULL, *expected = NULL;
+    mim_tensors *found = NULL, *expected = NULL;
     char **names = NULL;
     uint64_t *shapes = NULL;
     size_t n = 0, shape[MIM_H5_MAX_RANK];
@@ -352,21 +352,21 @@ static int check_tensors(mim_h5 *file, const char *path, const mim_architecture 
     if (rc == MIM_OK && (shape[0] != n || shape[1] != MIM_TENSOR_MAX_RANK))
         rc = mim_fail(MIM_EDATA, "tensor_shapes is not that of %zu tensors", n);
     if (rc == MIM_OK)
-        rc = mim_layout_create(&found);
+        rc = mim_tensors_create(&found);
     for (size_t i = 0; rc == MIM_OK && i < n; i++) {
         size_t extents[MIM_TENSOR_MAX_RANK], rank = 0;
         for (; rank < MIM_TENSOR_MAX_RANK && shapes[i * MIM_TENSOR_MAX_RANK + rank]; rank++)
             extents[rank] = (size_t)shapes[i * MIM_TENSOR_MAX_RANK + rank];
-        rc = mim_layout_add(found, names[i], rank, extents, MIM_INIT_ZERO, 0, false, NULL);
+        rc = mim_tensors_add(found, names[i], rank, extents, MIM_INIT_ZERO, 0, false, NULL);
     }
     if (rc == MIM_OK)
-        rc = mim_layout_match(expected, found);
+        rc = mim_tensors_match(expected, found);
     if (rc == MIM_OK)
         rc = check_size(file, expected->n_values);
     if (rc != MIM_OK && rc != MIM_ENOMEM)
         rc = mim_fail_in(MIM_EDATA, "%s", path);
-    mim_layout_destroy(&found);
-    mim_layout_destroy(&expected);
+    mim_tensors_destroy(&found);
+    mim_tensors_destroy(&expected);
     mim_h5_free_texts(n, &names);
     free(shapes);
     return rc;

@@ -49,7 +49,7 @@ int mim_architecture_check(const mim_architecture *a)
 /* ---- the parameters ---------------------------------------------------------------------------
  */
 
-static int add_block(const mim_architecture *a, size_t number, mim_layout *layout,
+static int add_block(const mim_architecture *a, size_t number, mim_tensors *layout,
                      block_tensors *block)
 {
     const size_t d = a->width;
@@ -67,55 +67,55 @@ static int add_block(const mim_architecture *a, size_t number, mim_layout *layou
     for (size_t i = 0; rc == MIM_OK && i < sizeof parts / sizeof *parts; i++) {
         char name[MIM_TENSOR_MAX_NAME];
         snprintf(name, sizeof name, "block%zu.%s", number, parts[i].name);
-        rc = mim_layout_add_linear(layout, name, parts[i].n_in, parts[i].n_out, parts[i].is_zero,
-                                   parts[i].index);
+        rc = mim_tensors_add_linear(layout, name, parts[i].n_in, parts[i].n_out, parts[i].is_zero,
+                                    parts[i].index);
     }
     return rc;
 }
 
-static int add_tensors(const mim_architecture *a, mim_layout *layout, tensors *t)
+static int add_tensors(const mim_architecture *a, mim_tensors *layout, tensors *t)
 {
     const size_t d = a->width, n_global = n_global_inputs(a);
     const size_t socket_shape[2] = {a->n_sockets, d};
-    int rc = mim_layout_add_linear(layout, "thread", n_thread_inputs(a), d, false, &t->thread);
+    int rc = mim_tensors_add_linear(layout, "thread", n_thread_inputs(a), d, false, &t->thread);
     if (rc == MIM_OK)
-        rc = mim_layout_add(layout, "socket", 2, socket_shape, MIM_INIT_NORMAL, 0.02, false,
-                            &t->socket);
+        rc = mim_tensors_add(layout, "socket", 2, socket_shape, MIM_INIT_NORMAL, 0.02, false,
+                             &t->socket);
     if (rc == MIM_OK)
-        rc = mim_layout_add_linear(layout, "global", n_global, d, false, &t->global);
+        rc = mim_tensors_add_linear(layout, "global", n_global, d, false, &t->global);
     if (rc == MIM_OK)
-        rc = mim_layout_add_linear(layout, "time1", d, d, false, &t->time_1);
+        rc = mim_tensors_add_linear(layout, "time1", d, d, false, &t->time_1);
     if (rc == MIM_OK)
-        rc = mim_layout_add_linear(layout, "time2", d, d, false, &t->time_2);
+        rc = mim_tensors_add_linear(layout, "time2", d, d, false, &t->time_2);
     if (rc == MIM_OK)
-        rc = mim_layout_add_linear(layout, "node1", n_global, d, false, &t->node_1);
+        rc = mim_tensors_add_linear(layout, "node1", n_global, d, false, &t->node_1);
     if (rc == MIM_OK)
-        rc = mim_layout_add_linear(layout, "node2", d, d, false, &t->node_2);
+        rc = mim_tensors_add_linear(layout, "node2", d, d, false, &t->node_2);
     for (size_t i = 0; rc == MIM_OK && i < a->n_blocks; i++)
         rc = add_block(a, i, layout, &t->blocks[i]);
     if (rc == MIM_OK)
-        rc = mim_layout_add_linear(layout, "last.condition", d, 2 * d, true, &t->last_condition);
+        rc = mim_tensors_add_linear(layout, "last.condition", d, 2 * d, true, &t->last_condition);
     if (rc == MIM_OK)
-        rc = mim_layout_add_linear(layout, "last", d, a->n_stressors, true, &t->last);
+        rc = mim_tensors_add_linear(layout, "last", d, a->n_stressors, true, &t->last);
     return rc;
 }
 
-static int make_layout(const mim_architecture *a, mim_layout **layout, tensors *t)
+static int make_layout(const mim_architecture *a, mim_tensors **layout, tensors *t)
 {
-    mim_layout *made = NULL;
+    mim_tensors *made = NULL;
     int rc = mim_architecture_check(a);
     if (rc == MIM_OK)
-        rc = mim_layout_create(&made);
+        rc = mim_tensors_create(&made);
     if (rc == MIM_OK)
         rc = add_tensors(a, made, t);
     if (rc != MIM_OK)
-        mim_layout_destroy(&made);
+        mim_tensors_destroy(&made);
     else
         *layout = made;
     return rc;
 }
 
-int mim_denoiser_layout(const mim_architecture *architecture, mim_layout **layout)
+int mim_denoiser_layout(const mim_architecture *architecture, mim_tensors **layout)
 {
     tensors t;
     return make_layout(architecture, layout, &t);

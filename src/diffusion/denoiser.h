@@ -37,7 +37,7 @@ typedef struct mim_architecture {
 /* MIM_EINVAL names the size that is out of range. */
 int mim_architecture_check(const mim_architecture *architecture);
 /* The tensors. Fresh parameters (mim_params_init) answer 0 to everything. */
-int mim_denoiser_layout(const mim_architecture *architecture, mim_layout **layout);
+int mim_denoiser_layout(const mim_architecture *architecture, mim_tensors **layout);
 /* Multiply-adds times 2 of a forward call; forward and backward take three times as much. */
 double mim_denoiser_flop(const mim_architecture *architecture, size_t n_samples, size_t n_threads);
 

@@ -23,7 +23,7 @@ struct MIM_DENOISER {
     mim_architecture a;
     const mim_gemm *gemm;
     tensors t;
-    mim_layout *layout;
+    mim_tensors *layout;
     size_t max_samples, max_threads;
     MIM_REAL *memory;
     TAPE blocks[MIM_DENOISER_MAX_BLOCKS];
@@ -157,7 +157,7 @@ void MIM_NN(mim_denoiser_destroy)(MIM_DENOISER **denoiser)
     if (!old)
         return;
     *denoiser = NULL;
-    mim_layout_destroy(&old->layout);
+    mim_tensors_destroy(&old->layout);
     free(old->memory);
     free(old);
 }

@@ -7,7 +7,7 @@
 int mim_model_create(mim_domain **domain, const mim_architecture *size, const mim_process *process,
                      uint64_t seed, mim_model **model)
 {
-    mim_layout *layout = NULL;
+    mim_tensors *layout = NULL;
     mim_model *made = calloc(1, sizeof *made);
     int rc = made && (made->config = mim_strdup("")) ? MIM_OK : mim_fail(MIM_ENOMEM, "model");
     if (rc != MIM_OK)
@@ -33,7 +33,7 @@ int mim_model_create(mim_domain **domain, const mim_architecture *size, const mi
     made = NULL;
 done:
     mim_domain_destroy(domain);
-    mim_layout_destroy(&layout);
+    mim_tensors_destroy(&layout);
     mim_model_destroy(&made);
     return rc;
 }

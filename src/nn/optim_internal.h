@@ -23,7 +23,7 @@ MIM_VECTOR static void MIM_NN(adam_tensor)(const mim_adam *adam, double lr, uint
 
 void MIM_NN(mim_adam_step)(const mim_adam *adam, double lr, uint64_t n_step, MIM_PARAMS *params)
 {
-    const mim_layout *layout = params->layout;
+    const mim_tensors *layout = params->layout;
     assert(n_step > 0);
     for (size_t t = 0; t < layout->n_tensors; t++) {
         const mim_tensor *tensor = &layout->tensors[t];

@@ -11,16 +11,16 @@
 
 enum { n_arrays = 5 }; /* values, gradients, two moments, average */
 
-int mim_layout_create(mim_layout **layout)
+int mim_tensors_create(mim_tensors **layout)
 {
-    mim_layout *l = calloc(1, sizeof *l);
+    mim_tensors *l = calloc(1, sizeof *l);
     if (!l)
         return mim_fail(MIM_ENOMEM, "table of tensors");
     *layout = l;
     return MIM_OK;
 }
 
-void mim_layout_destroy(mim_layout **layout)
+void mim_tensors_destroy(mim_tensors **layout)
 {
     if (!layout || !*layout)
         return;
@@ -29,14 +29,14 @@ void mim_layout_destroy(mim_layout **layout)
     *layout = NULL;
 }
 
-static int copy_layout(const mim_layout *layout, mim_layout **copy)
+static int copy_layout(const mim_tensors *layout, mim_tensors **copy)
 {
-    mim_layout *l = NULL;
-    int rc = mim_layout_create(&l);
+    mim_tensors *l = NULL;
+    int rc = mim_tensors_create(&l);
     if (rc != MIM_OK)
         return rc;
     if (!(l->tensors = malloc(layout->n_tensors * sizeof *l->tensors))) {
-        mim_layout_destroy(&l);
+        mim_tensors_destroy(&l);
         return mim_fail(MIM_ENOMEM, "table of %zu tensors", layout->n_tensors);
     }
     memcpy(l->tensors, layout->tensors, layout->n_tensors * sizeof *l->tensors);
@@ -46,13 +46,13 @@ static int copy_layout(const mim_layout *layout, mim_layout **copy)
     return MIM_OK;
 }
 
-static int check_new(const mim_layout *layout, const char *name, size_t rank, mim_init init,
+static int check_new(const mim_tensors *layout, const char *name, size_t rank, mim_init init,
                      double scale)
 {
     if (!*name || strlen(name) >= MIM_TENSOR_MAX_NAME)
         return mim_fail(MIM_EINVAL, "tensor name \"%s\": expected 1 to %d bytes", name,
                         MIM_TENSOR_MAX_NAME - 1);
-    if (mim_layout_find(layout, name) != SIZE_MAX)
+    if (mim_tensors_find(layout, name) != SIZE_MAX)
         return mim_fail(MIM_EINVAL, "tensor %s stands twice in the network", name);
     if (rank < 1 || rank > MIM_TENSOR_MAX_RANK)
         return mim_fail(MIM_EINVAL, "tensor %s: rank %zu, expected 1 to %d", name, rank,
@@ -64,7 +64,7 @@ static int check_new(const mim_layout *layout, const char *name, size_t rank, mi
 }
 
 /* Draws of a tensor are numbered in 32 bits. */
-static int count_values(const mim_layout *layout, const char *name, size_t rank,
+static int count_values(const mim_tensors *layout, const char *name, size_t rank,
                         const size_t *shape, size_t *n_values)
 {
     size_t n = 1;
@@ -81,8 +81,8 @@ static int count_values(const mim_layout *layout, const char *name, size_t rank,
     return MIM_OK;
 }
 
-int mim_layout_add(mim_layout *layout, const char *name, size_t rank, const size_t *shape,
-                   mim_init init, double scale, bool is_decayed, size_t *index)
+int mim_tensors_add(mim_tensors *layout, const char *name, size_t rank, const size_t *shape,
+                    mim_init init, double scale, bool is_decayed, size_t *index)
 {
     mim_tensor *tensors, *t;
     size_t n_values = 0;
@@ -108,8 +108,8 @@ int mim_layout_add(mim_layout *layout, const char *name, size_t rank, const size
     return MIM_OK;
 }
 
-int mim_layout_add_linear(mim_layout *layout, const char *name, size_t n_in, size_t n_out,
-                          bool is_zero, size_t *index)
+int mim_tensors_add_linear(mim_tensors *layout, const char *name, size_t n_in, size_t n_out,
+                           bool is_zero, size_t *index)
 {
     const mim_init init = is_zero ? MIM_INIT_ZERO : MIM_INIT_UNIFORM;
     const double scale = n_in > 0 ? 1 / sqrt((double)n_in) : 0;
@@ -118,17 +118,17 @@ int mim_layout_add_linear(mim_layout *layout, const char *name, size_t n_in, siz
     size_t at;
     snprintf(weight, sizeof weight, "%s.weight", name); /* what is cut is too long anyway */
     snprintf(bias, sizeof bias, "%s.bias", name);
-    if (mim_layout_find(layout, bias) != SIZE_MAX)
+    if (mim_tensors_find(layout, bias) != SIZE_MAX)
         return mim_fail(MIM_EINVAL, "tensor %s stands twice in the network", bias);
-    int rc = mim_layout_add(layout, weight, 2, shape, init, scale, true, &at);
+    int rc = mim_tensors_add(layout, weight, 2, shape, init, scale, true, &at);
     if (rc == MIM_OK)
-        rc = mim_layout_add(layout, bias, 1, shape, init, scale, false, NULL);
+        rc = mim_tensors_add(layout, bias, 1, shape, init, scale, false, NULL);
     if (rc == MIM_OK && index)
         *index = at;
     return rc;
 }
 
-size_t mim_layout_find(const mim_layout *layout, const char *name)
+size_t mim_tensors_find(const mim_tensors *layout, const char *name)
 {
     for (size_t i = 0; i < layout->n_tensors; i++)
         if (strcmp(layout->tensors[i].name, name) == 0)
@@ -136,7 +136,7 @@ size_t mim_layout_find(const mim_layout *layout, const char *name)
     return SIZE_MAX;
 }
 
-int mim_layout_match(const mim_layout *expected, const mim_layout *found)
+int mim_tensors_match(const mim_tensors *expected, const mim_tensors *found)
 {
     for (size_t i = 0; i < expected->n_tensors && i < found->n_tensors; i++) {
         const mim_tensor *e = &expected->tensors[i], *f = &found->tensors[i];

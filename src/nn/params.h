@@ -34,29 +34,29 @@ typedef struct mim_tensor {
     bool is_decayed; /* subject to weight decay */
 } mim_tensor;
 
-typedef struct mim_layout {
+typedef struct mim_tensors {
     size_t n_tensors, n_values;
     mim_tensor *tensors; /* [n_tensors], in order of offset */
-} mim_layout;
+} mim_tensors;
 
-int mim_layout_create(mim_layout **layout);
-void mim_layout_destroy(mim_layout **layout);
+int mim_tensors_create(mim_tensors **layout);
+void mim_tensors_destroy(mim_tensors **layout);
 
 /* Adds a tensor; `index` (may be NULL) is its place in `tensors`. MIM_EINVAL: name empty, too long
  * or taken, rank 0 or above MIM_TENSOR_MAX_RANK, an extent of 0, too many values, bad scale. */
-int mim_layout_add(mim_layout *layout, const char *name, size_t rank, const size_t *shape,
-                   mim_init init, double scale, bool is_decayed, size_t *index);
+int mim_tensors_add(mim_tensors *layout, const char *name, size_t rank, const size_t *shape,
+                    mim_init init, double scale, bool is_decayed, size_t *index);
 
 /* "NAME.weight" [n_out, n_in] (decayed) at `index` and "NAME.bias" [n_out] at index + 1. Both start
  * uniform within +- 1 / sqrt(n_in), or both at zero. */
-int mim_layout_add_linear(mim_layout *layout, const char *name, size_t n_in, size_t n_out,
-                          bool is_zero, size_t *index);
+int mim_tensors_add_linear(mim_tensors *layout, const char *name, size_t n_in, size_t n_out,
+                           bool is_zero, size_t *index);
 
 /* Index of a tensor, SIZE_MAX when there is none of that name. */
-size_t mim_layout_find(const mim_layout *layout, const char *name);
+size_t mim_tensors_find(const mim_tensors *layout, const char *name);
 
 /* Names, shapes and order agree; else MIM_EDATA, with the first difference. */
-int mim_layout_match(const mim_layout *expected, const mim_layout *found);
+int mim_tensors_match(const mim_tensors *expected, const mim_tensors *found);
 
 #include "nn/as_float.h"
 #include "nn/params_declare.h"

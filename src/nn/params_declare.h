@@ -1,7 +1,7 @@
 /* Included by nn/params.h once per precision; see there. Not guarded. */
 
 typedef struct MIM_NN(mim_params) {
-    mim_layout *layout; /* a copy of the one given */
+    mim_tensors *layout; /* a copy of the one given */
     size_t n_values;
     MIM_REAL *values, *grads;      /* [n_values]; layers add to grads */
     MIM_REAL *moment_1, *moment_2; /* [n_values] */
@@ -9,7 +9,7 @@ typedef struct MIM_NN(mim_params) {
 } MIM_NN(mim_params);
 
 /* All arrays start at zero. */
-int MIM_NN(mim_params_create)(const mim_layout *layout, MIM_PARAMS **params);
+int MIM_NN(mim_params_create)(const mim_tensors *layout, MIM_PARAMS **params);
 void MIM_NN(mim_params_destroy)(MIM_PARAMS **params);
 
 /* Starts the values as the layout says, from (seed, MIM_STREAM_INIT, name of the tensor, element):

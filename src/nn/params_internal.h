@@ -1,6 +1,6 @@
 /* Bodies of the parameter arrays; included by nn/params.c once per precision. */
 
-int MIM_NN(mim_params_create)(const mim_layout *layout, MIM_PARAMS **params)
+int MIM_NN(mim_params_create)(const mim_tensors *layout, MIM_PARAMS **params)
 {
     const size_t n = layout->n_values;
     MIM_PARAMS *p = NULL;
@@ -32,7 +32,7 @@ void MIM_NN(mim_params_destroy)(MIM_PARAMS **params)
 {
     if (!params || !*params)
         return;
-    mim_layout_destroy(&(*params)->layout);
+    mim_tensors_destroy(&(*params)->layout);
     free((*params)->values);
     free(*params);
     *params = NULL;
