@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CFLAGS ?= -O2 -g
 BUILD ?= build
-ROOMS ?= core trace plan node baseline report nn
+ROOMS ?= core trace plan node corpus baseline report nn
 
 ifeq ($(FUZZER),1) # with CC=clang
 SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
@@ -28,7 +28,7 @@ PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -liniparser -ldnn
 HAVE_PACKAGES := $(shell pkg-config --exists $(PACKAGES) 2>/dev/null && echo yes)
 NEED_PACKAGES = $(if $(HAVE_PACKAGES),,$(error libraries are missing: run "make deps", or see "make info"))
 
-INC := -Isrc
+INC := -Isrc -I.
 ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(INC) $(PKG_CFLAGS) -fPIC -pthread \
 	$(SANITIZE) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(SANITIZE) $(LDFLAGS)
@@ -38,20 +38,26 @@ LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/%.o)
 LIB := $(BUILD)/lib/libmimesys.a
 
 MAIN_SOURCES := $(sort $(wildcard src/cmd/mimesys_*.c))
-PROGRAMS := $(MAIN_SOURCES:src/cmd/%.c=$(BUILD)/bin/%)
+# Programs for many ranks: what takes a communicator is in mpi/, not in the library.
+MPI_MAIN_SOURCES := $(sort $(wildcard mpi/mimesys_*.c))
+MPI_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MPI_MAIN_SOURCES),$(wildcard mpi/*.c))) \
+	$(BUILD)/src/cmd/program_main.o
+PROGRAMS := $(MAIN_SOURCES:src/cmd/%.c=$(BUILD)/bin/%) $(MPI_MAIN_SOURCES:mpi/%.c=$(BUILD)/bin/%)
 CMD_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAIN_SOURCES),$(wildcard src/cmd/*.c)))
 
 TEST_SOURCES := $(sort $(wildcard tests/test_*.c))
 TEST_NAMES := $(TEST_SOURCES:tests/test_%.c=%)
 TESTS ?= $(TEST_NAMES)
 TEST_PROGRAMS := $(TESTS:%=$(BUILD)/tests/test_%)
+MPI_TESTS ?= $(patsubst tests/mpi_%.c,%,$(sort $(wildcard tests/mpi_*.c)))
+MPI_TEST_PROGRAMS := $(MPI_TESTS:%=$(BUILD)/tests/mpi_%)
 TEST_HELPERS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
 
 MAN_PAGES := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/man/%.1)
 COMPLETIONS := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/completion/%)
 
-.PHONY: all lib tests programs docs help deps deps-testbed deps-bench demo check check-unit check-cli \
+.PHONY: all lib tests programs docs help deps deps-testbed deps-bench demo check check-unit check-mpi check-cli \
 	check-slurm check-corpus check-full bench fidelity fuzz fuzz-programs install uninstall format check-format lint clean info
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -65,7 +71,7 @@ help:
 lib: $(LIB)
 programs: $(PROGRAMS)
 docs: $(MAN_PAGES) $(COMPLETIONS)
-tests: $(TEST_PROGRAMS)
+tests: $(TEST_PROGRAMS) $(MPI_TEST_PROGRAMS)
 
 # What the objects were built with: a changed compiler or flag rebuilds them.
 FLAGS_STAMP := $(BUILD)/flags
@@ -89,6 +95,13 @@ $(LIB): $(LIB_OBJECTS)
 
 $(BUILD)/bin/%: $(BUILD)/src/cmd/%.o $(CMD_OBJECTS) $(LIB)
 	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(BUILD)/bin/%: $(BUILD)/mpi/%.o $(MPI_OBJECTS) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(BUILD)/tests/mpi_%: $(BUILD)/tests/mpi_%.o $(MPI_OBJECTS) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS) $(LIB)
@@ -122,6 +135,10 @@ check-full:
 ## check-unit  unit tests only (TESTS="stats plan" picks some)
 check-unit: $(TEST_PROGRAMS)
 	@tests/run unit $(TEST_PROGRAMS)
+
+## check-mpi   tests of parallel parts at 1 to 4 ranks (MPI_TESTS="agree" picks some)
+check-mpi: $(MPI_TEST_PROGRAMS)
+	@tests/run mpi $(MPI_TEST_PROGRAMS)
 
 ## check-cli   tests of the programs only (CLI="trace run" picks some)
 CLI ?= $(patsubst tests/cli_%.sh,%,$(wildcard tests/cli_*.sh))

@@ -1,4 +1,4 @@
-#include "agree.h"
+#include "mpi/agree.h"
 
 #include <limits.h>
 #include <stdlib.h>

@@ -1,11 +1,11 @@
-#include "program_mpi.h"
+#include "mpi/program_mpi.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agree.h"
+#include "mpi/agree.h"
 #include "cmd/program_main.h"
 #include "core/fault.h"
 #include "core/signals.h"

@@ -41,6 +41,7 @@ step "build with clang, no warnings" 900 \
     scripts/silent.sh make -j"$jobs" BUILD=build/clang CC=clang CFLAGS=-O1 all tests
 step "format" 120 make --no-print-directory check-format
 step "unit tests" 900 make --no-print-directory check-unit
+step "tests at 1 to 4 ranks" 900 make --no-print-directory check-mpi
 step "program tests" 1500 make --no-print-directory check-cli
 step "build with sanitizers" 900 make -j"$jobs" ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" programs tests
 step "unit tests with sanitizers" 1200 \
