@@ -102,13 +102,36 @@ static int walk_back(walk *w, mim_prediction prediction, const size_t *timesteps
     return MIM_OK;
 }
 
-void mim_diffusion_timesteps(size_t n_schedule, size_t n_steps, size_t *timesteps)
+/* The timestep after `first` whose lambda is closest to the wanted one; lambda falls with t. */
+static size_t closest_timestep(const mim_schedule *s, double wanted)
 {
-    for (size_t i = 0; i < n_steps; i++) {
-        const size_t left = n_steps - 1 - i;
-        timesteps[i] = n_steps > 1 ? (left * (n_schedule - 1) + (n_steps - 1) / 2) / (n_steps - 1)
-                                   : n_schedule - 1;
+    size_t low = 0, high = s->n_steps - 1; /* lambda(low) >= wanted, or low is 0 */
+    while (high - low > 1) {
+        const size_t middle = low + (high - low) / 2;
+        if (lambda_at(s, middle) >= wanted)
+            low = middle;
+        else
+            high = middle;
     }
+    return wanted - lambda_at(s, high) < lambda_at(s, low) - wanted ? high : low;
+}
+
+size_t mim_diffusion_timesteps(const mim_schedule *schedule, mim_solver solver, size_t n_steps,
+                               size_t *timesteps)
+{
+    const size_t last = schedule->n_steps - 1;
+    const double top = lambda_at(schedule, 0), bottom = fmax(lambda_at(schedule, last), -4);
+    size_t n = 0;
+    timesteps[n++] = last;
+    for (size_t i = 1; i < n_steps && last > 0; i++) {
+        const double share = (double)i / (double)(n_steps - 1);
+        const size_t t = solver == MIM_SOLVER_DPMPP
+                             ? closest_timestep(schedule, bottom + share * (top - bottom))
+                             : last - (2 * i * last + n_steps - 1) / (2 * (n_steps - 1));
+        if (t < timesteps[n - 1])
+            timesteps[n++] = t;
+    }
+    return n;
 }
 
 int mim_diffusion_solve(const mim_schedule *schedule, mim_prediction prediction,
@@ -116,8 +139,8 @@ int mim_diffusion_solve(const mim_schedule *schedule, mim_prediction prediction,
                         const uint64_t *ids, mim_predict predict, void *context, float *x)
 {
     const bool is_ddpm = sampling->solver == MIM_SOLVER_DDPM;
-    const size_t n_steps = is_ddpm ? schedule->n_steps : sampling->n_steps,
-                 n = n_samples * n_values;
+    const size_t n = n_samples * n_values;
+    size_t n_steps = is_ddpm ? schedule->n_steps : sampling->n_steps;
     if (n_steps < 1 || n_steps > schedule->n_steps)
         return mim_fail(MIM_EINVAL, "sampler: expected 1 to %zu steps, found %zu",
                         schedule->n_steps, n_steps);
@@ -138,7 +161,7 @@ int mim_diffusion_solve(const mim_schedule *schedule, mim_prediction prediction,
         rc = mim_fail(MIM_ENOMEM, "%zu samples of %zu values", n_samples, n_values);
         goto done;
     }
-    mim_diffusion_timesteps(schedule->n_steps, n_steps, timesteps);
+    n_steps = mim_diffusion_timesteps(schedule, sampling->solver, n_steps, timesteps);
     for (size_t j = 0; j < n_samples; j++)
         fill_noise(sampling->seed, ids[j], 0, n_values, x + j * n_values);
     rc = walk_back(&w, prediction, timesteps, n_steps, predict, context);

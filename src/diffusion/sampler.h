@@ -30,8 +30,11 @@ int mim_diffusion_solve(const mim_schedule *schedule, mim_prediction prediction,
                         const mim_sampling *sampling, size_t n_samples, size_t n_values,
                         const uint64_t *ids, mim_predict predict, void *context, float *x);
 
-/* The timesteps that n_steps calls visit, first the noisiest: from last to 0, evenly. */
-void mim_diffusion_timesteps(size_t n_schedule, size_t n_steps, size_t *timesteps);
+/* The timesteps that are visited, from the noisiest to 0; their number, at most n_steps. Evenly in
+ * t, but for DPM-Solver++ evenly in the logarithm of the signal-to-noise ratio from e^-8 on: evenly
+ * in t its extrapolation is wrong by more than it gains. */
+size_t mim_diffusion_timesteps(const mim_schedule *schedule, mim_solver solver, size_t n_steps,
+                               size_t *timesteps);
 
 /* One row: x in [-1, 1] -> weights in [0, 1] with a sum of at most 1; weights below `smallest` are
  * exactly 0. */
