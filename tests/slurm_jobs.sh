@@ -14,6 +14,15 @@ for template in jobs/*.slurm; do
     report $? "$template is a script that is stopped early, queued again and names no site"
 done
 
+# The program makes its folder when it listens to signals already.
+wait_for_folder() { # LIMIT_S FOLDER
+    local until=$((SECONDS + $1))
+    until [ -d "$2" ]; do
+        [ "$SECONDS" -lt "$until" ] || return 1
+        sleep 0.2
+    done
+}
+
 start_testbed_or_skip 2
 
 # CPU only: 4 slots of 0.25 s.
@@ -35,9 +44,9 @@ report $? "jobs/run.slurm runs a plan"
 grep -Eq '^[$]hostname n[12]$' run1/stats-tiny.txt
 report $? "it ran on a node of the cluster"
 
-# Told to stop while it runs 10 s: results are saved, the job waits and then runs anew to its end.
-job=$(timeout 20 sbatch --parsable --time=5 --output=stop.out "$OLDPWD/jobs/run.slurm" tiny.h5 --iters 40 \
-    --out run2) && wait_for_line 30 '^1' run2/stats-tiny.txt &&
+# Told to stop while it runs 8 s: results are saved, the job waits and then runs anew to its end.
+job=$(timeout 20 sbatch --parsable --time=5 --output=stop.out "$OLDPWD/jobs/run.slurm" tiny.h5 --iters 8 \
+    --out run2) && wait_for_folder 30 run2 && sleep 1 &&
     timeout 20 scancel --signal=USR1 "$job" && wait_for_line 30 'stopped by a signal' stop.out &&
     grep -q '"status": *"stopped"' run2/summary.json
 rc=$?
