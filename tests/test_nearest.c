@@ -62,7 +62,7 @@ static void add(corpus *c, const double *values, float weight)
     const size_t i = c->samples.n++;
     assert_true(i < MAX_SAMPLES);
     for (size_t m = 0; m < D; m++) {
-        c->mask[i * D + m] = isfinite(values[m]);
+        c->mask[i * D + m] = isfinite(values[m]) ? 1 : 0;
         c->metric[i * D + m] = isfinite(values[m]) ? (float)values[m] : 0;
     }
     c->action[i * W] = weight;
