@@ -1,21 +1,49 @@
 /* Bodies of softmax and attention; included by nn/attention.c once per precision. */
 
+MIM_INLINE MIM_REAL MIM_NN(largest)(size_t n, const MIM_REAL *x)
+{
+    MIM_REAL lanes[n_lanes], max;
+    size_t i = 0;
+    for (size_t l = 0; l < n_lanes; l++)
+        lanes[l] = -(MIM_REAL)INFINITY;
+    for (; i + n_lanes <= n; i += n_lanes)
+        for (size_t l = 0; l < n_lanes; l++)
+            lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
+    for (max = lanes[0]; i < n; i++)
+        max = x[i] > max ? x[i] : max;
+    for (size_t l = 1; l < n_lanes; l++)
+        max = lanes[l] > max ? lanes[l] : max;
+    return max;
+}
+
+/* Of x y; NULL y: of x. */
+MIM_INLINE double MIM_NN(total)(size_t n, const MIM_REAL *x, const MIM_REAL *y)
+{
+    double lanes[n_lanes] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + n_lanes <= n; i += n_lanes)
+        for (size_t l = 0; l < n_lanes; l++)
+            lanes[l] += (double)(y ? x[i + l] * y[i + l] : x[i + l]);
+    for (; i < n; i++)
+        sum += (double)(y ? x[i] * y[i] : x[i]);
+    for (size_t l = 0; l < n_lanes; l++)
+        sum += lanes[l];
+    return sum;
+}
+
 /* A row's softmax; where `is_key` is given, over its 1s only. */
 MIM_INLINE void MIM_NN(softmax_row)(size_t width, const unsigned char *is_key, const MIM_REAL *x,
                                     MIM_REAL *y)
 {
-    MIM_REAL max = -(MIM_REAL)INFINITY;
-    double sum = 0;
-    for (size_t i = 0; i < width; i++) {
-        y[i] = is_key && !is_key[i] ? -(MIM_REAL)INFINITY : x[i];
-        max = y[i] > max ? y[i] : max;
-    }
+    if (is_key)
+        for (size_t i = 0; i < width; i++)
+            y[i] = is_key[i] ? x[i] : -(MIM_REAL)INFINITY;
+    const MIM_REAL *from = is_key ? y : x, max = MIM_NN(largest)(width, from);
     const MIM_REAL origin = max == -(MIM_REAL)INFINITY ? 0 : max;
     MIM_ELEMENTWISE
     for (size_t i = 0; i < width; i++)
-        y[i] = MIM_NN(mim_exp)(y[i] - origin);
-    for (size_t i = 0; i < width; i++)
-        sum += (double)y[i];
+        y[i] = MIM_NN(mim_exp)(from[i] - origin);
+    const double sum = MIM_NN(total)(width, y, NULL);
     const MIM_REAL factor = sum == 0 ? 0 : (MIM_REAL)(1 / sum);
     for (size_t i = 0; i < width; i++)
         y[i] *= factor;
@@ -24,12 +52,10 @@ MIM_INLINE void MIM_NN(softmax_row)(size_t width, const unsigned char *is_key, c
 MIM_INLINE void MIM_NN(softmax_row_backward)(size_t width, const MIM_REAL *y, const MIM_REAL *dy,
                                              MIM_REAL *dx)
 {
-    double dot = 0;
-    for (size_t i = 0; i < width; i++)
-        dot += (double)(y[i] * dy[i]);
+    const MIM_REAL dot = (MIM_REAL)MIM_NN(total)(width, y, dy);
     MIM_ELEMENTWISE
     for (size_t i = 0; i < width; i++)
-        dx[i] = y[i] * (dy[i] - (MIM_REAL)dot);
+        dx[i] = y[i] * (dy[i] - dot);
 }
 
 MIM_VECTOR void MIM_NN(mim_softmax_forward)(size_t n_rows, size_t width, const MIM_REAL *x,
