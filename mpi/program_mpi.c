@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mpi/agree.h"
 #include "cmd/program_main.h"
 #include "core/fault.h"
 #include "core/signals.h"
 #include "core/text.h"
+#include "mpi/agree.h"
 
 /* The rank a launcher gave this process, before MPI runs; 0 without a launcher. */
 static long launched_rank(void)
