@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CFLAGS ?= -O2 -g
 BUILD ?= build
-ROOMS ?= core trace plan node corpus baseline report nn
+ROOMS ?= core trace plan node corpus baseline report nn diffusion
 
 ifeq ($(FUZZER),1) # with CC=clang
 SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
@@ -142,7 +142,7 @@ check-mpi: $(MPI_TEST_PROGRAMS)
 
 ## check-cli   tests of the programs only (CLI="trace run" picks some)
 CLI ?= $(patsubst tests/cli_%.sh,%,$(wildcard tests/cli_*.sh))
-check-cli: programs
+check-cli: programs $(BUILD)/tests/make_corpus
 	@BIN=$(abspath $(BUILD)/bin) tests/run cli $(CLI:%=tests/cli_%.sh)
 
 ## check-slurm tests on a real Slurm cluster of 4 nodes on this machine; needs root (1 min)
