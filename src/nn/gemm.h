@@ -8,10 +8,11 @@
  * A product cannot fail: bad sizes are a programmer's mistake (assert), and where the library
  * refuses (no memory for its packing), the plain loops compute it.
  *
- * oneDNN runs as many OpenMP threads as OMP_NUM_THREADS says and knows no double: _d are the plain
- * loops in both. Sums are formed in the precision of the operands, in an order that depends on
- * sizes, library and processor: results agree to some 1e-6 sqrt(k) of sum |a||b|, not to the bit.
- * Under valgrind, which knows no AVX-512, use the plain ones. */
+ * oneDNN takes scratch memory of its own, runs as many OpenMP threads as OMP_NUM_THREADS says and
+ * knows no double: _d are the plain loops in both. Sums are formed in the precision of the
+ * operands, in an order that depends on sizes, library and processor: results agree to some 1e-6
+ * sqrt(k) of sum |a||b|, not to the bit. Under valgrind, which knows no AVX-512, use the plain
+ * ones. */
 #ifndef MIM_NN_GEMM_H
 #define MIM_NN_GEMM_H
 

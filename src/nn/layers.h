@@ -3,8 +3,9 @@
  * Conventions of all of them:
  * - Arrays are row-major and dense unless an ld_ (elements from row to row) is given. A linear
  * weight is [n_out, n_in].
- * - The caller gives all memory. Nothing allocates, fails or prints; sizes are the caller's promise
- *   (assert), values are not looked at: NaN comes out where NaN went in.
+ * - The caller gives all memory (a product's library takes its own scratch). Nothing fails or
+ * prints; sizes are the caller's promise (assert), values are not looked at: NaN comes out where
+ * NaN went in.
  * - Gradients of parameters (and of what is shared by many rows: scale, shift, gate) are ADDED to
  *   what is there. Gradients of inputs are set or added as `into` says; where it is not asked they
  *   are set. A NULL gradient is not wanted and not computed.
