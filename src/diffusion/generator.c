@@ -251,8 +251,8 @@ static int gather_metric(const mim_domain *d, size_t m, const mim_series *wanted
     for (size_t slot = 0; slot < wanted->n_slots; slot++) {
         const double value = from == SIZE_MAX ? NAN : mim_series_at(wanted, slot, from);
         metrics[slot * d->n_metrics + m] = value;
-        n_absent += !isfinite(value);
-        n_outside += mim_domain_is_outside(d, m, value);
+        n_absent += isfinite(value) ? 0 : 1;
+        n_outside += mim_domain_is_outside(d, m, value) ? 1 : 0;
     }
     const bool is_known = d->maximum[m] > d->minimum[m];
     int rc = MIM_OK;
