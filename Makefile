@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CFLAGS ?= -O2 -g
 BUILD ?= build
-ROOMS ?= core trace plan node corpus baseline report nn diffusion
+ROOMS ?= core trace plan node corpus baseline report nn diffusion explore fleet
 
 ifeq ($(FUZZER),1) # with CC=clang
 SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined

@@ -34,7 +34,7 @@ static void leave_core(void)
     if (!is_bound)
         return;
     CPU_ZERO(&all);
-    for (int i = 0; i < CPU_SETSIZE; i++)
+    for (size_t i = 0; i < CPU_SETSIZE; i++)
         CPU_SET(i, &all);
     sched_setaffinity(0, sizeof all, &all);
 }
