@@ -296,7 +296,7 @@ int mim_campaign_open(const char *path, bool for_append, mim_campaign **campaign
         rc = read_header(c, file);
     mim_h5_destroy(&file);
     if (rc == MIM_OK)
-        rc = mim_table_place(path, "committed", &c->place);
+        rc = mim_table_offset(path, "committed", &c->place);
     if (rc == MIM_OK)
         rc = load_plans(c);
     if (rc == MIM_OK) {
@@ -361,7 +361,7 @@ static int replace_file(mim_campaign *c, mim_atomic_file **file, size_t capacity
     if (!name || (fd = open(name, O_RDWR | O_CLOEXEC)) < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0)
         rc = mim_fail(MIM_EIO, "%s: a larger file cannot be locked: %s", c->path, strerror(errno));
     if (rc == MIM_OK)
-        rc = mim_table_place(name, "committed", &place);
+        rc = mim_table_offset(name, "committed", &place);
     free(name);
     if (rc == MIM_OK)
         rc = mim_atomic_file_commit(file);

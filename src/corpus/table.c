@@ -192,6 +192,10 @@ static hid_t open_file(const char *path, bool for_writing, hid_t access)
     /* Its own locks would shut out readers, who need none (a row is there before it is counted). */
     hid_t own = access == H5P_DEFAULT ? H5Pcreate(H5P_FILE_ACCESS) : H5Pcopy(access);
     hid_t file = H5I_INVALID_HID;
+    /* The usual driver asks for the real name, which a file that was not published yet has not. */
+    const bool is_unnamed = strncmp(path, "/proc/self/fd/", 14) == 0;
+    if (own >= 0 && is_unnamed && access == H5P_DEFAULT)
+        H5Pset_fapl_stdio(own);
     if (own >= 0 && H5Pset_file_locking(own, false, true) >= 0)
         file = H5Fopen(path, for_writing ? H5F_ACC_RDWR : H5F_ACC_RDONLY, own);
     if (own >= 0)
@@ -310,7 +314,7 @@ int mim_table_flush(mim_table *table)
     return MIM_OK;
 }
 
-int mim_table_place(const char *path, const char *name, uint64_t *place)
+int mim_table_offset(const char *path, const char *name, uint64_t *place)
 {
     hid_t file = open_file(path, false, H5P_DEFAULT), dataset = H5I_INVALID_HID;
     haddr_t address = HADDR_UNDEF;

@@ -55,7 +55,7 @@ int mim_table_read(mim_table *table, size_t first, size_t n, void *const *buffer
 int mim_table_flush(mim_table *table);
 
 /* Where the values of a dataset of fixed place begin in the file, bytes. MIM_EDATA. */
-int mim_table_place(const char *path, const char *name, uint64_t *place);
+int mim_table_offset(const char *path, const char *name, uint64_t *place);
 
 /* Waits until a file (or folder) is on the disk. MIM_EIO. */
 int mim_sync_path(const char *path);
