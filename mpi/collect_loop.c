@@ -409,7 +409,7 @@ static void answer_all(root *o)
     }
 }
 
-/* Rank 0's own plan: a look at it, or the next one. */
+/* Rank 0's own plan: a look at it, or the next one. Not busy: nothing is left for it to begin. */
 static int work_self(root *o, bool *is_busy)
 {
     message m;
@@ -454,7 +454,7 @@ static int direct(root *o)
         if (o->must_end_now && o->own.measure)
             clear_running(&o->own);
         answer_all(o);
-        if (!o->own.measure && are_all_gone(o))
+        if (!is_busy && are_all_gone(o))
             return rc;
         if (!is_busy && !has_heard)
             mim_clock_sleep_until(mim_clock_mono_ns() + nap_ns);
