@@ -42,6 +42,7 @@ MAIN_SOURCES := $(sort $(wildcard src/cmd/mimesys_*.c))
 MPI_MAIN_SOURCES := $(sort $(wildcard mpi/mimesys_*.c))
 MPI_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MPI_MAIN_SOURCES),$(wildcard mpi/*.c))) \
 	$(BUILD)/src/cmd/program_main.o
+MPI_LIB := $(BUILD)/lib/libmimesys_mpi.a
 PROGRAMS := $(MAIN_SOURCES:src/cmd/%.c=$(BUILD)/bin/%) $(MPI_MAIN_SOURCES:mpi/%.c=$(BUILD)/bin/%)
 CMD_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAIN_SOURCES),$(wildcard src/cmd/*.c)))
 
@@ -97,11 +98,17 @@ $(BUILD)/bin/%: $(BUILD)/src/cmd/%.o $(CMD_OBJECTS) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
-$(BUILD)/bin/%: $(BUILD)/mpi/%.o $(MPI_OBJECTS) $(LIB)
+$(MPI_LIB): $(MPI_OBJECTS)
+	@mkdir -p $(@D)
+	@rm -f $@
+	@echo ar rcs $@ # all objects
+	@ar rcs $@ $^
+
+$(BUILD)/bin/%: $(BUILD)/mpi/%.o $(MPI_LIB) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
-$(BUILD)/tests/mpi_%: $(BUILD)/tests/mpi_%.o $(MPI_OBJECTS) $(LIB)
+$(BUILD)/tests/mpi_%: $(BUILD)/tests/mpi_%.o $(MPI_LIB) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS) $(LIB)

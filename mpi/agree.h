@@ -23,6 +23,10 @@ int mim_agree_stop(MPI_Comm comm);
  * ranks, which must pass NULL in it; their caller frees it. MIM_ENOMEM, the same on all ranks. */
 int mim_share_text(MPI_Comm comm, int root, char **text);
 
+/* Collective. The texts of all ranks, in order, on rank 0: `*texts` is [ranks] new strings, which
+ * the caller frees one by one and then the array; other ranks get NULL. The result is agreed. */
+int mim_gather_texts(MPI_Comm comm, const char *text, char ***texts);
+
 /* The part of n items that belongs to a rank: [*first, *first + *count), in order of ranks, sizes
  * differing by at most 1. Not collective. */
 void mim_share_of(size_t n, int rank, int n_ranks, size_t *first, size_t *count);
