@@ -20,7 +20,7 @@ typedef struct toy {
 
 void toy_fill(toy *t, size_t n);
 void toy_action(const double metrics[TOY_D], double weights[TOY_T * TOY_S]);
-/* A fresh model of it; fails the running test when it cannot. */
+/* A fresh model of it; NULL when it cannot be made. */
 mim_model *toy_model(uint64_t seed, mim_prediction prediction);
 mim_train_options toy_options(void);
 
