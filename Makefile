@@ -52,7 +52,8 @@ TESTS ?= $(TEST_NAMES)
 TEST_PROGRAMS := $(TESTS:%=$(BUILD)/tests/test_%)
 MPI_TESTS ?= $(patsubst tests/mpi_%.c,%,$(sort $(wildcard tests/mpi_*.c)))
 MPI_TEST_PROGRAMS := $(MPI_TESTS:%=$(BUILD)/tests/mpi_%)
-TEST_HELPERS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
+TEST_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
+TEST_HELPERS := $(BUILD)/tests/libsupport.a
 BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
 
 MAN_PAGES := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/man/%.1)
@@ -108,7 +109,12 @@ $(BUILD)/bin/%: $(BUILD)/mpi/%.o $(MPI_LIB) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
-$(BUILD)/tests/mpi_%: $(BUILD)/tests/mpi_%.o $(MPI_LIB) $(LIB)
+$(TEST_HELPERS): $(TEST_OBJECTS)
+	@mkdir -p $(@D)
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(BUILD)/tests/mpi_%: $(BUILD)/tests/mpi_%.o $(TEST_HELPERS) $(MPI_LIB) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS) $(LIB)

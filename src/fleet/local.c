@@ -17,6 +17,7 @@
 
 #include "core/atomic_file.h"
 #include "core/clock.h"
+#include "core/fault.h"
 #include "core/signals.h"
 #include "core/text.h"
 #include "fleet/fleet.h"
@@ -282,7 +283,9 @@ static int start(local *l, const mim_fleet_task *task, child *c)
 static int submit_local(void *state, const mim_fleet_task *task)
 {
     local *l = state;
-    int rc = prepare_scratch(l, task);
+    int rc = mim_fault("process of a task");
+    if (rc == MIM_OK)
+        rc = prepare_scratch(l, task);
     if (rc != MIM_OK)
         return rc;
     child *c = calloc(1, sizeof *c), **last = &l->children;
