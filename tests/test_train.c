@@ -128,7 +128,7 @@ static void check_plans(const mim_model *model, mim_solver solver, size_t n_step
                 (m == 2 ? 1000 : 100) * mim_rng_u01(77, MIM_STREAM_TEST, i, 0, (uint32_t)m);
         metrics[i * TOY_D + 3] = NAN;
     }
-    if (mim_generate(model, &how, N, metrics, weights) != MIM_OK)
+    if (mim_diffusion_generate(model, &how, N, metrics, weights) != MIM_OK)
         fail_msg("%s", mim_error());
     for (size_t i = 0; i < N; i++) {
         toy_action(metrics + i * TOY_D, expected);

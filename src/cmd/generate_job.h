@@ -52,6 +52,7 @@ int mim_generate_find_method(mim_generate_job *j);
 int mim_generate_add_note(mim_generate_job *j, char *note);
 
 /* Settings of the methods. */
-extern const mim_option mim_generate_single_options[], mim_generate_idw_options[];
+extern const mim_option mim_generate_single_options[], mim_generate_idw_options[],
+    mim_generate_diffusion_options[];
 
 #endif

@@ -9,6 +9,8 @@
 #include "cmd/generate_job.h"
 #include "core/atomic_file.h"
 #include "core/text.h"
+#include "diffusion/checkpoint.h"
+#include "diffusion/generator.h"
 
 typedef mim_generate_job job;
 
@@ -26,6 +28,21 @@ const mim_option mim_generate_single_options[] = {
 const mim_option mim_generate_idw_options[] = {
     {"idw", "neighbours", MIM_OPTION_INT, "", "5", 1, 1000, NULL, NULL,
      "training samples whose actions are mixed"},
+    {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+const mim_option mim_generate_diffusion_options[] = {
+    {"diffusion", "solver", MIM_OPTION_CHOICE, "", "dpm++", 0, 0, "dpm++|ddim|ddpm", NULL,
+     "how noise becomes a plan: in few steps, or (ddpm) by all of training's"},
+    {"diffusion", "steps", MIM_OPTION_INT, "", "8", 1, MIM_SCHEDULE_MAX_STEPS, NULL, NULL,
+     "steps of dpm++ and ddim, at most the timesteps of training"},
+    {"diffusion", "guidance", MIM_OPTION_REAL, "", "1", 0, 100, NULL, NULL,
+     "weight of the metrics: 1 as trained, 0 not at all, above 1 exaggerated"},
+    {"diffusion", "smallest", MIM_OPTION_REAL, "", "0.005", 0, 1, NULL, NULL,
+     "weights below become 0"},
+    {"diffusion", "candidates", MIM_OPTION_INT, "", "1", 1, MIM_GENERATOR_MAX_CANDIDATES, NULL,
+     NULL, "samples drawn for a slot, of which the one amidst the others is taken"},
+    {"diffusion", "seed", MIM_OPTION_INT, "", "1", 0, 9.2e18, NULL, NULL, "of the noise"},
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -84,10 +101,47 @@ static int make_idw(job *j)
     return make_from_corpus(j, (size_t)mim_config_int(j->config, "idw.neighbours"));
 }
 
+static int get_generation(const job *j, mim_generation *how)
+{
+    *how = (mim_generation){
+        .sampling = {.n_steps = (size_t)mim_config_int(j->config, "diffusion.steps"),
+                     .seed = (uint64_t)mim_config_int(j->config, "diffusion.seed")},
+        .guidance = mim_config_real(j->config, "diffusion.guidance"),
+        .smallest = mim_config_real(j->config, "diffusion.smallest"),
+        .n_candidates = (size_t)mim_config_int(j->config, "diffusion.candidates"),
+    };
+    return mim_solver_find(mim_config_text(j->config, "diffusion.solver"), &how->sampling.solver);
+}
+
+static int make_diffusion(job *j)
+{
+    const char *path = mim_args_value(j->args, "checkpoint");
+    mim_model *model = NULL;
+    mim_generation how;
+    char **notes = NULL;
+    size_t n_notes = 0;
+    int rc = get_generation(j, &how);
+    if (rc == MIM_OK)
+        rc = mim_checkpoint_read(path, false, &model);
+    if (rc != MIM_OK)
+        return rc;
+    rc = mim_diffusion_plan(model, &how, j->adaptation->series, &j->plan, &n_notes, &notes);
+    if (rc == MIM_EUNSUP)
+        mim_fail(rc, "%s: %s: use --threads %zu", path, mim_error(), model->domain->n_threads);
+    else if (rc == MIM_EINVAL)
+        rc = mim_fail(MIM_EUSAGE, "[diffusion] %s", mim_error());
+    for (size_t i = 0; rc == MIM_OK && i < n_notes; i++)
+        rc = mim_generate_add_note(j, mim_strdup(notes[i]));
+    mim_generator_free_notes(n_notes, &notes);
+    mim_model_destroy(&model);
+    return rc;
+}
+
 static const mim_generate_method methods[] = {
     {"single", make_single, NULL, "the plan asks for none"},
     {"nearest", make_nearest, "corpus", "samples are compared without"},
     {"idw", make_idw, "corpus", "samples are compared without"},
+    {"diffusion", make_diffusion, "checkpoint", "the model is asked without"},
 };
 
 enum { N_METHODS = sizeof methods / sizeof *methods };
@@ -117,6 +171,8 @@ int mim_generate_find_method(job *j)
 {
     const char *wanted = mim_args_value(j->args, "method");
     const char *names[N_METHODS];
+    if (!wanted && mim_args_has(j->args, "checkpoint"))
+        wanted = "diffusion";
     for (size_t i = 0; i < N_METHODS; i++) {
         names[i] = methods[i].name;
         if (!wanted || strcmp(methods[i].name, wanted) == 0) {

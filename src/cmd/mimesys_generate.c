@@ -20,13 +20,16 @@ static const mim_option generate_options[] = {
 };
 
 static const mim_option *const tables[] = {generate_options, mim_generate_single_options,
-                                           mim_generate_idw_options, NULL};
+                                           mim_generate_idw_options, mim_generate_diffusion_options,
+                                           NULL};
 
 static const mim_flag flags[] = {
     {"trace", "FILE", NULL, false, "stats text to imitate"},
     {"out", "PLAN.h5", NULL, false, "plan to write"},
-    {"method", "NAME", NULL, false, "how to choose the plan: single (default), nearest, idw"},
+    {"method", "NAME", NULL, false,
+     "how to choose the plan: single (default), nearest, idw, diffusion"},
     {"corpus", "FILE", NULL, false, "training corpus of methods nearest and idw"},
+    {"checkpoint", "FILE", NULL, false, "model of method diffusion, made by mimesys_train"},
     {"first", "K", NULL, false, "first slot of the trace, counted from 0 (default 0)"},
     {"slots", "N", NULL, false, "number of slots (default all from the first)"},
     {"slot", "SECONDS", NULL, false, "length of a slot of the plan (default the trace's median)"},
@@ -40,6 +43,7 @@ static const mim_flag flags[] = {
 static const char *const synopsis[] = {
     "--trace FILE -o PLAN.h5 [--method single] [--first K] [--slots N] [--slot S]",
     "--trace FILE -o PLAN.h5 --method nearest|idw --corpus CORPUS.h5",
+    "--trace FILE -o PLAN.h5 --checkpoint MODEL.h5",
     NULL,
 };
 
@@ -58,7 +62,10 @@ static const mim_program program = {
         "from one I/O stressor each, in closed form from the calibration of this machine.\n"
         "Method nearest: each slot gets the action of the training sample in the corpus whose\n"
         "metrics are nearest; idw: the mean over the 5 nearest, weighted by 1 / distance. The\n"
-        "corpus must be of plans with as many threads as this one, measured on such a machine.\n\n"
+        "corpus must be of plans with as many threads as this one, measured on such a machine.\n"
+        "Method diffusion: a model that learned which plans lead to which metrics draws a plan\n"
+        "for each slot, with the slot before as context. It is of plans of as many threads. What\n"
+        "the trace lacks is left open to the model; what is beyond its training range is noted.\n\n"
         "The table printed at the end sets what the trace holds beside what is wanted here and\n"
         "what the plan asks for by the calibration, as means over the time of the slots in which "
         "the\n"
@@ -83,6 +90,7 @@ static const mim_program program = {
         "mimesys_run --calibrate\n"
         "mimesys_generate --trace stats-sort.txt --slots 60 -o sort.h5\n"
         "mimesys_generate --trace stats-sort.txt --method idw --corpus corpus.h5 -o idw.h5\n"
+        "mimesys_generate --trace stats-sort.txt --checkpoint model.h5 -o sort.h5\n"
         "mimesys_generate --trace stats-sort.txt --dry-run --json",
 };
 

@@ -106,6 +106,26 @@ static int assign_threads(mim_domain *d, const mim_domain_parts *parts)
     return rc;
 }
 
+/* Threads are alike, so their CPU metrics share one range. */
+static void share_range(mim_domain *d)
+{
+    double minimum = INFINITY, maximum = -INFINITY;
+    for (size_t t = 0; t < d->n_threads; t++) {
+        const size_t m = d->thread_metric[t];
+        if (m == SIZE_MAX || !(d->maximum[m] > d->minimum[m]))
+            continue;
+        minimum = fmin(minimum, d->minimum[m]);
+        maximum = fmax(maximum, d->maximum[m]);
+    }
+    for (size_t t = 0; t < d->n_threads; t++) {
+        const size_t m = d->thread_metric[t];
+        if (m == SIZE_MAX || !(d->maximum[m] > d->minimum[m]))
+            continue;
+        d->minimum[m] = minimum;
+        d->maximum[m] = maximum;
+    }
+}
+
 static int allocate(mim_domain *d)
 {
     d->minimum = calloc(2 * d->n_metrics, sizeof *d->minimum);
@@ -141,6 +161,7 @@ int mim_domain_create(const mim_domain_parts *parts, mim_domain **domain)
         rc = assign_threads(made, parts);
     if (rc != MIM_OK)
         goto done;
+    share_range(made);
     *domain = made;
     made = NULL;
 done:

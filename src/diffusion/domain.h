@@ -2,7 +2,8 @@
  * threads it answers in. A checkpoint carries it, so that no corpus is needed to use a model.
  *
  * Metrics are normalised linearly from the training range to [-1, 1] and clipped there. A metric
- * that is absent (NaN), or constant in training, is 0 with mask 0: absent is not zero. */
+ * that is absent (NaN), or constant in training, is 0 with mask 0: absent is not zero. The CPU
+ * metrics of threads share the widest range of any of them, as threads are alike to a model. */
 #ifndef MIM_DIFFUSION_DOMAIN_H
 #define MIM_DIFFUSION_DOMAIN_H
 

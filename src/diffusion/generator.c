@@ -188,8 +188,8 @@ static void asker_close(asker *a)
     free(a->socket);
 }
 
-int mim_generate(const mim_model *model, const mim_generation *how, size_t n_slots,
-                 const double *metrics, double *weights)
+int mim_diffusion_generate(const mim_model *model, const mim_generation *how, size_t n_slots,
+                           const double *metrics, double *weights)
 {
     asker a = {0};
     int rc = asker_open(&a, model, how);
@@ -292,25 +292,23 @@ static int fill_plan(const mim_domain *d, const double *weights, size_t n_slots,
     return rc;
 }
 
-int mim_generate_plan(const mim_model *model, const mim_generation *how, const mim_series *wanted,
-                      mim_plan **plan, size_t *n_notes, char ***notes)
+int mim_diffusion_plan(const mim_model *model, const mim_generation *how, const mim_series *wanted,
+                       mim_plan **plan, size_t *n_notes, char ***notes)
 {
     const mim_domain *d = model->domain;
     const size_t n_cores = mim_series_n_cores(wanted), n_cells = d->n_threads * d->n_stressors;
     size_t n = 0;
     char **made = NULL;
     if (n_cores != d->n_threads)
-        return mim_fail(MIM_EUSAGE,
-                        "the model was trained for %zu threads, the wanted metrics are for %zu: "
-                        "use --threads %zu, or a model of this kind of machine",
-                        d->n_threads, n_cores, d->n_threads);
+        return mim_fail(MIM_EUNSUP, "the model is of plans of %zu threads, the plan has %zu",
+                        d->n_threads, n_cores);
     double *metrics = calloc(wanted->n_slots, d->n_metrics * sizeof *metrics);
     double *weights = calloc(wanted->n_slots, n_cells * sizeof *weights);
     int rc = metrics && weights ? MIM_OK : mim_fail(MIM_ENOMEM, "%zu slots", wanted->n_slots);
     for (size_t m = 0; rc == MIM_OK && m < d->n_metrics; m++)
         rc = gather_metric(d, m, wanted, metrics, &n, &made);
     if (rc == MIM_OK)
-        rc = mim_generate(model, how, wanted->n_slots, metrics, weights);
+        rc = mim_diffusion_generate(model, how, wanted->n_slots, metrics, weights);
     if (rc == MIM_OK)
         rc = fill_plan(d, weights, wanted->n_slots, plan);
     if (rc == MIM_OK) {
