@@ -281,13 +281,21 @@ static int read_header(mim_campaign *c, mim_h5 *file)
     return rc;
 }
 
-int mim_campaign_open(const char *path, bool for_append, mim_campaign **campaign)
+static int need_table(mim_campaign *c)
+{
+    mim_column columns[MIM_CAMPAIGN_N_COLUMNS];
+    if (c->table)
+        return MIM_OK;
+    mim_campaign_columns(c->layout, columns);
+    return mim_table_open(c->path, c->fd >= 0, H5P_DEFAULT, H5P_DEFAULT, MIM_CAMPAIGN_N_COLUMNS,
+                          columns, c->capacity, &c->table);
+}
+
+static int open_once(const char *path, bool for_append, mim_campaign **campaign)
 {
     mim_campaign *c = NULL;
     mim_h5 *file = NULL;
-    int rc = mim_fault(path);
-    if (rc == MIM_OK)
-        rc = create_handle(path, &c);
+    int rc = create_handle(path, &c);
     if (rc == MIM_OK && for_append)
         rc = lock_file(c);
     if (rc == MIM_OK)
@@ -299,6 +307,8 @@ int mim_campaign_open(const char *path, bool for_append, mim_campaign **campaign
         rc = mim_table_offset(path, "committed", &c->place);
     if (rc == MIM_OK)
         rc = load_plans(c);
+    if (rc == MIM_OK && !for_append)
+        rc = need_table(c); /* now: the name may go to a larger file any time */
     if (rc == MIM_OK) {
         *campaign = c;
         c = NULL;
@@ -307,21 +317,32 @@ int mim_campaign_open(const char *path, bool for_append, mim_campaign **campaign
     return rc;
 }
 
+int mim_campaign_open(const char *path, bool for_append, mim_campaign **campaign)
+{
+    int rc = mim_fault(path);
+    for (int tries = 0; rc == MIM_OK && tries < 100; tries++) {
+        struct stat before, after;
+        mim_campaign *made = NULL;
+        const bool is_there = stat(path, &before) == 0;
+        rc = open_once(path, for_append, &made);
+        /* Under the lock nobody replaces it; a reader that met two files looks again. */
+        if (for_append || !is_there || stat(path, &after) != 0 ||
+            (before.st_ino == after.st_ino && before.st_dev == after.st_dev)) {
+            if (rc == MIM_OK)
+                *campaign = made;
+            return rc;
+        }
+        free_handle(made);
+        rc = MIM_OK;
+    }
+    return rc == MIM_OK ? mim_fail(MIM_EIO, "%s: is being replaced again and again", path) : rc;
+}
+
 const mim_layout *mim_campaign_layout(const mim_campaign *campaign) { return campaign->layout; }
 uint64_t mim_campaign_seed(const mim_campaign *campaign) { return campaign->seed; }
 const char *mim_campaign_config(const mim_campaign *campaign) { return campaign->config; }
 size_t mim_campaign_n_rows(const mim_campaign *campaign) { return campaign->n_rows; }
 size_t mim_campaign_n_plans(const mim_campaign *campaign) { return campaign->n_plans; }
-
-static int need_table(mim_campaign *c)
-{
-    mim_column columns[MIM_CAMPAIGN_N_COLUMNS];
-    if (c->table)
-        return MIM_OK;
-    mim_campaign_columns(c->layout, columns);
-    return mim_table_open(c->path, c->fd >= 0, H5P_DEFAULT, H5P_DEFAULT, MIM_CAMPAIGN_N_COLUMNS,
-                          columns, c->capacity, &c->table);
-}
 
 /* ---- appending ------------------------------------------------------------------------------ */
 
