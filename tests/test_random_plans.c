@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "explore/random.h"
+#include "explore/propose.h"
 
 enum { N_STRESSORS = 20, N_THREADS = 20, N_PLANS = 800, N_BUSY = 5 };
 
@@ -333,6 +333,45 @@ static void test_a_node_without_a_class(void **state)
     mim_capacity_destroy(&capacity);
 }
 
+static void test_sweep_and_random_are_interleaved(void **state)
+{
+    const bench *b = *state;
+    mim_proposer p = {.capacity = b->capacity,
+                      .actions = b->actions,
+                      .sweep = {.seed = 42,
+                                .n_threads = 2,
+                                .n_windows = 5,
+                                .n_weights = 4,
+                                .weights = mim_sweep_weights,
+                                .idle_end = true,
+                                .io_ceiling = 1},
+                      .random = original,
+                      .sweep_share = 0.3};
+    size_t n_sweep = 0, n_early = 0, all = mim_sweep_n_plans(b->capacity, &p.sweep); /* 40 */
+    uint32_t round = 99;
+    mim_plan *plan = NULL, *expected = NULL;
+    for (uint64_t id = 0; id < 300; id++) {
+        assert_int_equal(mim_propose(&p, id, &plan, &round), MIM_OK);
+        if (round == MIM_ROUND_SWEEP)
+            assert_int_equal(mim_sweep_plan(b->capacity, b->actions, &p.sweep, n_sweep, &expected),
+                             MIM_OK);
+        else
+            expected = make_plan(b, &p.random, id);
+        assert_string_equal(mim_plan_origin(plan), mim_plan_origin(expected));
+        assert_memory_equal(mim_plan_weights(plan, 0, 0), mim_plan_weights(expected, 0, 0),
+                            mim_plan_n_windows(expected) * mim_plan_n_threads(expected) *
+                                N_STRESSORS * sizeof(double));
+        n_sweep += round == MIM_ROUND_SWEEP;
+        n_early += round == MIM_ROUND_SWEEP && id < 100;
+        mim_plan_destroy(&plan);
+        mim_plan_destroy(&expected);
+    }
+    assert_int_equal(n_sweep, all); /* complete, each once */
+    assert_true(n_early >= 29 && n_early <= 31);
+    p.sweep_share = 1.5;
+    assert_int_equal(mim_propose(&p, 0, &plan, &round), MIM_EINVAL);
+}
+
 static void test_refusals(void **state)
 {
     const bench *b = *state;
@@ -360,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_chains_overlap),
         cmocka_unit_test(test_io_stays_below_the_ceiling),
         cmocka_unit_test(test_a_node_without_a_class),
+        cmocka_unit_test(test_sweep_and_random_are_interleaved),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
