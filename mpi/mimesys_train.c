@@ -241,6 +241,8 @@ static int print_dry_run(const job *j)
            j->model->step, j->plan.n_steps, step_flop(j) * 1e-9,
            step_flop(j) * 1e-12 *
                (double)(j->plan.n_steps > j->model->step ? j->plan.n_steps - j->model->step : 0));
+    printf("sbatch --ntasks=%d jobs/train.slurm --corpus %s --out %s\n", j->n_ranks,
+           mim_args_value(j->args, "corpus"), j->folder);
     printf("nothing written (dry run)\n");
     return MIM_OK;
 }
@@ -343,6 +345,9 @@ static int train(job *j)
     }
     mim_progress_destroy(&progress);
     const bool is_done = j->model->step >= j->plan.n_steps;
+    if (rc == MIM_OK && is_done && j->model->step == j->first_step) /* nothing was left to do */
+        j->validation_loss = mim_train_mpi_validate(j->parallel, &j->lessons->validation,
+                                                    j->plan.validate_draws, true);
     if (rc == MIM_OK && !is_done && j->model->step > j->first_step)
         rc = store(j);
     if (rc == MIM_OK && !is_done)
