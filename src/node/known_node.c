@@ -7,14 +7,17 @@
 #include "core/atomic_file.h"
 #include "core/text.h"
 
+static bool is_missing(const mim_calibration *calibration, const mim_stressor *stressor)
+{
+    return stressor && stressor->is_paced && *stressor->kernel &&
+           !mim_calibration_cost(calibration, stressor->name);
+}
+
 static bool covers(const mim_calibration *calibration, const mim_actions *actions)
 {
-    for (size_t i = 0; i < mim_actions_n(actions); i++) {
-        const mim_stressor *stressor = mim_actions_stressor(actions, i);
-        if (stressor && stressor->is_paced && *stressor->kernel &&
-            !mim_calibration_cost(calibration, stressor->name))
+    for (size_t i = 0; i < mim_actions_n(actions); i++)
+        if (is_missing(calibration, mim_actions_stressor(actions, i)))
             return false;
-    }
     return true;
 }
 
@@ -62,6 +65,41 @@ static int store(const mim_calibration *calibration, const char *path)
     return rc == MIM_OK ? mim_calibration_write(calibration, path) : rc;
 }
 
+/* Adds what the list has and the calibration lacks. */
+static int complete(const mim_machine *machine, const mim_actions *actions, mim_scratch *scratch,
+                    const mim_calibrate_options *options, mim_log *log,
+                    mim_calibration *calibration)
+{
+    mim_calibrate_options own = *options;
+    mim_actions *missing = NULL;
+    mim_calibration *more = NULL;
+    mim_cost *costs = NULL;
+    size_t n = mim_actions_n(actions), n_missing = 0;
+    const char **names = calloc(n, sizeof *names);
+    int rc = names ? MIM_OK : mim_fail(MIM_ENOMEM, "%zu names", n);
+    for (size_t i = 0; rc == MIM_OK && i < n; i++)
+        if (is_missing(calibration, mim_actions_stressor(actions, i)))
+            names[n_missing++] = mim_actions_name(actions, i);
+    own.has_ceilings = false;
+    if (rc == MIM_OK)
+        rc = mim_actions_from_names(n_missing, names, &missing);
+    if (rc == MIM_OK)
+        rc = mim_calibrate(machine, missing, scratch, &own, log, &more);
+    if (rc == MIM_OK) {
+        costs = realloc(calibration->costs, (calibration->n_costs + more->n_costs) * sizeof *costs);
+        rc = costs ? MIM_OK : mim_fail(MIM_ENOMEM, "calibration");
+    }
+    if (rc == MIM_OK) {
+        memcpy(costs + calibration->n_costs, more->costs, more->n_costs * sizeof *costs);
+        calibration->costs = costs;
+        calibration->n_costs += more->n_costs;
+    }
+    free(names);
+    mim_actions_destroy(&missing);
+    mim_calibration_destroy(&more);
+    return rc;
+}
+
 int mim_calibration_obtain(const mim_machine *machine, const mim_actions *actions,
                            mim_scratch *scratch, const mim_calibrate_options *options,
                            const char *path, mim_log *log, mim_calibration **calibration)
@@ -76,19 +114,21 @@ int mim_calibration_obtain(const mim_machine *machine, const mim_actions *action
     if (rc == MIM_OK && usual && access(usual, R_OK) == 0)
         rc = mim_calibration_read(usual, &made);
     const char *other = rc == MIM_OK && made ? difference(made, machine, scratch) : NULL;
-    if (other)
+    if (other) {
         mim_log_warn(log, "calibration", "%s is of %s: measuring this one", usual, other);
-    if (rc == MIM_OK && made && (other || !covers(made, actions)))
         mim_calibration_destroy(&made);
-    if (rc == MIM_OK && !made) {
-        mim_log_info(log, "calibration", "measuring %zu stressors", mim_actions_n(actions));
-        rc = mim_calibrate(machine, actions, scratch, options, log, &made);
-        if (rc == MIM_OK && (other || !usual))
-            mim_log_warn(log, "calibration", "not stored: %s",
-                         usual ? "another one is kept there" : "no HOME to keep it in");
-        else if (rc == MIM_OK && store(made, usual) != MIM_OK)
-            mim_log_warn(log, "calibration", "not stored: %s", mim_error());
     }
+    bool is_new = rc == MIM_OK && (!made || !covers(made, actions));
+    if (is_new)
+        mim_log_info(log, "calibration", "measuring %s stressors", made ? "missing" : "all");
+    if (is_new)
+        rc = made ? complete(machine, actions, scratch, options, log, made)
+                  : mim_calibrate(machine, actions, scratch, options, log, &made);
+    if (rc == MIM_OK && is_new && (other || !usual))
+        mim_log_warn(log, "calibration", "not stored: %s",
+                     usual ? "another one is kept there" : "no HOME to keep it in");
+    else if (rc == MIM_OK && is_new && store(made, usual) != MIM_OK)
+        mim_log_warn(log, "calibration", "not stored: %s", mim_error());
     free(usual);
     if (rc == MIM_OK) {
         *calibration = made;

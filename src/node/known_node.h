@@ -4,11 +4,11 @@
 
 #include "node/calibration.h"
 
-/* The stored calibration if it is of this machine and scratch and holds the list's paced
- * stressors; else measures all of the list and its ceilings and stores that. `path` NULL: the usual
- * place (where there is none, what was measured is not stored, and the log says so); a named file
- * is taken as it is, with a warning when it is of another machine, and never replaced: MIM_EUNSUP
- * when it lacks stressors. Call it with the host's lock held. */
+/* The stored calibration if it is of this machine and scratch, with the list's paced stressors it
+ * lacks measured and added; else all of the list and the ceilings, measured and stored. `path`
+ * NULL: the usual place (where there is none, what was measured is not stored, and the log says
+ * so); a named file is taken as it is, with a warning when it is of another machine, and never
+ * replaced: MIM_EUNSUP when it lacks stressors. Call it with the host's lock held. */
 int mim_calibration_obtain(const mim_machine *machine, const mim_actions *actions,
                            mim_scratch *scratch, const mim_calibrate_options *options,
                            const char *path, mim_log *log, mim_calibration **calibration);
