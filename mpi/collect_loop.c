@@ -472,11 +472,9 @@ static int be_root(mim_collect *c)
     size_t n = (size_t)c->n_ranks;
     root o = {.c = c, .plan_s = nominal_plan_s(c)};
     size_t n_left = (size_t)(60 * mim_config_real(c->config, "collect.max_minutes"));
-    if (c->n_plans != UINT64_MAX) {
-        n_left = 0;
-        for (uint64_t id = 0; id < c->n_plans; id++)
-            n_left += !mim_campaign_has(c->campaign, id);
-    }
+    size_t n_stored = mim_campaign_n_plans(c->campaign);
+    if (c->n_plans != UINT64_MAX)
+        n_left = c->n_plans > n_stored ? (size_t)c->n_plans - n_stored : 0;
     o.is_asking = calloc(3 * n, sizeof *o.is_asking);
     o.since_ns = calloc(n, sizeof *o.since_ns);
     int rc = o.is_asking && o.since_ns ? MIM_OK : mim_fail(MIM_ENOMEM, "%zu ranks", n);

@@ -142,10 +142,13 @@ static int check_settings(const mim_collect *c, const char *ini)
 
 static int open_store(mim_collect *c)
 {
+    static const uint64_t most_plans_at_first = 4096;
     const char *resume = mim_args_value(c->args, "resume");
     char *ini = mim_config_text_ini(c->config);
     int rc = ini ? MIM_OK : mim_fail(MIM_ENOMEM, "configuration text");
-    size_t n_rows = c->n_plans == UINT64_MAX ? 0 : c->n_plans * c->proposer.sweep.n_windows;
+    /* room to begin with; it grows */
+    uint64_t n_plans = c->n_plans < most_plans_at_first ? c->n_plans : most_plans_at_first;
+    size_t n_rows = (size_t)n_plans * c->proposer.sweep.n_windows;
     if (rc == MIM_OK && access(c->path, F_OK) != 0) {
         rc = mim_campaign_create(c->path, c->layout, c->measure.seed, ini, n_rows, &c->campaign);
     } else if (rc == MIM_OK && !resume) {
