@@ -155,7 +155,7 @@ check-mpi: $(MPI_TEST_PROGRAMS)
 
 ## check-cli   tests of the programs only (CLI="trace run" picks some)
 CLI ?= $(patsubst tests/cli_%.sh,%,$(wildcard tests/cli_*.sh))
-check-cli: programs $(BUILD)/tests/make_corpus
+check-cli: programs $(BUILD)/tests/make_corpus $(BUILD)/tests/make_runs
 	@BIN=$(abspath $(BUILD)/bin) tests/run cli $(CLI:%=tests/cli_%.sh)
 
 ## check-slurm tests on a real Slurm cluster of 4 nodes on this machine; needs root (1 min)
