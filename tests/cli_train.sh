@@ -163,7 +163,7 @@ none=(--out "$scratch/none" --corpus "$corpus")
 refuses 2 "expected --corpus" "no corpus" --out "$scratch/none"
 refuses 2 "expected --out" "no folder" --corpus "$corpus"
 refuses 5 "plan.h5" "a plan as the corpus" --out "$scratch/none" --corpus "$scratch/plan.h5"
-refuses 2 "train.batch = 10 is no multiple of train.shards = 8" "a batch that cannot be cut" "${none[@]}" \
+refuses 2 "train.batch = 10 is no multiple of train.shards = 4" "a batch that cannot be cut" "${none[@]}" \
     --set train.batch=10
 refuses 2 "no multiple of 3 heads" "heads that do not fit" "${none[@]}" --set model.heads=3
 refuses 1 "no-such.h5" "a checkpoint that is not there" "${none[@]}" --resume "$scratch/no-such.h5"

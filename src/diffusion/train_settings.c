@@ -26,7 +26,7 @@ const mim_option mim_train_settings[] = {
     {"train", "steps", MIM_OPTION_INT, "", "20000", 1, 1e12, NULL, NULL, "training steps"},
     {"train", "batch", MIM_OPTION_INT, "", "256", 1, MIM_TRAIN_MAX_BATCH, NULL, NULL,
      "examples a step, over all ranks"},
-    {"train", "shards", MIM_OPTION_INT, "", "8", 1, MIM_TRAIN_MAX_BATCH, NULL, NULL,
+    {"train", "shards", MIM_OPTION_INT, "", "4", 1, MIM_TRAIN_MAX_BATCH, NULL, NULL,
      "equal parts of a batch, shared out to the ranks; the result depends on it by rounding, and "
      "not on the ranks"},
     {"train", "rate", MIM_OPTION_REAL, "", "1e-3", 0, 1, NULL, NULL, "largest learning rate"},

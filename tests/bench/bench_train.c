@@ -12,13 +12,13 @@
 #include "diffusion/generator.h"
 #include "diffusion/train.h"
 
-enum { N_STRESSORS = 20, N_NODE = 8, N_EXAMPLES = 256, N_DEFAULT = 7, N_SLOTS = 60, N_SHARDS = 8 };
+enum { N_STRESSORS = 20, N_NODE = 8, N_EXAMPLES = 256, N_DEFAULT = 7, N_SLOTS = 60, N_SHARDS = 4 };
 
 static const struct {
     const char *name;
     size_t n_threads, n_sockets, width, n_blocks, n_heads, shard;
 } cases[] = {
-    {"laptop", 2, 1, 128, 4, 4, 32},
+    {"laptop", 2, 1, 128, 4, 4, 64},
     {"server", 20, 2, 256, 6, 8, 32},
 };
 
