@@ -7,10 +7,15 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "core/rng.h"
+#include "core/signals.h"
 #include "diffusion/generator.h"
 #include "tests/support/toy.h"
 
@@ -235,6 +240,48 @@ static void test_bad_gradient(void **state)
     mim_model_destroy(&model);
 }
 
+/* Sends SIGUSR1 to its parent all the time, until killed. */
+static pid_t start_nuisance(void)
+{
+    const pid_t parent = getpid(), child = fork();
+    if (child == 0)
+        for (;;) {
+            const struct timespec pause = {0, 50000};
+            if (kill(parent, SIGUSR1) != 0)
+                _exit(0);
+            nanosleep(&pause, NULL);
+        }
+    return child;
+}
+
+/* Signals once crashed training or changed its result (see core/signals.c). */
+static void test_signals_do_no_harm(void **state)
+{
+    (void)state;
+    mim_model *models[2];
+    assert_int_equal(mim_signals_install(), MIM_OK);
+    for (int k = 0; k < 2; k++) {
+        models[k] = toy_model(2, MIM_PREDICT_V);
+        assert_non_null(models[k]);
+        const mim_train_options options = toy_options();
+        mim_trainer *trainer = make_trainer(&options, models[k]);
+        const pid_t nuisance = k ? start_nuisance() : 0;
+        double loss;
+        for (int i = 0; i < 1500; i++)
+            assert_int_equal(mim_trainer_step(trainer, &loss, NULL), MIM_OK);
+        if (k) {
+            assert_int_equal(kill(nuisance, SIGKILL), 0);
+            assert_int_equal(waitpid(nuisance, NULL, 0), nuisance);
+            assert_int_equal(mim_signals_stop(), SIGUSR1); /* there were some */
+        }
+        mim_trainer_destroy(&trainer);
+    }
+    assert_memory_equal(models[0]->params->values, models[1]->params->values,
+                        models[0]->params->n_values * sizeof(float));
+    mim_model_destroy(&models[0]);
+    mim_model_destroy(&models[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_learns),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_bad_gradient),
+        cmocka_unit_test(test_signals_do_no_harm),
     };
     return cmocka_run_group_tests(tests, fill_data, NULL);
 }
