@@ -213,7 +213,7 @@ int mim_calibration_write(const mim_calibration *c, const char *path)
     for (size_t i = 0; root && i < c->n_costs; i++)
         json_array_append_new(costs, cost_json(&c->costs[i]));
     if (root)
-        text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+        text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     rc = text ? mim_atomic_write(path, text, strlen(text)) : mim_fail(MIM_ENOMEM, "%s: text", path);
     free(text);
     json_decref(root);

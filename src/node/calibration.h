@@ -42,6 +42,7 @@ typedef struct mim_calibration {
 
 /* MIM_EDATA, naming file, stressor and key: not such a file, a number that no machine can have
  * measured, or a stressor that stands twice. */
+/* MIM_EIO: cannot be read; MIM_EDATA: no calibration, or figures out of their ranges. */
 int mim_calibration_read(const char *path, mim_calibration **calibration);
 int mim_calibration_write(const mim_calibration *calibration, const char *path);
 void mim_calibration_destroy(mim_calibration **calibration);

@@ -6,6 +6,8 @@
 
 #include <jansson.h>
 
+#include "trace/metric.h"
+
 typedef struct tally {
     double sum, low, high;
     size_t n;
@@ -71,13 +73,18 @@ int main(int argc, char **argv)
         fprintf(stderr, "fidelity_lines: expected TRACE COMPARE.json\n");
         return 2;
     }
-    const char *label, *family;
-    json_t *entry, *floor;
+    const char *label;
+    json_t *entry;
     json_object_foreach(json_object_get(root, "labels"), label, entry)
     {
         const json_t *files = json_object_get(root, "files");
-        json_object_foreach(json_object_get(entry, "floor"), family, floor)
-            print_line(argv[1], label, family, collect(files, label, family), floor);
+        const json_t *floors = json_object_get(entry, "floor");
+        for (size_t f = 0; f < MIM_N_FAMILIES; f++) {
+            const char *family = mim_family_name((mim_family)f);
+            if (mim_family_is_target((mim_family)f))
+                print_line(argv[1], label, family, collect(files, label, family),
+                           json_object_get(floors, family));
+        }
         print_line(argv[1], label, "all families", collect(files, label, NULL),
                    json_object_get(entry, "floor_mean"));
     }
