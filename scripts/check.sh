@@ -55,10 +55,10 @@ step "fuzz corpora with sanitizers" 600 \
 if [ "$full" = full ]; then
     step "races (thread sanitizer)" 1200 make -j"$jobs" TSAN=1 BUILD=build/tsan CFLAGS="-O1 -g" \
         check-unit TESTS="executor scratch"
-    step "kills at random moments" 3000 env BIN="$PWD/build/bin" tests/run cli tests/long_kill.sh \
+    step "kills at random moments" 3000 env TEST_TIMEOUT_S=2700 BIN="$PWD/build/bin" tests/run cli tests/long_kill.sh \
         tests/long_collect.sh
     step "a Slurm cluster on this machine" 900 make --no-print-directory check-slurm
-    step "README, every command" 3600 env BIN="$PWD/build/bin" tests/run cli tests/long_readme.sh
+    step "README, every command" 3600 env TEST_TIMEOUT_S=2700 BIN="$PWD/build/bin" tests/run cli tests/long_readme.sh
     step "fuzzing" 3600 make --no-print-directory fuzz
 fi
 echo "$passed passed, $failed failed, $skipped skipped"
