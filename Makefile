@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CFLAGS ?= -O2 -g
 BUILD ?= build
-ROOMS ?= core trace plan node baseline report
+ROOMS ?= core trace plan node corpus baseline report nn diffusion explore fleet
 
 ifeq ($(FUZZER),1) # with CC=clang
 SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
@@ -24,11 +24,11 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 # Silent before make deps: the first thing compiled then says what to do.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null | sed 's/-I/-isystem /g') \
 	-isystem /usr/include/iniparser
-PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -liniparser -lpthread -lm
+PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -liniparser -ldnnl -lpthread -lm
 HAVE_PACKAGES := $(shell pkg-config --exists $(PACKAGES) 2>/dev/null && echo yes)
 NEED_PACKAGES = $(if $(HAVE_PACKAGES),,$(error libraries are missing: run "make deps", or see "make info"))
 
-INC := -Isrc
+INC := -Isrc -I.
 ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(INC) $(PKG_CFLAGS) -fPIC -pthread \
 	$(SANITIZE) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(SANITIZE) $(LDFLAGS)
@@ -38,21 +38,29 @@ LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/%.o)
 LIB := $(BUILD)/lib/libmimesys.a
 
 MAIN_SOURCES := $(sort $(wildcard src/cmd/mimesys_*.c))
-PROGRAMS := $(MAIN_SOURCES:src/cmd/%.c=$(BUILD)/bin/%)
+# Programs for many ranks: what takes a communicator is in mpi/, not in the library.
+MPI_MAIN_SOURCES := $(sort $(wildcard mpi/mimesys_*.c))
+MPI_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MPI_MAIN_SOURCES),$(wildcard mpi/*.c))) \
+	$(BUILD)/src/cmd/program_main.o
+MPI_LIB := $(BUILD)/lib/libmimesys_mpi.a
+PROGRAMS := $(MAIN_SOURCES:src/cmd/%.c=$(BUILD)/bin/%) $(MPI_MAIN_SOURCES:mpi/%.c=$(BUILD)/bin/%)
 CMD_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAIN_SOURCES),$(wildcard src/cmd/*.c)))
 
 TEST_SOURCES := $(sort $(wildcard tests/test_*.c))
 TEST_NAMES := $(TEST_SOURCES:tests/test_%.c=%)
 TESTS ?= $(TEST_NAMES)
 TEST_PROGRAMS := $(TESTS:%=$(BUILD)/tests/test_%)
-TEST_HELPERS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
+MPI_TESTS ?= $(patsubst tests/mpi_%.c,%,$(sort $(wildcard tests/mpi_*.c)))
+MPI_TEST_PROGRAMS := $(MPI_TESTS:%=$(BUILD)/tests/mpi_%)
+TEST_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
+TEST_HELPERS := $(BUILD)/tests/libsupport.a
 BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
 
 MAN_PAGES := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/man/%.1)
 COMPLETIONS := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/completion/%)
 
-.PHONY: all lib tests programs docs help deps deps-bench demo check check-unit check-cli check-corpus \
-	check-full bench fidelity fuzz fuzz-programs install uninstall format check-format lint clean info
+.PHONY: all lib tests programs docs help deps deps-testbed deps-bench demo check check-unit check-mpi check-cli \
+	check-slurm check-corpus check-full bench fidelity fuzz fuzz-programs install uninstall format check-format lint clean info
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -65,7 +73,7 @@ help:
 lib: $(LIB)
 programs: $(PROGRAMS)
 docs: $(MAN_PAGES) $(COMPLETIONS)
-tests: $(TEST_PROGRAMS)
+tests: $(TEST_PROGRAMS) $(MPI_TEST_PROGRAMS)
 
 # What the objects were built with: a changed compiler or flag rebuilds them.
 FLAGS_STAMP := $(BUILD)/flags
@@ -75,6 +83,9 @@ $(shell mkdir -p $(BUILD); echo '$(FLAGS_NOW)' | cmp -s - $(FLAGS_STAMP) || echo
 $(BUILD)/%.o: %.c $(FLAGS_STAMP)
 	$(NEED_PACKAGES)@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Loops of the networks become vector code; neither flag changes what NaN or infinity do.
+$(BUILD)/src/nn/%.o: CFLAGS += -O3 -fno-math-errno -fno-trapping-math
 
 $(BUILD)/src/core/version.o: ALL_CFLAGS += -DMIM_BUILD_FLAGS='"$(strip $(CFLAGS) $(SANITIZE))"'
 
@@ -86,6 +97,24 @@ $(LIB): $(LIB_OBJECTS)
 
 $(BUILD)/bin/%: $(BUILD)/src/cmd/%.o $(CMD_OBJECTS) $(LIB)
 	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(MPI_LIB): $(MPI_OBJECTS)
+	@mkdir -p $(@D)
+	@rm -f $@
+	@echo ar rcs $@ # all objects
+	@ar rcs $@ $^
+
+$(BUILD)/bin/%: $(BUILD)/mpi/%.o $(MPI_LIB) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(TEST_HELPERS): $(TEST_OBJECTS)
+	@mkdir -p $(@D)
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(BUILD)/tests/mpi_%: $(BUILD)/tests/mpi_%.o $(TEST_HELPERS) $(MPI_LIB) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS) $(LIB)
@@ -120,10 +149,19 @@ check-full:
 check-unit: $(TEST_PROGRAMS)
 	@tests/run unit $(TEST_PROGRAMS)
 
+## check-mpi   tests of parallel parts at 1 to 4 ranks (MPI_TESTS="agree" picks some)
+check-mpi: $(MPI_TEST_PROGRAMS)
+	@tests/run mpi $(MPI_TEST_PROGRAMS)
+
 ## check-cli   tests of the programs only (CLI="trace run" picks some)
 CLI ?= $(patsubst tests/cli_%.sh,%,$(wildcard tests/cli_*.sh))
-check-cli: programs
+check-cli: programs $(BUILD)/tests/make_corpus $(BUILD)/tests/make_runs
 	@BIN=$(abspath $(BUILD)/bin) tests/run cli $(CLI:%=tests/cli_%.sh)
+
+## check-slurm tests on a real Slurm cluster of 4 nodes on this machine; needs root (1 min)
+check-slurm: programs $(BUILD)/tests/slurm_hdf5
+	@BIN=$(abspath $(BUILD)/bin) PROGRAMS=$(abspath $(BUILD)/tests) \
+		tests/run cli $(sort $(wildcard tests/slurm_*.sh))
 
 # Every input of the fuzzers' corpora once, with sanitizers.
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -164,6 +202,10 @@ fidelity: programs $(BUILD)/bench/fidelity_lines
 ##             apt-get line and exits 4, which make turns into 2)
 deps:
 	@scripts/deps.sh build
+
+## deps-testbed  those of slurm/testbed only (deps has them, too)
+deps-testbed:
+	@scripts/deps.sh testbed
 
 ## deps-bench  the same for what the benchmarks compare with: stress-ng, fio
 deps-bench:

@@ -41,10 +41,13 @@ step "build with clang, no warnings" 900 \
     scripts/silent.sh make -j"$jobs" BUILD=build/clang CC=clang CFLAGS=-O1 all tests
 step "format" 120 make --no-print-directory check-format
 step "unit tests" 900 make --no-print-directory check-unit
+step "tests at 1 to 4 ranks" 900 make --no-print-directory check-mpi
 step "program tests" 1500 make --no-print-directory check-cli
 step "build with sanitizers" 900 make -j"$jobs" ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" programs tests
 step "unit tests with sanitizers" 1200 \
     make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-unit
+step "tests at 2 ranks with sanitizers" 900 env MPI_RANKS=2 \
+    make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-mpi MPI_TESTS="agree campaign"
 step "program tests with sanitizers" 1500 \
     make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-cli CLI="trace generate compare"
 step "fuzz corpora with sanitizers" 600 \
@@ -52,7 +55,9 @@ step "fuzz corpora with sanitizers" 600 \
 if [ "$full" = full ]; then
     step "races (thread sanitizer)" 1200 make -j"$jobs" TSAN=1 BUILD=build/tsan CFLAGS="-O1 -g" \
         check-unit TESTS="executor scratch"
-    step "kills at random moments" 1800 env TEST_TIMEOUT_S=2700 BIN="$PWD/build/bin" tests/run cli tests/long_kill.sh
+    step "kills at random moments" 3000 env TEST_TIMEOUT_S=2700 BIN="$PWD/build/bin" tests/run cli tests/long_kill.sh \
+        tests/long_collect.sh
+    step "a Slurm cluster on this machine" 900 make --no-print-directory check-slurm
     step "README, every command" 3600 env TEST_TIMEOUT_S=2700 BIN="$PWD/build/bin" tests/run cli tests/long_readme.sh
     step "fuzzing" 3600 make --no-print-directory fuzz
 fi

@@ -1,23 +1,28 @@
 #!/bin/sh
 # Installs the Debian packages this project needs. Without root rights it prints the line that does.
-# usage: scripts/deps.sh [build|bench]
+# usage: scripts/deps.sh [build|testbed|bench]
 # MIMESYS_DEPS="PACKAGE ..." replaces the list.
 # Exit status: 0 all are installed, 1 apt-get failed, 2 usage, 4 cannot be done here.
 set -u
 
+# a Slurm cluster on this machine; util-linux: nsenter, unshare, flock
+testbed="slurm-wlm munge openmpi-bin libpmix-dev iproute2 util-linux"
 case ${1:-build} in
 build)
     # util-linux: setpriv, mount; procps: ps; clang and its run-time library: fuzz targets
     packages="make gcc libc6-dev pkg-config
         libopenmpi-dev openmpi-bin libhdf5-openmpi-dev hdf5-tools libiniparser-dev libjansson-dev
-        librandom123-dev libhwloc-dev libcairo2-dev fonts-dejavu-core libcmocka-dev
-        procps util-linux groff-base clang libclang-rt-dev"
+        librandom123-dev libdnnl-dev libhwloc-dev libcairo2-dev fonts-dejavu-core libcmocka-dev
+        procps util-linux groff-base clang libclang-rt-dev $testbed"
+    ;;
+testbed)
+    packages=$testbed
     ;;
 bench)
     packages="stress-ng fio"
     ;;
 *)
-    echo "deps.sh: $1: expected build or bench" >&2
+    echo "deps.sh: $1: expected build, testbed or bench" >&2
     exit 2
     ;;
 esac

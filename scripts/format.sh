@@ -12,7 +12,7 @@ fi
 # Tracked files only, so that half-written ones do not matter; all of them without git.
 list()
 {
-    git ls-files '*.c' '*.h' 2>/dev/null || find src tests -name '*.[ch]'
+    git ls-files '*.c' '*.h' 2>/dev/null || find src mpi tests -name '*.[ch]'
 }
 if [ "$1" = format ]; then
     list | xargs clang-format -i

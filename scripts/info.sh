@@ -38,6 +38,7 @@ for library in "$@"; do
     line "$library" "$(pkg-config --modversion "$library" 2>/dev/null || echo "not found")"
 done
 header iniparser libiniparser-dev /usr/include/iniparser/iniparser.h
+header onednn libdnnl-dev /usr/include/oneapi/dnnl/dnnl.h
 header random123 librandom123-dev /usr/include/Random123/philox.h
 line cmocka "$(pkg-config --modversion cmocka 2>/dev/null || echo "not found (tests only)")"
 tool mpirun mpirun --version

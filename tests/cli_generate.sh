@@ -73,8 +73,52 @@ generate --trace "$sort" --calibration "$scratch/slow.json" --dry-run &&
     grep -q "^note: io_write is scaled by 0.00059" "$scratch/out"
 report $? "writes beyond the ceiling are scaled, and a note says so"
 
-generate --help && ! grep -Eqi 'nearest|idw|diffusion' "$scratch/out" && grep -q single "$scratch/out"
-report $? "the help promises only what is there"
+generate --help && grep -q single "$scratch/out" && grep -q nearest "$scratch/out" && grep -q idw "$scratch/out"
+report $? "the help names the methods"
+
+# ---- methods that look into a corpus (made by rule: CPU use is the CPU weight)
+corpus=$scratch/corpus.h5
+"${PROGRAMS:-$BIN/../tests}/make_corpus" "$corpus" >"$scratch/out" 2>"$scratch/err"
+report $? "a corpus made by rule"
+looked_up=(--trace "$sort" --calibration "$calibration" --corpus "$corpus" --json)
+
+for method in nearest idw; do
+    generate "${looked_up[@]}" --method $method -o "$scratch/$method.h5" &&
+        [ "$(value method)" = $method ] && [ "$(value threads)" = 4 ] && [ "$(value stressors)" = 3 ] &&
+        [ "$(value slots)" = 54 ] && grep -aq "\"method\": \"$method\"" "$scratch/$method.h5" &&
+        grep -aq "corpus.h5" "$scratch/$method.h5" &&
+        awk -v a="$(value wanted cpu)" -v b="$(value asked cpu)" 'BEGIN {exit !(a - b < 12 && b - a < 12)}'
+    report $? "method $method asks for nearly the CPU that is wanted"
+    cp "$scratch/$method.h5" "$scratch/once.h5"
+    generate "${looked_up[@]}" --method $method -o "$scratch/$method.h5" &&
+        cmp -s "$scratch/once.h5" "$scratch/$method.h5"
+    report $? "method $method again is the same file"
+done
+generate "${looked_up[@]}" --method nearest --dry-run && sed 's/nearest/idw/' "$scratch/out" >"$scratch/one" &&
+    generate "${looked_up[@]}" --method idw --set idw.neighbours=1 --dry-run && cmp -s "$scratch/one" "$scratch/out" &&
+    generate "${looked_up[@]}" --method idw --dry-run && ! cmp -s "$scratch/one" "$scratch/out"
+report $? "idw of one neighbour is the nearest, of five it is not"
+generate "${looked_up[@]}" --method nearest --dry-run &&
+    grep -q 'outside what the corpus reached, most often io_read' "$scratch/out"
+report $? "what the corpus does not reach is noted"
+grep -v '^block' "$sort" >"$scratch/no-io.txt"
+generate --trace "$scratch/no-io.txt" --calibration "$calibration" --corpus "$corpus" --method idw --dry-run &&
+    grep -q '^note: 54 of 54 slots have no io_read: samples are compared without there' "$scratch/out"
+report $? "a trace without reads is looked up by its CPU"
+
+refuses 2 "method nearest: expected --corpus" "nearest without a corpus" "${with[@]}" --method nearest
+refuses 2 "method single: does not use --corpus" "single with a corpus" "${with[@]}" --corpus "$corpus"
+refuses 2 "the action list is that of --corpus" "nearest with another action list" "${with[@]}" \
+    --method nearest --corpus "$corpus" --actions 20
+refuses 2 "idw.neighbours" "no neighbours" "${with[@]}" --method idw --corpus "$corpus" \
+    --set idw.neighbours=0
+refuses 4 "of 4 threads, the plan has 2: use --threads 4" "a corpus of other plans" "${with[@]}" \
+    --method idw --corpus "$corpus" --threads 2
+refuses 1 "none.h5" "a corpus that is not there" "${with[@]}" --method idw --corpus "$scratch/none.h5"
+refuses 5 "a.h5" "a plan as the corpus" "${with[@]}" --method idw --corpus "$scratch/a.h5"
+refuses 5 "stats-sort.txt" "a text as the corpus" "${with[@]}" --method idw --corpus "$sort"
+refuses 2 "is an input" "the corpus as the output" --trace "$sort" --calibration "$calibration" \
+    --method idw --corpus "$corpus" -o "$corpus"
 
 # ---- refusals
 refuses 4 "no calibration of this machine: run mimesys_run --calibrate" "no calibration" \
@@ -82,7 +126,7 @@ refuses 4 "no calibration of this machine: run mimesys_run --calibrate" "no cali
 refuses 2 "expected --trace" "no trace" -o "$scratch/refused.h5"
 refuses 2 "expected -o" "no output" --trace "$sort"
 refuses 2 "did you mean single" "a misspelt method" "${with[@]}" --method singel
-refuses 2 "nearest: unknown" "a method that is not there" "${with[@]}" --method nearest
+refuses 2 "kriging: unknown" "a method that is not there" "${with[@]}" --method kriging
 refuses 2 "has 54 slots only" "first slot beyond the end" "${with[@]}" --first 54
 refuses 2 "slots" "no slots" "${with[@]}" --slots 0
 refuses 2 "slot" "slot of no length" "${with[@]}" --slot 0
@@ -110,7 +154,6 @@ cmp -s "$sort" "$scratch/trace.h5" && cmp -s "$calibration" "$scratch/calibratio
 report $? "the inputs are still there"
 
 # ---- slots that lack something
-grep -v '^block' "$sort" >"$scratch/no-io.txt"
 generate --trace "$scratch/no-io.txt" --calibration "$calibration" --dry-run &&
     grep -q '^note: 54 of 54 slots have no io_read: the plan asks for none there' "$scratch/out"
 report $? "a trace without reads is said to have none"

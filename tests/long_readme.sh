@@ -11,5 +11,5 @@ unset MIMESYS_CALIBRATION
 readme_run long
 [ -s build/demo/sort.png ] && [ -s build/demo/sort.json ] && grep -q '"nl1_mean"' build/demo/sort.json
 report $? "the demo leaves its figure and its numbers"
-rm -rf sort.h5 run1 run2 sort.png sort.json mine.txt mine.png mine.h5 run-mine
+rm -rf sort.h5 run1 run2 sort.png sort.json mine.txt mine.png mine.h5 run-mine run-slurm mimesys_run-*.out
 finish

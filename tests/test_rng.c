@@ -48,6 +48,20 @@ static void test_numbers_are_the_words(void **state)
     }
 }
 
+/* Many at a time, from any first draw, are the numbers one by one. */
+static void test_filling_is_asking_one_by_one(void **state)
+{
+    (void)state;
+    for (uint32_t first = 0; first < 6; first++)
+        for (size_t n = 0; n < 10; n++) {
+            uint32_t out[10] = {0};
+            mim_rng_fill_u32(9, MIM_STREAM_TEST, 1, 2, first, n, out);
+            for (size_t i = 0; i < 10; i++)
+                assert_int_equal(
+                    out[i], i < n ? mim_rng_u32(9, MIM_STREAM_TEST, 1, 2, first + (uint32_t)i) : 0);
+        }
+}
+
 /* The same number in any order of calls, and another one when any argument differs. */
 static void test_pure_function_of_all_arguments(void **state)
 {
@@ -163,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_answers),
         cmocka_unit_test(test_numbers_are_the_words),
+        cmocka_unit_test(test_filling_is_asking_one_by_one),
         cmocka_unit_test(test_pure_function_of_all_arguments),
         cmocka_unit_test(test_streams_stay_apart),
         cmocka_unit_test(test_uniform),

@@ -5,49 +5,45 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "baseline/asked.h"
-#include "baseline/single.h"
+#include "cmd/generate_job.h"
 #include "cmd/program_main.h"
 #include "core/atomic_file.h"
-#include "core/summary.h"
 #include "core/text.h"
-#include "node/calibration.h"
-#include "trace/adapt.h"
+
+typedef mim_generate_job job;
+typedef mim_generate_figures figures;
 
 static const mim_option generate_options[] = {
     {"generate", "actions", MIM_OPTION_TEXT, "", "20", 0, 0, NULL, NULL,
-     "action list: 20, 19, 13, 13b or a file with one name a line"},
+     "action list of method single: 20, 19, 13, 13b or a file with one name a line"},
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
-static const mim_option single_options[] = {
-    {"single", "cpu_stressor", MIM_OPTION_TEXT, "",
-     "BM_SIMD_SerialDistanceComputation/num_blocks:256/enable_avx512:false/flush_cache:false", 0, 0,
-     NULL, NULL, "stressor that makes CPU utilisation"},
-    {"single", "read_stressor", MIM_OPTION_TEXT, "", "BM_STRESS_NG_HddRead_1MB_NoSleep", 0, 0, NULL,
-     NULL, "stressor that reads from the disk"},
-    {"single", "write_stressor", MIM_OPTION_TEXT, "", "BM_STRESS_NG_HddWriteNF_1MB_BurstScaled", 0,
-     0, NULL, NULL, "stressor that writes to the disk"},
-    {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
-};
-
-static const mim_option *const tables[] = {generate_options, single_options, NULL};
+static const mim_option *const tables[] = {generate_options, mim_generate_single_options,
+                                           mim_generate_idw_options, mim_generate_diffusion_options,
+                                           NULL};
 
 static const mim_flag flags[] = {
     {"trace", "FILE", NULL, false, "stats text to imitate"},
     {"out", "PLAN.h5", NULL, false, "plan to write"},
-    {"method", "NAME", NULL, false, "how to choose the plan: single (default)"},
+    {"method", "NAME", NULL, false,
+     "how to choose the plan: single (default), nearest, idw, diffusion"},
+    {"corpus", "FILE", NULL, false, "training corpus of methods nearest and idw"},
+    {"checkpoint", "FILE", NULL, false, "model of method diffusion, made by mimesys_train"},
     {"first", "K", NULL, false, "first slot of the trace, counted from 0 (default 0)"},
     {"slots", "N", NULL, false, "number of slots (default all from the first)"},
     {"slot", "SECONDS", NULL, false, "length of a slot of the plan (default the trace's median)"},
     {"threads", "auto|N", NULL, false, "rows of the plan (default auto: the calibrated CPUs)"},
-    {"actions", "LIST", "generate.actions", false, "action list: 20, 19, 13, 13b or a file"},
+    {"actions", "LIST", "generate.actions", false,
+     "action list of method single: 20, 19, 13, 13b or a file"},
     {"calibration", "FILE", NULL, false, "calibration to use (default this machine's)"},
     {NULL, NULL, NULL, false, NULL},
 };
 
 static const char *const synopsis[] = {
     "--trace FILE -o PLAN.h5 [--method single] [--first K] [--slots N] [--slot S]",
+    "--trace FILE -o PLAN.h5 --method nearest|idw --corpus CORPUS.h5",
+    "--trace FILE -o PLAN.h5 --checkpoint MODEL.h5",
     NULL,
 };
 
@@ -63,13 +59,20 @@ static const mim_program program = {
         "Reads what a traced machine did per slot, adapts it to the machine that shall imitate it\n"
         "(number of cores, I/O ceilings) and writes a plan that mimesys_run runs.\n\n"
         "Method single: the CPU utilisation of each core from one CPU stressor, reads and writes\n"
-        "from one I/O stressor each, in closed form from the calibration of this machine.\n\n"
+        "from one I/O stressor each, in closed form from the calibration of this machine.\n"
+        "Method nearest: each slot gets the action of the training sample in the corpus whose\n"
+        "metrics are nearest; idw: the mean over the 5 nearest, weighted by 1 / distance. The\n"
+        "corpus must be of plans with as many threads as this one, measured on such a machine.\n"
+        "Method diffusion: a model that learned which plans lead to which metrics draws a plan\n"
+        "for each slot, with the slot before as context. It is of plans of as many threads. What\n"
+        "the trace lacks is left open to the model; what is beyond its training range is noted.\n\n"
         "The table printed at the end sets what the trace holds beside what is wanted here and\n"
         "what the plan asks for by the calibration, as means over the time of the slots in which "
         "the\n"
         "trace has the figure. \"off\" counts slots in which the plan asks\n"
         "for less I/O (by more than 1 %) or another CPU utilisation (mean over the cores of the\n"
-        "difference above 0.5 points) than is wanted, because rows are full.",
+        "difference above 0.5 points) than is wanted: rows are full,\n"
+        "or the method chose so.",
     .json_keys =
         "plan: file written, null with --dry-run\n"
         "method, trace, first, slots, threads, stressors, slot_s: what was made\n"
@@ -83,83 +86,13 @@ static const mim_program program = {
     .files = "PLAN.h5: dataset execution_plan [window, thread, stressor], action_names; attributes "
              "slot_s, origin\n"
              "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration",
-    .examples = "mimesys_run --calibrate\n"
-                "mimesys_generate --trace stats-sort.txt --slots 60 -o sort.h5\n"
-                "mimesys_generate --trace stats-sort.txt --dry-run --json",
+    .examples =
+        "mimesys_run --calibrate\n"
+        "mimesys_generate --trace stats-sort.txt --slots 60 -o sort.h5\n"
+        "mimesys_generate --trace stats-sort.txt --method idw --corpus corpus.h5 -o idw.h5\n"
+        "mimesys_generate --trace stats-sort.txt --checkpoint model.h5 -o sort.h5\n"
+        "mimesys_generate --trace stats-sort.txt --dry-run --json",
 };
-
-/* Wanted and asked means of one family. */
-typedef struct figures {
-    const char *name, *unit;
-    double trace, wanted, asked;
-    size_t n_off;
-} figures;
-
-enum { FIGURE_CPU, FIGURE_READ, FIGURE_WRITE, N_FIGURES };
-
-typedef struct method method;
-
-typedef struct job {
-    const mim_args *args;
-    const mim_config *config;
-    mim_log *log;
-    const method *how;
-    size_t first;
-    double slot_s;
-    mim_series *trace; /* the slots to imitate */
-    mim_calibration *calibration;
-    mim_actions *actions;
-    mim_adaptation *adaptation;
-    mim_plan *plan;
-    mim_plan_need need;
-    mim_asked *asked;
-    json_t *notes; /* texts */
-    figures figures[N_FIGURES];
-    json_t *json;
-} job;
-
-/* ---- methods: one entry each ----------------------------------------------------------------- */
-
-struct method {
-    const char *name;
-    int (*make)(job *j); /* adaptation -> plan */
-};
-
-static int make_single(job *j)
-{
-    const mim_single_options options = {
-        .cpu_stressor = mim_config_text(j->config, "single.cpu_stressor"),
-        .read_stressor = mim_config_text(j->config, "single.read_stressor"),
-        .write_stressor = mim_config_text(j->config, "single.write_stressor"),
-    };
-    int rc = mim_single_plan(j->adaptation->series, j->calibration, j->actions, &options, &j->plan);
-    if (rc == MIM_EUSAGE)
-        return mim_fail(rc,
-                        "%s; set single.cpu_stressor, single.read_stressor and "
-                        "single.write_stressor to stressors of the list, or use --actions 20",
-                        mim_error());
-    return rc == MIM_EDATA ? mim_fail_in(rc, "%s", mim_args_value(j->args, "trace")) : rc;
-}
-
-static const method methods[] = {{"single", make_single}};
-
-enum { N_METHODS = sizeof methods / sizeof *methods };
-
-static int find_method(job *j)
-{
-    const char *wanted = mim_args_value(j->args, "method");
-    const char *names[N_METHODS];
-    for (size_t i = 0; i < N_METHODS; i++) {
-        names[i] = methods[i].name;
-        if (!wanted || strcmp(methods[i].name, wanted) == 0) {
-            j->how = &methods[i];
-            return MIM_OK;
-        }
-    }
-    const char *closest = mim_closest(wanted, names, N_METHODS);
-    return mim_fail(MIM_EUSAGE, "--method %s: unknown%s%s%s", wanted,
-                    closest ? "; did you mean " : "", closest ? closest : "", closest ? "?" : "");
-}
 
 /* ---- reading -----------------------------------------------------------------------------------
  */
@@ -322,15 +255,6 @@ static size_t gather_figure(const job *j, int which, figures *f)
     return n_absent;
 }
 
-static int add_note(job *j, char *note) /* owned */
-{
-    int rc = note && json_array_append_new(j->notes, json_string(note)) == 0
-                 ? MIM_OK
-                 : mim_fail(MIM_ENOMEM, "a note");
-    free(note);
-    return rc;
-}
-
 /* Slots in which some cores are present and others are not. */
 static size_t n_lacking_cores(const mim_series *series)
 {
@@ -351,18 +275,18 @@ static int note_trace(job *j)
     char *gaps = NULL;
     int rc = j->notes ? MIM_OK : mim_fail(MIM_ENOMEM, "notes");
     for (size_t i = 0; rc == MIM_OK && i < j->adaptation->n_notes; i++)
-        rc = add_note(j, mim_strdup(j->adaptation->notes[i]));
+        rc = mim_generate_add_note(j, mim_strdup(j->adaptation->notes[i]));
     if (rc == MIM_OK)
         rc = mim_series_gap_note(j->trace, &gaps);
     if (rc == MIM_OK && gaps)
-        rc = add_note(j,
-                      mim_format("%s; the plan has slots of %g s for them, too", gaps, j->slot_s));
+        rc = mim_generate_add_note(
+            j, mim_format("%s; the plan has slots of %g s for them, too", gaps, j->slot_s));
     free(gaps);
     const size_t n = n_lacking_cores(j->adaptation->series);
     if (rc == MIM_OK && n > 0)
-        rc = add_note(j, mim_format("%zu of %zu slots lack the CPU use of some cores: the plan "
-                                    "asks for none of these there",
-                                    n, j->trace->n_slots));
+        rc = mim_generate_add_note(
+            j, mim_format("%zu of %zu slots lack the CPU use of some cores: %s there", n,
+                          j->trace->n_slots, j->how->lacking));
     return rc;
 }
 
@@ -375,8 +299,9 @@ static int gather_figures(job *j)
         j->figures[i] = (figures){.name = names[i][0], .unit = names[i][1]};
         const size_t n_absent = gather_figure(j, i, &j->figures[i]);
         if (n_absent > 0)
-            rc = add_note(j, mim_format("%zu of %zu slots have no %s: the plan asks for none there",
-                                        n_absent, j->trace->n_slots, names[i][0]));
+            rc = mim_generate_add_note(j,
+                                       mim_format("%zu of %zu slots have no %s: %s there", n_absent,
+                                                  j->trace->n_slots, names[i][0], j->how->lacking));
     }
     return rc;
 }
@@ -412,7 +337,11 @@ static int set_origin(job *j)
         "trace", json_object_get(j->json, "trace"), "first", json_object_get(j->json, "first"),
         "trace_slots", json_object_get(j->json, "slots"), "notes",
         json_object_get(j->json, "notes"), "machine", json_object_get(j->json, "machine"),
-        "actions", mim_config_text(j->config, "generate.actions"));
+        "actions",
+        j->how->knowledge ? j->how->knowledge : mim_config_text(j->config, "generate.actions"));
+    if (origin && j->how->knowledge)
+        json_object_set_new(origin, j->how->knowledge,
+                            json_string(mim_args_value(j->args, j->how->knowledge)));
     char *text = origin ? json_dumps(origin, 0) : NULL;
     int rc = text ? mim_plan_set_origin(j->plan, text) : mim_fail(MIM_EDATA, "origin of the plan");
     free(text);
@@ -476,7 +405,8 @@ static int check_arguments(const job *j)
 
 static int make_plan(job *j)
 {
-    int rc = j->how->make(j);
+    j->notes = json_array();
+    int rc = j->notes ? j->how->make(j) : mim_fail(MIM_ENOMEM, "notes");
     if (rc == MIM_OK)
         mim_plan_keep_idle_start(j->plan);
     if (rc == MIM_OK)
@@ -486,7 +416,6 @@ static int make_plan(job *j)
     if (rc != MIM_OK)
         return rc;
     mim_plan_set_slot_s(j->plan, j->slot_s);
-    j->notes = json_array();
     rc = gather_figures(j);
     if (rc == MIM_OK)
         rc = describe(j);
@@ -523,7 +452,7 @@ static int run(const mim_args *args, mim_log *log)
     job j = {.args = args, .config = mim_args_config(args), .log = log};
     int rc = check_arguments(&j);
     if (rc == MIM_OK)
-        rc = find_method(&j);
+        rc = mim_generate_find_method(&j);
     if (rc == MIM_OK)
         rc = read_trace(&j);
     if (rc == MIM_OK)

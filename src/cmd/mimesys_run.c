@@ -14,6 +14,7 @@
 #include "cmd/run_job.h"
 #include "core/atomic_file.h"
 #include "core/text.h"
+#include "node/settings.h"
 
 static const mim_option run_options[] = {
     {"run", "slot_s", MIM_OPTION_REAL, "s", "0", 0, 86400, NULL, NULL,
@@ -29,24 +30,8 @@ static const mim_option run_options[] = {
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
-static const mim_option scratch_options[] = {
-    {"scratch", "folder", MIM_OPTION_TEXT, "", "", 0, 0, NULL, "MIMESYS_SCRATCH",
-     "folder for scratch files, empty = /var/tmp"},
-    {"scratch", "io_mode", MIM_OPTION_CHOICE, "", "auto", 0, 0, "auto|direct|buffered", NULL,
-     "past the page cache (direct) or through it; auto = direct where the file system can"},
-    {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
-};
-
-static const mim_option calibrate_options[] = {
-    {"calibrate", "seconds_each", MIM_OPTION_REAL, "s", "0.7", 0.05, 60, NULL, NULL,
-     "measuring time of one stressor"},
-    {"calibrate", "repeats", MIM_OPTION_INT, "", "7", 3, 64, NULL, NULL,
-     "repeats of which the median is kept"},
-    {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
-};
-
-static const mim_option *const tables[] = {run_options, scratch_options, mim_limits_options,
-                                           calibrate_options, NULL};
+static const mim_option *const tables[] = {run_options, mim_scratch_settings, mim_limits_options,
+                                           mim_calibrate_settings, NULL};
 
 static const mim_flag flags[] = {
     {"slot", "SECONDS", "run.slot_s", false, "length of a slot"},

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/fault.h"
 #include "core/signals.h"
 #include "core/version.h"
 
@@ -38,7 +39,7 @@ static bool is_question(const mim_args *args)
     return false;
 }
 
-static int log_level(const mim_args *args, mim_log_level *level)
+int mim_program_log_level(const mim_args *args, mim_log_level *level)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
     const char *wanted = mim_args_value(args, "log-level");
@@ -54,9 +55,7 @@ static int log_level(const mim_args *args, mim_log_level *level)
     return MIM_OK;
 }
 
-/* With a standard stream closed, the first file opened would get its number, and what is printed
- * would go into that file. These stand-ins fail when they are used. */
-static void fill_standard_streams(void)
+void mim_program_fill_streams(void)
 {
     for (int fd = 0; fd < 3; fd++)
         if (fcntl(fd, F_GETFD) == -1 && errno == EBADF)
@@ -69,16 +68,18 @@ int mim_program_main(const mim_program *program, int argc, char **argv,
     mim_args *args = NULL;
     mim_log *log = NULL;
     mim_log_level level = MIM_LOG_INFO;
-    fill_standard_streams();
+    mim_program_fill_streams();
     setenv("HWLOC_HIDE_ERRORS", "2",
            0); /* where /sys is hidden hwloc prints; we tell it ourselves */
     int rc = mim_args_create(program, argc, argv, &args);
     if (rc == MIM_OK)
-        rc = log_level(args, &level);
+        rc = mim_program_log_level(args, &level);
     if (rc == MIM_OK && is_question(args)) {
         rc = answer_question(program, args);
     } else if (rc == MIM_OK) {
-        rc = mim_signals_install();
+        rc = mim_fault_start(0);
+        if (rc == MIM_OK)
+            rc = mim_signals_install();
         if (rc == MIM_OK)
             rc = mim_log_create(stderr, level, 0, 1, &log);
         if (rc == MIM_OK)

@@ -9,6 +9,7 @@
 #include "cmd/run_job.h"
 #include "core/atomic_file.h"
 #include "core/text.h"
+#include "node/settings.h"
 
 static const char *scratch_folder(const mim_run_job *j)
 {
@@ -18,15 +19,8 @@ static const char *scratch_folder(const mim_run_job *j)
 
 int mim_run_open_scratch(mim_run_job *j)
 {
-    const char *mode = mim_config_text(j->config, "scratch.io_mode");
-    const mim_scratch_options options = {
-        .folder = scratch_folder(j),
-        .min_free_bytes = j->limits.min_free_bytes,
-        .max_written_bytes = j->limits.max_written_bytes,
-        .io_mode = strcmp(mode, "direct") == 0     ? MIM_IO_DIRECT
-                   : strcmp(mode, "buffered") == 0 ? MIM_IO_BUFFERED
-                                                   : MIM_IO_AUTO,
-    };
+    mim_scratch_options options;
+    mim_scratch_options_get(j->config, &j->limits, &options);
     int rc = mim_scratch_create(&options, &j->scratch);
     if (rc == MIM_OK && mim_scratch_is_memory(j->scratch))
         mim_log_warn(j->log, "scratch",
@@ -49,11 +43,8 @@ static int calibration_path(const mim_run_job *j, char **path)
 
 static int measure(mim_run_job *j, const mim_actions *actions, bool has_ceilings)
 {
-    const mim_calibrate_options options = {
-        .seconds_each = mim_config_real(j->config, "calibrate.seconds_each"),
-        .n_repeats = (size_t)mim_config_int(j->config, "calibrate.repeats"),
-        .has_ceilings = has_ceilings,
-    };
+    mim_calibrate_options options;
+    mim_calibrate_options_get(j->config, has_ceilings, &options);
     return mim_calibrate(j->machine, actions, j->scratch, &options, j->log, &j->calibration);
 }
 

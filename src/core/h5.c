@@ -196,17 +196,69 @@ int mim_h5_put_texts(mim_h5 *file, const char *name, size_t n, const char *const
     return rc;
 }
 
+static hid_t cell_type(mim_h5_cell cell)
+{
+    switch (cell) {
+    case MIM_H5_F32:
+        return H5Tcopy(H5T_IEEE_F32LE);
+    case MIM_H5_F64:
+        return H5Tcopy(H5T_IEEE_F64LE);
+    case MIM_H5_U64:
+        return H5Tcopy(H5T_STD_U64LE);
+    case MIM_H5_U32:
+        return H5Tcopy(H5T_STD_U32LE);
+    case MIM_H5_U8:
+        return H5Tcopy(H5T_STD_U8LE);
+    default:
+        return text_type(MIM_H5_CELL_NAME_BYTES);
+    }
+}
+
+int mim_h5_reserve(mim_h5 *file, const char *name, mim_h5_cell cell, size_t rank,
+                   const size_t *shape, const char *units, const char *dims, const char *long_name)
+{
+    hid_t space = H5I_INVALID_HID, dataset = H5I_INVALID_HID;
+    hsize_t extents[MIM_H5_MAX_RANK];
+    int rc = check_name(file, name);
+    if (rc == MIM_OK && (rank == 0 || rank > MIM_H5_MAX_RANK))
+        rc = mim_fail(MIM_EINVAL, "%s: %s has rank %zu, expected 1 to %d", file->path, name, rank,
+                      MIM_H5_MAX_RANK);
+    if (rc != MIM_OK)
+        return rc;
+    for (size_t d = 0; d < rank; d++)
+        extents[d] = shape[d];
+    hid_t properties = H5Pcreate(H5P_DATASET_CREATE), type = cell_type(cell);
+    if (properties >= 0 && type >= 0 && H5Pset_obj_track_times(properties, 0) >= 0 &&
+        H5Pset_layout(properties, H5D_CONTIGUOUS) >= 0 &&
+        H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY) >= 0 &&
+        H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER) >= 0 &&
+        (space = H5Screate_simple((int)rank, extents, NULL)) >= 0)
+        dataset = H5Dcreate2(file->id, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    if (dataset < 0)
+        rc = write_fail(file, name);
+    else if ((rc = put_text(file, dataset, "units", units)) == MIM_OK &&
+             (rc = put_text(file, dataset, "dims", dims)) == MIM_OK)
+        rc = put_text(file, dataset, "long_name", long_name);
+    if (dataset >= 0)
+        H5Dclose(dataset);
+    if (space >= 0)
+        H5Sclose(space);
+    if (type >= 0)
+        H5Tclose(type);
+    if (properties >= 0)
+        H5Pclose(properties);
+    return rc;
+}
+
 /* ---- handles ------------------------------------------------------------------------------- */
 
-/* A file that lives in memory only. Neither the library's own in-memory driver (the image that
- * H5Fget_file_image gives of a 1.8 format file has a wrong checksum in 1.10.8) nor its default one
- * (which wants a real path behind the name) serves. */
-static hid_t create_in_memory(int memory)
+/* Neither the library's own in-memory driver (the image that H5Fget_file_image gives of a 1.8
+ * format file has a wrong checksum in 1.10.8) nor its default one (which wants a real path behind
+ * the name) serves for a file that lives in memory only. */
+static hid_t create_file(const char *name)
 {
-    char name[64];
     hid_t access = H5Pcreate(H5P_FILE_ACCESS), creation = H5Pcreate(H5P_FILE_CREATE);
     hid_t id = H5I_INVALID_HID;
-    snprintf(name, sizeof name, "/proc/self/fd/%d", memory);
     if (access >= 0 && creation >= 0 && H5Pset_fapl_stdio(access) >= 0 &&
         H5Pset_file_locking(access, false, true) >= 0 &&
         /* 1.8 takes attributes above 64 KiB (a configuration) and any reader since 2008 knows it */
@@ -220,10 +272,11 @@ static hid_t create_in_memory(int memory)
     return id;
 }
 
-int mim_h5_create(const char *path, const char *schema, int schema_version, const char *config,
-                  mim_h5 **file)
+static int create(const char *path, bool in_place, const char *schema, int schema_version,
+                  const char *config, mim_h5 **file)
 {
     int rc = MIM_OK;
+    char name[64];
     mim_h5 *made = calloc(1, sizeof *made);
     if (!made || !(made->path = mim_strdup(path))) {
         rc = mim_fail(MIM_ENOMEM, "%s: file handle", path);
@@ -233,11 +286,12 @@ int mim_h5_create(const char *path, const char *schema, int schema_version, cons
     made->memory = made->socket = -1;
     made->reader = -1;
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    if ((made->memory = memfd_create("mimesys", MFD_CLOEXEC)) < 0) {
+    if (!in_place && (made->memory = memfd_create("mimesys", MFD_CLOEXEC)) < 0) {
         rc = mim_fail(MIM_ENOMEM, "%s: no memory file: %s", path, strerror(errno));
         goto done;
     }
-    if ((made->id = create_in_memory(made->memory)) < 0) {
+    snprintf(name, sizeof name, "/proc/self/fd/%d", made->memory);
+    if ((made->id = create_file(in_place ? path : name)) < 0) {
         rc = write_fail(made, "anything");
         goto done;
     }
@@ -252,6 +306,18 @@ int mim_h5_create(const char *path, const char *schema, int schema_version, cons
 done:
     mim_h5_destroy(&made);
     return rc;
+}
+
+int mim_h5_create(const char *path, const char *schema, int schema_version, const char *config,
+                  mim_h5 **file)
+{
+    return create(path, false, schema, schema_version, config, file);
+}
+
+int mim_h5_create_in_place(const char *path, const char *schema, int schema_version,
+                           const char *config, mim_h5 **file)
+{
+    return create(path, true, schema, schema_version, config, file);
 }
 
 static int publish(const mim_h5 *file)
@@ -273,7 +339,9 @@ int mim_h5_commit(mim_h5 **file)
 {
     herr_t closed = H5Fclose((*file)->id);
     (*file)->id = H5I_INVALID_HID;
-    int rc = closed < 0 ? write_fail(*file, "the file's end") : publish(*file);
+    int rc = closed < 0             ? write_fail(*file, "the file's end")
+             : (*file)->memory >= 0 ? publish(*file)
+                                    : MIM_OK;
     mim_h5_destroy(file);
     return rc;
 }

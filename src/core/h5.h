@@ -43,6 +43,22 @@ int mim_h5_put_texts(mim_h5 *file, const char *name, size_t n, const char *const
 int mim_h5_put_attribute_text(mim_h5 *file, const char *dataset, const char *name,
                               const char *text);
 int mim_h5_put_attribute_real(mim_h5 *file, const char *dataset, const char *name, double value);
+/* Files too large for memory: written where they will be, not atomically (the caller takes a name
+ * of its own and renames). Their rows are reserved here, each dataset at its fixed place, and
+ * written through the HDF5 library later; unwritten values read as 0. */
+typedef enum {
+    MIM_H5_F32,
+    MIM_H5_F64,
+    MIM_H5_U64,
+    MIM_H5_U32,
+    MIM_H5_U8,
+    MIM_H5_NAME /* text of up to MIM_H5_CELL_NAME_BYTES - 1 bytes */
+} mim_h5_cell;
+enum { MIM_H5_CELL_NAME_BYTES = 64 };
+int mim_h5_create_in_place(const char *path, const char *schema, int schema_version,
+                           const char *config, mim_h5 **file);
+int mim_h5_reserve(mim_h5 *file, const char *name, mim_h5_cell cell, size_t rank,
+                   const size_t *shape, const char *units, const char *dims, const char *long_name);
 int mim_h5_commit(mim_h5 **file); /* destroys `file` either way */
 void mim_h5_destroy(mim_h5 **file);
 

@@ -40,6 +40,18 @@ uint32_t mim_rng_u32(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, u
     return out[draw % 4];
 }
 
+void mim_rng_fill_u32(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t first,
+                      size_t n, uint32_t *out)
+{
+    uint32_t words[4];
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t draw = first + (uint32_t)i;
+        if (i == 0 || draw % 4 == 0)
+            block(seed, stream, a, b, draw / 4, words);
+        out[i] = words[draw % 4];
+    }
+}
+
 static double unit(uint32_t high, uint32_t low)
 {
     uint64_t bits = ((uint64_t)high << 32 | low) >> 11;

@@ -5,6 +5,7 @@
 #ifndef MIM_CORE_RNG_H
 #define MIM_CORE_RNG_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef enum {
@@ -13,6 +14,14 @@ typedef enum {
     MIM_STREAM_KERNEL, /* buffer contents and offsets of stressors */
     MIM_STREAM_NOISE,
     MIM_STREAM_FAULT,
+    MIM_STREAM_INIT, /* first values of a network */
+    MIM_STREAM_DROPOUT,
+    MIM_STREAM_EXAMPLES, /* order of training examples */
+    MIM_STREAM_TIMESTEP, /* of a training example */
+    MIM_STREAM_HIDE,     /* what a training example does not tell */
+    MIM_STREAM_JITTER,   /* noise on metrics */
+    MIM_STREAM_GENERATE, /* noise of the sampler */
+    MIM_STREAM_SPLIT,    /* which plans of a corpus are for validation */
 } mim_stream;
 
 /* The four words Philox4x32-10 gives for a counter and a key (for known-answer tests). */
@@ -24,5 +33,9 @@ uint32_t mim_rng_u32(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, u
 double mim_rng_u01(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b,
                    uint32_t draw); /* [0,1) */
 double mim_rng_normal(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t draw);
+
+/* out[i] = mim_rng_u32(seed, stream, a, b, first + i), four times as fast as one by one. */
+void mim_rng_fill_u32(uint64_t seed, mim_stream stream, uint64_t a, uint32_t b, uint32_t first,
+                      size_t n, uint32_t *out);
 
 #endif

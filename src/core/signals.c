@@ -1,3 +1,4 @@
+#define _XOPEN_SOURCE 700 /* sigaltstack */
 #include "core/signals.h"
 
 #include <errno.h>
@@ -8,6 +9,13 @@ static volatile sig_atomic_t stop_signal, is_urgent;
 
 static const int stop_signals[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP};
 enum { N_STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
+
+/* Products of oneDNN 2.6 keep numbers below the stack pointer, where a handler would overwrite
+ * them: a signal during training crashed it or changed its result. So handlers have a stack of
+ * their own.
+ */
+enum { HANDLER_STACK_BYTES = 1 << 16 };
+static char handler_stack[HANDLER_STACK_BYTES];
 
 static void on_signal(int sig)
 {
@@ -25,7 +33,11 @@ int mim_signals_install(void)
 {
     struct sigaction action, before;
     memset(&action, 0, sizeof action);
+    const stack_t stack = {.ss_sp = handler_stack, .ss_size = sizeof handler_stack};
+    if (sigaltstack(&stack, NULL) != 0)
+        return mim_fail(MIM_EIO, "stack of signal handlers: %s", strerror(errno));
     action.sa_handler = on_signal;
+    action.sa_flags = SA_ONSTACK;
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < N_STOP_SIGNALS; i++) {
         int sig = stop_signals[i];

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 
+/* From the main thread: handlers run there, on a stack of their own. */
 int mim_signals_install(void);
 int mim_signals_stop(void); /* the signal number that asked to stop, 0 if none */
 /* Blocks these signals in the calling thread (workers: the main thread shall get them). */

@@ -1,0 +1,106 @@
+#include "mpi/program_mpi.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/program_main.h"
+#include "core/fault.h"
+#include "core/signals.h"
+#include "core/text.h"
+#include "mpi/agree.h"
+
+/* The rank a launcher gave this process, before MPI runs; 0 without a launcher. */
+static long launched_rank(void)
+{
+    static const char *const names[] = {"PMIX_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK",
+                                        "SLURM_PROCID"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i]))
+            return strtol(getenv(names[i]), NULL, 10);
+    return 0;
+}
+
+/* One of the questions that are answered without MPI is among the flags. */
+static bool asks(int argc, char **argv)
+{
+    static const char *const flags[] = {"-h",    "--help",       "--version",
+                                        "--man", "--completion", "--print-config"};
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        for (size_t k = 0; k < sizeof flags / sizeof *flags; k++)
+            if (strcmp(argv[i], flags[k]) == 0)
+                return true;
+    return false;
+}
+
+/* Ranks of one job that were told different things would go different ways. */
+static int check_same(MPI_Comm comm, int argc, char **argv, const mim_args *args)
+{
+    int rank = 0;
+    MPI_Comm_rank(comm, &rank);
+    char *ini = mim_config_text_ini(mim_args_config(args));
+    int rc = mim_agree(comm, ini ? MIM_OK : mim_fail(MIM_ENOMEM, "configuration text"));
+    if (rc != MIM_OK) {
+        free(ini);
+        return rc;
+    }
+    unsigned long long hash = mim_hash_text(MIM_HASH_START, ini, strlen(ini)), first;
+    for (int i = 1; i < argc; i++)
+        hash = mim_hash_text(hash, argv[i], strlen(argv[i]) + 1);
+    free(ini);
+    first = hash;
+    MPI_Bcast(&first, 1, MPI_UNSIGNED_LONG_LONG, 0, comm);
+    if (hash != first)
+        rc = mim_fail(MIM_EUSAGE, "rank %d has other arguments or settings than rank 0", rank);
+    return mim_agree(comm, rc);
+}
+
+static int run_agreed(const mim_program *program, int argc, char **argv, MPI_Comm comm,
+                      int (*run)(MPI_Comm comm, const mim_args *args, mim_log *log))
+{
+    int rank = 0, n_ranks = 0;
+    mim_args *args = NULL;
+    mim_log *log = NULL;
+    mim_log_level level = MIM_LOG_INFO;
+    MPI_Comm_rank(comm, &rank);
+    MPI_Comm_size(comm, &n_ranks);
+    int rc = mim_args_create(program, argc, argv, &args);
+    if (rc == MIM_OK)
+        rc = mim_program_log_level(args, &level);
+    if (rc == MIM_OK)
+        rc = mim_fault_start((uint32_t)rank);
+    if (rc == MIM_OK)
+        rc = mim_signals_install();
+    if (rc == MIM_OK)
+        rc = mim_log_create(stderr, level, rank, n_ranks, &log);
+    rc = mim_agree(comm, rc);
+    if (rc == MIM_OK)
+        rc = check_same(comm, argc, argv, args);
+    if (rc == MIM_OK)
+        rc = mim_agree(comm, run(comm, args, log));
+    if (rc == MIM_OK && rank == 0 && (fflush(stdout) != 0 || ferror(stdout)))
+        rc = mim_fail(MIM_EIO, "standard output: cannot be written: %s", strerror(errno));
+    rc = mim_agree(comm, rc);
+    if (rc != MIM_OK && rank == 0)
+        fprintf(stderr, "%s: %s\n", program->name, mim_error());
+    mim_log_destroy(&log);
+    mim_args_destroy(&args);
+    return rc;
+}
+
+int mim_program_mpi_main(const mim_program *program, int argc, char **argv,
+                         int (*run)(MPI_Comm comm, const mim_args *args, mim_log *log))
+{
+    mim_program_fill_streams();
+    if (asks(argc, argv))
+        return launched_rank() == 0 ? mim_program_main(program, argc, argv, NULL) : 0;
+    int provided = 0;
+    MPI_Comm comm;
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    MPI_Comm_dup(MPI_COMM_WORLD, &comm);
+    int rc = run_agreed(program, argc, argv, comm, run);
+    MPI_Comm_free(&comm);
+    MPI_Finalize();
+    return mim_exit_status(rc);
+}

@@ -1,0 +1,35 @@
+/* Training shared out to ranks: the shards of a batch to compute, their gradients summed. Every
+ * rank holds the whole model and takes the same steps.
+ *
+ * Gradients are summed in double over all shards and ranks and rounded to float once: results at
+ * different rank counts differ only where the sum of doubles lies within some 1e-16 of its largest
+ * term of a float's rounding boundary, in the last bit of that gradient. */
+#ifndef MIM_MPI_TRAIN_MPI_H
+#define MIM_MPI_TRAIN_MPI_H
+
+#include <mpi.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "diffusion/train.h"
+
+typedef struct mim_train_mpi mim_train_mpi;
+
+/* Collective. Keeps `trainer` (borrowed), which has the same model on all ranks, and a duplicate of
+ * comm. n_shards: as the trainer's; a rank beyond them computes nothing. */
+int mim_train_mpi_create(MPI_Comm comm, mim_trainer *trainer, size_t n_shards, mim_train_mpi **job);
+void mim_train_mpi_destroy(mim_train_mpi **job);
+
+/* Collective: one step. loss, norm and *is_wished (whether any rank wished to stop) are the same on
+ * all ranks. `local`: an error of this rank alone, which becomes everyone's, without a step. */
+int mim_train_mpi_step(mim_train_mpi *job, int local, bool wishes_stop, double *loss, double *norm,
+                       bool *is_wished);
+
+/* Collective. Mean loss over the examples, which all ranks have; NaN when there are none. */
+double mim_train_mpi_validate(mim_train_mpi *job, const mim_examples *examples, size_t n_draws,
+                              bool use_ema);
+
+/* Collective. MIM_ECHECK when the ranks' models are not equal to the bit. */
+int mim_train_mpi_check_same(mim_train_mpi *job, const mim_model *model);
+
+#endif

@@ -1,0 +1,464 @@
+#include "diffusion/checkpoint.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/h5.h"
+
+/* Order of the counts in the datasets `architecture` and `process`. */
+enum { N_ARCHITECTURE = 7 };
+
+static const char architecture_dims[] =
+    "n_stressors, n_node_metrics, n_sockets, width, n_blocks, n_heads, mlp_ratio";
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+static int put_numbers(mim_h5 *file, const char *name, size_t n, const float *numbers,
+                       const char *long_name)
+{
+    double *wide = malloc(n * sizeof *wide);
+    if (!wide)
+        return mim_fail(MIM_ENOMEM, "%s: %zu values", name, n);
+    for (size_t i = 0; i < n; i++)
+        wide[i] = (double)numbers[i];
+    int rc = mim_h5_put_real(file, name, 1, &n, wide, "", "value", long_name);
+    free(wide);
+    return rc;
+}
+
+static int put_params(mim_h5 *file, const mim_params_f *p, bool is_slim)
+{
+    const size_t n = p->n_values;
+    int rc = put_numbers(file, "ema", n, p->ema, "moving average of the parameters");
+    if (rc == MIM_OK && !is_slim)
+        rc = put_numbers(file, "values", n, p->values, "parameters");
+    if (rc == MIM_OK && !is_slim)
+        rc = put_numbers(file, "moment_1", n, p->moment_1, "first moment of Adam");
+    if (rc == MIM_OK && !is_slim)
+        rc = put_numbers(file, "moment_2", n, p->moment_2, "second moment of Adam");
+    return rc;
+}
+
+static int put_tensors(mim_h5 *file, const mim_tensors *layout)
+{
+    const size_t n = layout->n_tensors, shape[2] = {n, MIM_TENSOR_MAX_RANK};
+    const char **names = calloc(n, sizeof *names);
+    uint64_t *shapes = calloc(n, MIM_TENSOR_MAX_RANK * sizeof *shapes);
+    int rc = names && shapes ? MIM_OK : mim_fail(MIM_ENOMEM, "%zu tensors", n);
+    for (size_t i = 0; rc == MIM_OK && i < n; i++) {
+        names[i] = layout->tensors[i].name;
+        for (size_t d = 0; d < layout->tensors[i].rank; d++)
+            shapes[i * MIM_TENSOR_MAX_RANK + d] = layout->tensors[i].shape[d];
+    }
+    if (rc == MIM_OK)
+        rc = mim_h5_put_texts(file, "tensor_names", n, names, "tensor",
+                              "tensors that follow each other in the parameters");
+    if (rc == MIM_OK)
+        rc = mim_h5_put_count(file, "tensor_shapes", 2, shape, shapes, "", "tensor, axis",
+                              "extents, 0 beyond the rank");
+    free(names);
+    free(shapes);
+    return rc;
+}
+
+static int put_threads(mim_h5 *file, const mim_domain *d)
+{
+    uint64_t *values = calloc(2 * d->n_threads, sizeof *values);
+    if (!values)
+        return mim_fail(MIM_ENOMEM, "%zu threads", d->n_threads);
+    for (size_t t = 0; t < d->n_threads; t++) {
+        values[t] = d->thread_metric[t] == SIZE_MAX ? d->n_metrics : d->thread_metric[t];
+        values[d->n_threads + t] = d->socket[t];
+    }
+    int rc = mim_h5_put_count(file, "thread_metric", 1, &d->n_threads, values, "", "thread",
+                              "number of a thread's CPU metric, n_metrics = none");
+    if (rc == MIM_OK)
+        rc = mim_h5_put_count(file, "thread_socket", 1, &d->n_threads, values + d->n_threads, "",
+                              "thread", "socket of a thread");
+    free(values);
+    return rc;
+}
+
+static int put_domain(mim_h5 *file, const mim_domain *d)
+{
+    int rc = mim_h5_put_texts(file, "metric_names", d->n_metrics, (const char *const *)d->metrics,
+                              "metric", "metrics the model is asked for");
+    if (rc == MIM_OK)
+        rc = mim_h5_put_real(file, "range_min", 1, &d->n_metrics, d->minimum, "", "metric",
+                             "smallest value in training, unit of the metric");
+    if (rc == MIM_OK)
+        rc = mim_h5_put_real(file, "range_max", 1, &d->n_metrics, d->maximum, "", "metric",
+                             "largest value in training, unit of the metric");
+    if (rc == MIM_OK)
+        rc = mim_h5_put_texts(file, "action_names", d->n_stressors, (const char *const *)d->actions,
+                              "stressor", "stressors the model answers in");
+    if (rc == MIM_OK)
+        rc = put_threads(file, d);
+    if (rc == MIM_OK)
+        rc = mim_h5_put_attribute_text(file, NULL, "host_class", d->host_class);
+    return rc;
+}
+
+static int put_kind(mim_h5 *file, const mim_model *m)
+{
+    const mim_architecture *a = &m->architecture;
+    const uint64_t sizes[N_ARCHITECTURE] = {a->n_stressors, a->n_node_metrics, a->n_sockets,
+                                            a->width,       a->n_blocks,       a->n_heads,
+                                            a->mlp_ratio};
+    const size_t n = N_ARCHITECTURE;
+    const struct {
+        const char *name, *long_name;
+        uint64_t value;
+    } counts[] = {{"n_timesteps", "timesteps of the noise process", m->process.n_timesteps},
+                  {"seed", "seed of initial values and training", m->seed},
+                  {"step", "training steps taken", m->step},
+                  {"corpus_hash", "identity of the training corpus", m->corpus_hash}};
+    int rc = mim_h5_put_count(file, "architecture", 1, &n, sizes, "", architecture_dims,
+                              "sizes of the denoiser with one token a thread");
+    for (size_t i = 0; rc == MIM_OK && i < sizeof counts / sizeof *counts; i++)
+        rc = mim_h5_put_count(file, counts[i].name, 0, NULL, &counts[i].value, "", "",
+                              counts[i].long_name);
+    if (rc == MIM_OK)
+        rc = mim_h5_put_attribute_text(file, NULL, "schedule",
+                                       mim_schedule_name(m->process.schedule));
+    if (rc == MIM_OK)
+        rc = mim_h5_put_attribute_text(file, NULL, "prediction",
+                                       mim_prediction_name(m->process.prediction));
+    return rc;
+}
+
+int mim_checkpoint_write(const mim_model *model, bool is_slim, const char *path)
+{
+    mim_h5 *file = NULL;
+    int rc =
+        mim_h5_create(path, MIM_CHECKPOINT_SCHEMA, MIM_CHECKPOINT_VERSION, model->config, &file);
+    if (rc == MIM_OK)
+        rc = put_kind(file, model);
+    if (rc == MIM_OK)
+        rc = put_domain(file, model->domain);
+    if (rc == MIM_OK)
+        rc = put_tensors(file, model->params->layout);
+    if (rc == MIM_OK)
+        rc = put_params(file, model->params, is_slim);
+    if (rc == MIM_OK)
+        rc = mim_h5_commit(&file);
+    mim_h5_destroy(&file);
+    return rc;
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+static int check_schema(mim_h5 *file, const char *path)
+{
+    char *schema = NULL;
+    bool has_version = false;
+    double version = 0;
+    int rc = mim_h5_get_attribute_text(file, NULL, "schema", &schema);
+    if (rc == MIM_OK && (!schema || strcmp(schema, MIM_CHECKPOINT_SCHEMA) != 0))
+        rc = mim_fail(MIM_EDATA, "%s: holds \"%.60s\", expected a checkpoint (%s)", path,
+                      schema ? schema : "", MIM_CHECKPOINT_SCHEMA);
+    if (rc == MIM_OK)
+        rc = mim_h5_get_attribute_real(file, NULL, "schema_version", &has_version, &version);
+    if (rc == MIM_OK && version != MIM_CHECKPOINT_VERSION)
+        rc = mim_fail(MIM_EDATA, "%s: checkpoint of version %g, this program knows version %d",
+                      path, version, MIM_CHECKPOINT_VERSION);
+    free(schema);
+    return rc;
+}
+
+static int get_counts(mim_h5 *file, const char *path, const char *name, size_t rank, size_t n,
+                      uint64_t *out)
+{
+    size_t shape[MIM_H5_MAX_RANK] = {0};
+    uint64_t *values = NULL;
+    int rc = mim_h5_get_count(file, name, rank, n, shape, &values);
+    if (rc == MIM_OK && rank == 1 && shape[0] != n)
+        rc = mim_fail(MIM_EDATA, "%s: %s has %zu values, expected %zu", path, name, shape[0], n);
+    if (rc == MIM_OK)
+        memcpy(out, values, n * sizeof *out);
+    free(values);
+    return rc;
+}
+
+static int get_word(mim_h5 *file, const char *path, const char *name, char **word)
+{
+    int rc = mim_h5_get_attribute_text(file, NULL, name, word);
+    if (rc == MIM_OK && !*word)
+        rc = mim_fail(MIM_EDATA, "%s: has no attribute %s", path, name);
+    return rc;
+}
+
+static int get_process(mim_h5 *file, const char *path, mim_process *process)
+{
+    char *schedule = NULL, *prediction = NULL;
+    uint64_t n_timesteps = 0;
+    int rc = get_counts(file, path, "n_timesteps", 0, 1, &n_timesteps);
+    if (rc == MIM_OK && (n_timesteps < 1 || n_timesteps > MIM_SCHEDULE_MAX_STEPS))
+        rc = mim_fail(MIM_EDATA, "%s: %llu timesteps, expected 1 to %d", path,
+                      (unsigned long long)n_timesteps, MIM_SCHEDULE_MAX_STEPS);
+    if (rc == MIM_OK)
+        rc = get_word(file, path, "schedule", &schedule);
+    if (rc == MIM_OK)
+        rc = get_word(file, path, "prediction", &prediction);
+    if (rc == MIM_OK && ((rc = mim_schedule_find(schedule, &process->schedule)) != MIM_OK ||
+                         (rc = mim_prediction_find(prediction, &process->prediction)) != MIM_OK))
+        rc = mim_fail_in(rc, "%s", path);
+    process->n_timesteps = (size_t)n_timesteps;
+    free(schedule);
+    free(prediction);
+    return rc;
+}
+
+static int get_architecture(mim_h5 *file, const char *path, mim_architecture *a)
+{
+    uint64_t sizes[N_ARCHITECTURE];
+    int rc = get_counts(file, path, "architecture", 1, N_ARCHITECTURE, sizes);
+    if (rc != MIM_OK)
+        return rc;
+    *a = (mim_architecture){.n_stressors = (size_t)sizes[0],
+                            .n_node_metrics = (size_t)sizes[1],
+                            .n_sockets = (size_t)sizes[2],
+                            .width = (size_t)sizes[3],
+                            .n_blocks = (size_t)sizes[4],
+                            .n_heads = (size_t)sizes[5],
+                            .mlp_ratio = (size_t)sizes[6]};
+    return mim_architecture_check(a) == MIM_OK ? MIM_OK : mim_fail_in(MIM_EDATA, "%s", path);
+}
+
+static int get_length(mim_h5 *file, const char *path, const char *name, size_t max, size_t *n)
+{
+    size_t rank = 0, shape[MIM_H5_MAX_RANK];
+    int rc = mim_h5_get_shape(file, name, &rank, shape);
+    if (rc == MIM_OK && (rank != 1 || shape[0] < 1 || shape[0] > max))
+        rc = mim_fail(MIM_EDATA, "%s: %s: expected a list of 1 to %zu", path, name, max);
+    if (rc == MIM_OK)
+        *n = shape[0];
+    return rc;
+}
+
+/* What a domain is read into before it is made. */
+typedef struct parts {
+    mim_domain_parts domain;
+    char **metrics, **actions, *host_class;
+    size_t n_metrics, n_actions; /* names read */
+    double *minimum, *maximum;
+    uint64_t *threads;       /* [2][n_threads] metric, socket */
+    size_t *metric, *socket; /* [n_threads] */
+} parts;
+
+static void parts_clear(parts *p)
+{
+    mim_h5_free_texts(p->n_metrics, &p->metrics);
+    mim_h5_free_texts(p->n_actions, &p->actions);
+    free(p->host_class);
+    free(p->minimum);
+    free(p->maximum);
+    free(p->threads);
+    free(p->metric);
+    free(p->socket);
+}
+
+static int get_ranges(mim_h5 *file, const char *path, parts *p)
+{
+    size_t shape[MIM_H5_MAX_RANK], n = p->n_metrics;
+    int rc = mim_h5_get_real(file, "range_min", 1, n, shape, &p->minimum);
+    bool fits = rc == MIM_OK && shape[0] == n;
+    if (rc == MIM_OK)
+        rc = mim_h5_get_real(file, "range_max", 1, n, shape, &p->maximum);
+    fits = fits && rc == MIM_OK && shape[0] == n;
+    if (rc == MIM_OK && !fits)
+        rc = mim_fail(MIM_EDATA, "%s: ranges are not those of %zu metrics", path, n);
+    return rc;
+}
+
+static int get_threads(mim_h5 *file, const char *path, parts *p)
+{
+    size_t n = 0;
+    int rc = get_length(file, path, "thread_metric", MIM_DOMAIN_MAX_THREADS, &n);
+    if (rc != MIM_OK)
+        return rc;
+    p->threads = calloc(2 * n, sizeof *p->threads);
+    p->metric = calloc(n, sizeof *p->metric);
+    p->socket = calloc(n, sizeof *p->socket);
+    if (!p->threads || !p->metric || !p->socket)
+        return mim_fail(MIM_ENOMEM, "%zu threads", n);
+    if ((rc = get_counts(file, path, "thread_metric", 1, n, p->threads)) != MIM_OK ||
+        (rc = get_counts(file, path, "thread_socket", 1, n, p->threads + n)) != MIM_OK)
+        return rc;
+    for (size_t t = 0; t < n; t++) {
+        p->metric[t] = p->threads[t] == p->n_metrics ? SIZE_MAX : (size_t)p->threads[t];
+        p->socket[t] = (size_t)p->threads[n + t];
+    }
+    p->domain.n_threads = n;
+    return MIM_OK;
+}
+
+static int get_domain(mim_h5 *file, const char *path, size_t n_sockets, mim_domain **domain)
+{
+    parts p = {0};
+    int rc =
+        mim_h5_get_texts(file, "metric_names", MIM_DOMAIN_MAX_METRICS, &p.n_metrics, &p.metrics);
+    if (rc == MIM_OK)
+        rc = mim_h5_get_texts(file, "action_names", MIM_DOMAIN_MAX_STRESSORS, &p.n_actions,
+                              &p.actions);
+    if (rc == MIM_OK)
+        rc = get_ranges(file, path, &p);
+    if (rc == MIM_OK)
+        rc = get_threads(file, path, &p);
+    if (rc == MIM_OK)
+        rc = mim_h5_get_attribute_text(file, NULL, "host_class", &p.host_class);
+    p.domain.n_metrics = p.n_metrics;
+    p.domain.n_stressors = p.n_actions;
+    p.domain.n_sockets = n_sockets;
+    p.domain.metrics = (const char *const *)p.metrics;
+    p.domain.actions = (const char *const *)p.actions;
+    p.domain.minimum = p.minimum;
+    p.domain.maximum = p.maximum;
+    p.domain.thread_metric = p.metric;
+    p.domain.socket = p.socket;
+    p.domain.host_class = p.host_class;
+    if (rc == MIM_OK && (rc = mim_domain_create(&p.domain, domain)) != MIM_OK)
+        rc = mim_fail_in(rc, "%s", path);
+    parts_clear(&p);
+    return rc;
+}
+
+/* Before memory for that many parameters is taken. */
+static int check_size(mim_h5 *file, size_t n_expected)
+{
+    size_t rank = 0, shape[MIM_H5_MAX_RANK];
+    int rc = mim_h5_get_shape(file, "ema", &rank, shape);
+    if (rc == MIM_OK &&
+        (rank != 1 || shape[0] != n_expected || n_expected > MIM_CHECKPOINT_MAX_VALUES))
+        rc = mim_fail(MIM_EDATA, "ema: expected %zu values, at most %d", n_expected,
+                      MIM_CHECKPOINT_MAX_VALUES);
+    return rc;
+}
+
+/* The stored tensors must be those that the architecture has. */
+static int check_tensors(mim_h5 *file, const char *path, const mim_architecture *a)
+{
+    mim_tensors *found = NULL, *expected = NULL;
+    char **names = NULL;
+    uint64_t *shapes = NULL;
+    size_t n = 0, shape[MIM_H5_MAX_RANK];
+    int rc = mim_denoiser_layout(a, &expected);
+    if (rc == MIM_OK)
+        rc = mim_h5_get_texts(file, "tensor_names", expected->n_tensors, &n, &names);
+    if (rc == MIM_OK)
+        rc = mim_h5_get_count(file, "tensor_shapes", 2, n * MIM_TENSOR_MAX_RANK, shape, &shapes);
+    if (rc == MIM_OK && (shape[0] != n || shape[1] != MIM_TENSOR_MAX_RANK))
+        rc = mim_fail(MIM_EDATA, "tensor_shapes is not that of %zu tensors", n);
+    if (rc == MIM_OK)
+        rc = mim_tensors_create(&found);
+    for (size_t i = 0; rc == MIM_OK && i < n; i++) {
+        size_t extents[MIM_TENSOR_MAX_RANK], rank = 0;
+        for (; rank < MIM_TENSOR_MAX_RANK && shapes[i * MIM_TENSOR_MAX_RANK + rank]; rank++)
+            extents[rank] = (size_t)shapes[i * MIM_TENSOR_MAX_RANK + rank];
+        rc = mim_tensors_add(found, names[i], rank, extents, MIM_INIT_ZERO, 0, false, NULL);
+    }
+    if (rc == MIM_OK)
+        rc = mim_tensors_match(expected, found);
+    if (rc == MIM_OK)
+        rc = check_size(file, expected->n_values);
+    if (rc != MIM_OK && rc != MIM_ENOMEM)
+        rc = mim_fail_in(MIM_EDATA, "%s", path);
+    mim_tensors_destroy(&found);
+    mim_tensors_destroy(&expected);
+    mim_h5_free_texts(n, &names);
+    free(shapes);
+    return rc;
+}
+
+static int get_numbers(mim_h5 *file, const char *path, const char *name, size_t n, float *out)
+{
+    size_t shape[MIM_H5_MAX_RANK];
+    double *wide = NULL;
+    int rc = mim_h5_get_real(file, name, 1, n, shape, &wide);
+    if (rc == MIM_OK && shape[0] != n)
+        rc = mim_fail(MIM_EDATA, "%s: %s has %zu values, expected %zu", path, name, shape[0], n);
+    for (size_t i = 0; rc == MIM_OK && i < n; i++) {
+        out[i] = (float)wide[i];
+        if (!isfinite(out[i]))
+            rc = mim_fail(MIM_EDATA, "%s: value %zu of %s is %g", path, i, name, wide[i]);
+    }
+    free(wide);
+    return rc;
+}
+
+static int get_params(mim_h5 *file, const char *path, bool for_training, mim_params_f *p)
+{
+    const size_t n = p->n_values;
+    const bool is_slim = !mim_h5_has(file, "values") && !for_training;
+    int rc = get_numbers(file, path, "ema", n, p->ema);
+    if (rc == MIM_OK && is_slim)
+        memcpy(p->values, p->ema, n * sizeof *p->values);
+    else if (rc == MIM_OK)
+        rc = get_numbers(file, path, "values", n, p->values);
+    if (rc == MIM_OK && for_training)
+        rc = get_numbers(file, path, "moment_1", n, p->moment_1);
+    if (rc == MIM_OK && for_training)
+        rc = get_numbers(file, path, "moment_2", n, p->moment_2);
+    return rc;
+}
+
+static int get_counters(mim_h5 *file, const char *path, mim_model *m)
+{
+    int rc = get_counts(file, path, "step", 0, 1, &m->step);
+    if (rc == MIM_OK)
+        rc = get_counts(file, path, "corpus_hash", 0, 1, &m->corpus_hash);
+    char *config = NULL;
+    if (rc == MIM_OK)
+        rc = mim_h5_get_attribute_text(file, NULL, "config", &config);
+    if (rc == MIM_OK && config) {
+        free(m->config);
+        m->config = config;
+    }
+    return rc;
+}
+
+int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
+{
+    mim_h5 *file = NULL;
+    mim_domain *domain = NULL;
+    mim_model *made = NULL;
+    mim_architecture a = {0};
+    mim_process process = {0};
+    uint64_t seed = 0;
+    int rc = mim_h5_open(path, &file);
+    if (rc == MIM_OK)
+        rc = check_schema(file, path);
+    if (rc == MIM_OK)
+        rc = get_architecture(file, path, &a);
+    if (rc == MIM_OK)
+        rc = get_process(file, path, &process);
+    if (rc == MIM_OK)
+        rc = get_counts(file, path, "seed", 0, 1, &seed);
+    if (rc == MIM_OK)
+        rc = get_domain(file, path, a.n_sockets, &domain);
+    if (rc == MIM_OK &&
+        (domain->n_stressors != a.n_stressors || domain->n_node_metrics != a.n_node_metrics))
+        rc = mim_fail(MIM_EDATA,
+                      "%s: %zu stressors and %zu node metrics are named, the network has %zu "
+                      "and %zu",
+                      path, domain->n_stressors, domain->n_node_metrics, a.n_stressors,
+                      a.n_node_metrics);
+    if (rc == MIM_OK)
+        rc = check_tensors(file, path, &a);
+    if (rc == MIM_OK)
+        rc = mim_model_create(&domain, &a, &process, seed, &made);
+    if (rc == MIM_OK)
+        rc = get_params(file, path, for_training, made->params);
+    if (rc == MIM_OK)
+        rc = get_counters(file, path, made);
+    if (rc == MIM_OK) {
+        *model = made;
+        made = NULL;
+    }
+    mim_h5_destroy(&file);
+    mim_domain_destroy(&domain);
+    mim_model_destroy(&made);
+    return rc;
+}

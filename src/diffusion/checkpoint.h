@@ -1,0 +1,28 @@
+/* Checkpoints: a whole model in one HDF5 file, schema "mimesys_checkpoint".
+ *
+ * Datasets: values, ema, moment_1, moment_2 [n_values] (float32 numbers) with tensor_names and
+ * tensor_shapes [n_tensors][4] (unused extents 0); metric_names, range_min, range_max,
+ * thread_metric (index, or n_metrics for none), thread_socket, action_names; architecture, process,
+ * step, seed, corpus_hash as counts; attributes host_class, schedule, prediction, config. Nothing
+ * else is needed to generate plans or to resume a training. A released file may leave out the
+ * optimiser's moments and the values: `ema` alone is required. */
+#ifndef MIM_DIFFUSION_CHECKPOINT_H
+#define MIM_DIFFUSION_CHECKPOINT_H
+
+#include <stdbool.h>
+
+#include "core/error.h"
+#include "diffusion/model.h"
+
+#define MIM_CHECKPOINT_SCHEMA "mimesys_checkpoint"
+
+enum { MIM_CHECKPOINT_VERSION = 1, MIM_CHECKPOINT_MAX_VALUES = 1 << 28 };
+
+/* Atomic. is_slim leaves out what only training needs. */
+int mim_checkpoint_write(const mim_model *model, bool is_slim, const char *path);
+/* MIM_EIO; MIM_EDATA: no checkpoint, another version, sizes, names, shapes or values that do not
+ * belong together, a number that is not finite. for_training: a slim file is MIM_EDATA, too;
+ * otherwise the values of a slim one are its ema. */
+int mim_checkpoint_read(const char *path, bool for_training, mim_model **model);
+
+#endif

@@ -1,0 +1,323 @@
+#include "diffusion/generator.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/text.h"
+
+/* One slot's inputs, repeated for every candidate; with guidance a second half that is told no
+ * metrics. */
+typedef struct asker {
+    const mim_model *model;
+    const mim_generation *how;
+    mim_schedule *schedule;
+    mim_denoiser_f *denoiser;
+    bool is_conditional, is_unconditional; /* which of the two are asked */
+    size_t n_candidates, n_rows, n_cells;  /* rows: samples of a call; cells: T S */
+    float *memory;
+    float *noisy, *previous, *predicted;      /* [n_rows][T][S] */
+    float *cpu, *cpu_mask, *node, *node_mask; /* [n_rows][T], [n_rows][G] */
+    float *has_previous;                      /* [n_rows] */
+    double *time;                             /* [n_rows] */
+    float *x;                                 /* [n_candidates][T][S] */
+    uint64_t *ids;                            /* [n_candidates] */
+    uint32_t *socket;                         /* [T] */
+} asker;
+
+static int predict(void *context, size_t t, const float *x, float *predicted)
+{
+    asker *a = context;
+    const size_t n = a->n_candidates * a->n_cells;
+    for (size_t first = 0; first < a->n_rows * a->n_cells; first += n)
+        memcpy(a->noisy + first, x, n * sizeof *x);
+    for (size_t i = 0; i < a->n_rows; i++)
+        a->time[i] = (double)t;
+    const mim_denoiser_input_f input = {.n_samples = a->n_rows,
+                                        .n_threads = a->model->domain->n_threads,
+                                        .noisy = a->noisy,
+                                        .previous = a->previous,
+                                        .cpu = a->cpu,
+                                        .cpu_mask = a->cpu_mask,
+                                        .node = a->node,
+                                        .node_mask = a->node_mask,
+                                        .has_previous = a->has_previous,
+                                        .time = a->time,
+                                        .socket = a->socket};
+    mim_denoiser_forward_f(a->denoiser, a->model->params->ema, &input, a->predicted);
+    const float w = (float)a->how->guidance;
+    for (size_t i = 0; i < n; i++) {
+        predicted[i] = a->predicted[i];
+        if (a->is_conditional && a->is_unconditional)
+            predicted[i] = a->predicted[n + i] + w * (a->predicted[i] - a->predicted[n + i]);
+    }
+    return MIM_OK;
+}
+
+/* ---- a slot --------------------------------------------------------------------------------- */
+
+static void set_condition(asker *a, const double *metrics, const double *previous)
+{
+    const mim_domain *d = a->model->domain;
+    for (size_t i = 0; i < a->n_rows; i++) {
+        const bool is_told = a->is_conditional && i < a->n_candidates;
+        const mim_normalised out = {a->cpu + i * d->n_threads, a->cpu_mask + i * d->n_threads,
+                                    a->node + i * d->n_node_metrics,
+                                    a->node_mask + i * d->n_node_metrics};
+        mim_domain_normalise(d, metrics, out);
+        for (size_t t = 0; !is_told && t < d->n_threads; t++)
+            out.cpu[t] = out.cpu_mask[t] = 0;
+        for (size_t g = 0; !is_told && g < d->n_node_metrics; g++)
+            out.node[g] = out.node_mask[g] = 0;
+        for (size_t k = 0; k < a->n_cells; k++)
+            a->previous[i * a->n_cells + k] = previous ? (float)(2 * previous[k] - 1) : -1;
+        a->has_previous[i] = previous ? 1 : 0;
+    }
+}
+
+static size_t medoid(size_t n, size_t n_cells, const float *x)
+{
+    size_t best = 0;
+    double least = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < n; j++)
+            for (size_t k = 0; k < n_cells; k++)
+                sum += fabs((double)x[i * n_cells + k] - (double)x[j * n_cells + k]);
+        if (sum < least) {
+            least = sum;
+            best = i;
+        }
+    }
+    return best;
+}
+
+static int generate_slot(asker *a, size_t slot, const double *metrics, const double *previous,
+                         double *weights)
+{
+    const size_t n_stressors = a->model->domain->n_stressors;
+    set_condition(a, metrics, previous);
+    for (size_t i = 0; i < a->n_candidates; i++)
+        a->ids[i] = slot * MIM_GENERATOR_MAX_CANDIDATES + i;
+    int rc = mim_diffusion_solve(a->schedule, a->model->process.prediction, &a->how->sampling,
+                                 a->n_candidates, a->n_cells, a->ids, predict, a, a->x);
+    if (rc != MIM_OK)
+        return rc;
+    const float *x = a->x + medoid(a->n_candidates, a->n_cells, a->x) * a->n_cells;
+    for (size_t t = 0; t < a->model->domain->n_threads; t++)
+        mim_diffusion_weights(n_stressors, x + t * n_stressors, a->how->smallest,
+                              weights + t * n_stressors);
+    return MIM_OK;
+}
+
+/* ---- setting up ----------------------------------------------------------------------------- */
+
+static int check(const mim_generation *how)
+{
+    if (how->n_candidates < 1 || how->n_candidates > MIM_GENERATOR_MAX_CANDIDATES)
+        return mim_fail(MIM_EINVAL, "candidates of a slot: expected 1 to %d, found %zu",
+                        MIM_GENERATOR_MAX_CANDIDATES, how->n_candidates);
+    if (!(how->guidance >= 0 && how->guidance <= 100))
+        return mim_fail(MIM_EINVAL, "guidance: expected 0 to 100, found %g", how->guidance);
+    if (!(how->smallest >= 0 && how->smallest <= 1))
+        return mim_fail(MIM_EINVAL, "smallest weight: expected 0 to 1, found %g", how->smallest);
+    return MIM_OK;
+}
+
+static int allocate(asker *a)
+{
+    const mim_domain *d = a->model->domain;
+    const struct {
+        float **array;
+        size_t n;
+    } arrays[] = {{&a->noisy, a->n_rows * a->n_cells},
+                  {&a->previous, a->n_rows * a->n_cells},
+                  {&a->predicted, a->n_rows * a->n_cells},
+                  {&a->cpu, a->n_rows * d->n_threads},
+                  {&a->cpu_mask, a->n_rows * d->n_threads},
+                  {&a->node, a->n_rows * d->n_node_metrics},
+                  {&a->node_mask, a->n_rows * d->n_node_metrics},
+                  {&a->has_previous, a->n_rows},
+                  {&a->x, a->n_candidates * a->n_cells}};
+    size_t total = 0, used = 0;
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        total += arrays[i].n;
+    a->memory = calloc(total, sizeof *a->memory);
+    a->time = calloc(a->n_rows, sizeof *a->time);
+    a->ids = calloc(a->n_candidates, sizeof *a->ids);
+    a->socket = calloc(d->n_threads, sizeof *a->socket);
+    if (!a->memory || !a->time || !a->ids || !a->socket)
+        return mim_fail(MIM_ENOMEM, "%zu candidates of %zu weights", a->n_candidates, a->n_cells);
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+        *arrays[i].array = a->memory + used;
+        used += arrays[i].n;
+    }
+    for (size_t t = 0; t < d->n_threads; t++)
+        a->socket[t] = (uint32_t)d->socket[t];
+    return MIM_OK;
+}
+
+static int asker_open(asker *a, const mim_model *model, const mim_generation *how)
+{
+    const mim_domain *d = model->domain;
+    int rc = check(how);
+    if (rc != MIM_OK)
+        return rc;
+    a->model = model;
+    a->how = how;
+    a->is_conditional = how->guidance > 0;
+    a->is_unconditional = how->guidance < 1 || how->guidance > 1;
+    a->n_candidates = how->n_candidates;
+    a->n_rows = how->n_candidates * (a->is_conditional && a->is_unconditional ? 2 : 1);
+    a->n_cells = d->n_threads * d->n_stressors;
+    rc = mim_schedule_create(model->process.schedule, model->process.n_timesteps, &a->schedule);
+    if (rc == MIM_OK)
+        rc = mim_denoiser_create_f(&model->architecture, NULL, a->n_rows, d->n_threads,
+                                   &a->denoiser);
+    return rc == MIM_OK ? allocate(a) : rc;
+}
+
+static void asker_close(asker *a)
+{
+    mim_schedule_destroy(&a->schedule);
+    mim_denoiser_destroy_f(&a->denoiser);
+    free(a->memory);
+    free(a->time);
+    free(a->ids);
+    free(a->socket);
+}
+
+int mim_diffusion_generate(const mim_model *model, const mim_generation *how, size_t n_slots,
+                           const double *metrics, double *weights)
+{
+    asker a = {0};
+    int rc = asker_open(&a, model, how);
+    for (size_t slot = 0; rc == MIM_OK && slot < n_slots; slot++)
+        rc = generate_slot(&a, slot, metrics + slot * model->domain->n_metrics,
+                           slot > 0 ? weights + (slot - 1) * a.n_cells : NULL,
+                           weights + slot * a.n_cells);
+    asker_close(&a);
+    return rc;
+}
+
+/* ---- from a series to a plan ---------------------------------------------------------------- */
+
+/* Where the series has the model's metric m; SIZE_MAX if it has not. */
+static size_t source_of(const mim_domain *d, size_t m, const mim_series *wanted)
+{
+    for (size_t t = 0; t < d->n_threads; t++) {
+        if (d->thread_metric[t] != m)
+            continue;
+        for (size_t i = 0; i < wanted->n_metrics; i++)
+            if (wanted->metrics[i].family == MIM_FAMILY_CPU && wanted->metrics[i].core == (int)t)
+                return i;
+        return SIZE_MAX;
+    }
+    const size_t found = mim_series_find(wanted, d->metrics[m]);
+    /* a core that is no thread's here has another number there */
+    return found != SIZE_MAX && wanted->metrics[found].family == MIM_FAMILY_CPU &&
+                   wanted->metrics[found].core >= 0
+               ? SIZE_MAX
+               : found;
+}
+
+static int add_note(size_t *n, char ***notes, char *note) /* owned */
+{
+    char **longer = note ? realloc(*notes, (*n + 1) * sizeof *longer) : NULL;
+    if (!longer) {
+        free(note);
+        return mim_fail(MIM_ENOMEM, "notes");
+    }
+    longer[(*n)++] = note;
+    *notes = longer;
+    return MIM_OK;
+}
+
+void mim_generator_free_notes(size_t n, char ***notes)
+{
+    for (size_t i = 0; i < n; i++)
+        free((*notes)[i]);
+    free(*notes);
+    *notes = NULL;
+}
+
+/* Fills column m of metrics [n_slots][n_metrics]. */
+static int gather_metric(const mim_domain *d, size_t m, const mim_series *wanted, double *metrics,
+                         size_t *n_notes, char ***notes)
+{
+    const size_t from = source_of(d, m, wanted);
+    size_t n_outside = 0, n_absent = 0;
+    for (size_t slot = 0; slot < wanted->n_slots; slot++) {
+        const double value = from == SIZE_MAX ? NAN : mim_series_at(wanted, slot, from);
+        metrics[slot * d->n_metrics + m] = value;
+        n_absent += isfinite(value) ? 0 : 1;
+        n_outside += mim_domain_is_outside(d, m, value) ? 1 : 0;
+    }
+    const bool is_known = d->maximum[m] > d->minimum[m];
+    int rc = MIM_OK;
+    if (is_known && n_absent > 0)
+        rc = add_note(n_notes, notes,
+                      mim_format("%zu of %zu slots have no %s, which the model was trained with",
+                                 n_absent, wanted->n_slots, d->metrics[m]));
+    if (rc == MIM_OK && is_known && n_outside > 0)
+        rc = add_note(n_notes, notes,
+                      mim_format("%s is beyond the training range (%g to %g %s) in %zu of %zu "
+                                 "slots: the nearest end of it is asked for",
+                                 d->metrics[m], d->minimum[m], d->maximum[m],
+                                 wanted->metrics[from].unit ? wanted->metrics[from].unit : "",
+                                 n_outside, wanted->n_slots));
+    return rc;
+}
+
+static int fill_plan(const mim_domain *d, const double *weights, size_t n_slots, mim_plan **plan)
+{
+    mim_actions *actions = NULL;
+    mim_plan *made = NULL;
+    int rc = mim_actions_from_names(d->n_stressors, (const char *const *)d->actions, &actions);
+    if (rc == MIM_OK)
+        rc = mim_plan_create(n_slots, d->n_threads, actions, &made);
+    for (size_t slot = 0; rc == MIM_OK && slot < n_slots; slot++)
+        for (size_t t = 0; t < d->n_threads; t++)
+            memcpy(mim_plan_row(made, slot, t),
+                   weights + (slot * d->n_threads + t) * d->n_stressors,
+                   d->n_stressors * sizeof *weights);
+    if (rc == MIM_OK)
+        rc = mim_plan_validate(made, "plan");
+    if (rc == MIM_OK)
+        *plan = made;
+    else
+        mim_plan_destroy(&made);
+    mim_actions_destroy(&actions);
+    return rc;
+}
+
+int mim_diffusion_plan(const mim_model *model, const mim_generation *how, const mim_series *wanted,
+                       mim_plan **plan, size_t *n_notes, char ***notes)
+{
+    const mim_domain *d = model->domain;
+    const size_t n_cores = mim_series_n_cores(wanted), n_cells = d->n_threads * d->n_stressors;
+    size_t n = 0;
+    char **made = NULL;
+    if (n_cores != d->n_threads)
+        return mim_fail(MIM_EUNSUP, "the model is of plans of %zu threads, the plan has %zu",
+                        d->n_threads, n_cores);
+    double *metrics = calloc(wanted->n_slots, d->n_metrics * sizeof *metrics);
+    double *weights = calloc(wanted->n_slots, n_cells * sizeof *weights);
+    int rc = metrics && weights ? MIM_OK : mim_fail(MIM_ENOMEM, "%zu slots", wanted->n_slots);
+    for (size_t m = 0; rc == MIM_OK && m < d->n_metrics; m++)
+        rc = gather_metric(d, m, wanted, metrics, &n, &made);
+    if (rc == MIM_OK)
+        rc = mim_diffusion_generate(model, how, wanted->n_slots, metrics, weights);
+    if (rc == MIM_OK)
+        rc = fill_plan(d, weights, wanted->n_slots, plan);
+    if (rc == MIM_OK) {
+        *n_notes = n;
+        *notes = made;
+    } else {
+        mim_generator_free_notes(n, &made);
+    }
+    free(metrics);
+    free(weights);
+    return rc;
+}

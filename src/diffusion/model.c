@@ -1,0 +1,51 @@
+#include "diffusion/model.h"
+
+#include <stdlib.h>
+
+#include "core/text.h"
+
+int mim_model_create(mim_domain **domain, const mim_architecture *size, const mim_process *process,
+                     uint64_t seed, mim_model **model)
+{
+    mim_tensors *layout = NULL;
+    mim_model *made = calloc(1, sizeof *made);
+    int rc = made && (made->config = mim_strdup("")) ? MIM_OK : mim_fail(MIM_ENOMEM, "model");
+    if (rc != MIM_OK)
+        goto done;
+    made->domain = *domain;
+    *domain = NULL;
+    made->process = *process;
+    made->seed = seed;
+    made->architecture = *size;
+    made->architecture.n_stressors = made->domain->n_stressors;
+    made->architecture.n_node_metrics = made->domain->n_node_metrics;
+    made->architecture.n_sockets = made->domain->n_sockets;
+    if (process->n_timesteps < 1 || process->n_timesteps > MIM_SCHEDULE_MAX_STEPS)
+        rc = mim_fail(MIM_EINVAL, "model: %zu timesteps", process->n_timesteps);
+    if (rc == MIM_OK)
+        rc = mim_denoiser_layout(&made->architecture, &layout);
+    if (rc == MIM_OK)
+        rc = mim_params_create_f(layout, &made->params);
+    if (rc != MIM_OK)
+        goto done;
+    mim_params_init_f(made->params, seed);
+    *model = made;
+    made = NULL;
+done:
+    mim_domain_destroy(domain);
+    mim_tensors_destroy(&layout);
+    mim_model_destroy(&made);
+    return rc;
+}
+
+void mim_model_destroy(mim_model **model)
+{
+    mim_model *old = *model;
+    if (!old)
+        return;
+    *model = NULL;
+    mim_domain_destroy(&old->domain);
+    mim_params_destroy_f(&old->params);
+    free(old->config);
+    free(old);
+}

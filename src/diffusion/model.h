@@ -1,0 +1,38 @@
+/* A learned model: everything that using it, or training it further, takes. A checkpoint file holds
+ * exactly this (diffusion/checkpoint.h). */
+#ifndef MIM_DIFFUSION_MODEL_H
+#define MIM_DIFFUSION_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/error.h"
+#include "diffusion/denoiser.h"
+#include "diffusion/domain.h"
+#include "diffusion/schedule.h"
+
+/* The noise process a model is trained for. */
+typedef struct mim_process {
+    mim_schedule_kind schedule;
+    size_t n_timesteps;
+    mim_prediction prediction;
+} mim_process;
+
+typedef struct mim_model {
+    mim_domain *domain;
+    mim_architecture architecture;
+    mim_process process;
+    mim_params_f *params;
+    uint64_t seed;        /* of initial values and of everything drawn in training */
+    uint64_t step;        /* training steps taken */
+    uint64_t corpus_hash; /* of what it is trained on, 0 = not known */
+    char *config;         /* resolved configuration of the training, "" if none */
+} mim_model;
+
+/* Width, depth and so on of `size`; what follows from the domain is filled in. Takes the domain
+ * over (also on failure) and nulls the caller's pointer. Fresh values from `seed`. */
+int mim_model_create(mim_domain **domain, const mim_architecture *size, const mim_process *process,
+                     uint64_t seed, mim_model **model);
+void mim_model_destroy(mim_model **model);
+
+#endif

@@ -1,0 +1,142 @@
+#include "diffusion/train_settings.h"
+
+#include <string.h>
+
+const mim_option mim_model_settings[] = {
+    {"model", "width", MIM_OPTION_INT, "", "128", 4, MIM_DENOISER_MAX_WIDTH, NULL, NULL,
+     "numbers a token has: even and a multiple of heads"},
+    {"model", "blocks", MIM_OPTION_INT, "", "4", 1, MIM_DENOISER_MAX_BLOCKS, NULL, NULL,
+     "blocks of attention and MLP"},
+    {"model", "heads", MIM_OPTION_INT, "", "4", 1, MIM_DENOISER_MAX_WIDTH, NULL, NULL,
+     "heads of attention"},
+    {"model", "mlp_ratio", MIM_OPTION_INT, "", "4", 1, MIM_DENOISER_MAX_RATIO, NULL, NULL,
+     "width of a block's MLP over the width"},
+    {"model", "schedule", MIM_OPTION_CHOICE, "", "cosine", 0, 0, "cosine|linear", NULL,
+     "how noise grows over the timesteps"},
+    {"model", "timesteps", MIM_OPTION_INT, "", "250", 1, MIM_SCHEDULE_MAX_STEPS, NULL, NULL,
+     "timesteps of the noise process"},
+    {"model", "prediction", MIM_OPTION_CHOICE, "", "x0", 0, 0, "x0|v|eps", NULL,
+     "what the network predicts"},
+    {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+const mim_option mim_train_settings[] = {
+    {"train", "seed", MIM_OPTION_INT, "", "1", 0, 9.2e18, NULL, NULL,
+     "initial values, order of examples, noise"},
+    {"train", "steps", MIM_OPTION_INT, "", "20000", 1, 1e12, NULL, NULL, "training steps"},
+    {"train", "batch", MIM_OPTION_INT, "", "256", 1, MIM_TRAIN_MAX_BATCH, NULL, NULL,
+     "examples a step, over all ranks"},
+    {"train", "shards", MIM_OPTION_INT, "", "4", 1, MIM_TRAIN_MAX_BATCH, NULL, NULL,
+     "equal parts of a batch, shared out to the ranks; the result depends on it by rounding, and "
+     "not on the ranks"},
+    {"train", "rate", MIM_OPTION_REAL, "", "1e-3", 0, 1, NULL, NULL, "largest learning rate"},
+    {"train", "rate_floor", MIM_OPTION_REAL, "", "0.01", 0, 1, NULL, NULL,
+     "share of it at the last step"},
+    {"train", "rate_decay", MIM_OPTION_CHOICE, "", "cosine", 0, 0, "constant|linear|cosine", NULL,
+     "how the rate falls"},
+    {"train", "warmup", MIM_OPTION_INT, "", "200", 0, 1e12, NULL, NULL,
+     "steps in which the rate rises"},
+    {"train", "beta_1", MIM_OPTION_REAL, "", "0.9", 0, 0.999999, NULL, NULL, "of Adam"},
+    {"train", "beta_2", MIM_OPTION_REAL, "", "0.999", 0, 0.999999, NULL, NULL, "of Adam"},
+    {"train", "epsilon", MIM_OPTION_REAL, "", "1e-8", 0, 1, NULL, NULL, "of Adam"},
+    {"train", "weight_decay", MIM_OPTION_REAL, "", "0.01", 0, 1, NULL, NULL,
+     "decoupled from the gradient (AdamW)"},
+    {"train", "clip", MIM_OPTION_REAL, "", "1", 0, 1e9, NULL, NULL,
+     "largest norm of a gradient, 0 = any"},
+    {"train", "ema", MIM_OPTION_REAL, "", "0.999", 0, 0.999999, NULL, NULL,
+     "weight of the old in the moving average of the parameters"},
+    {"train", "ema_start", MIM_OPTION_INT, "", "1000", 0, 1e12, NULL, NULL,
+     "steps in which the average is a copy"},
+    {"train", "hide_all", MIM_OPTION_REAL, "", "0.1", 0, 1, NULL, NULL,
+     "share of examples without any metric, for guidance"},
+    {"train", "hide_metric", MIM_OPTION_REAL, "", "0.02", 0, 1, NULL, NULL,
+     "share of metrics hidden one by one, so that traces may lack some"},
+    {"train", "hide_previous", MIM_OPTION_REAL, "", "0.1", 0, 1, NULL, NULL,
+     "share of examples without their previous slot"},
+    {"train", "jitter", MIM_OPTION_REAL, "", "1e-3", 0, 1, NULL, NULL,
+     "deviation of the noise on metrics, which are normalised to -1 to 1"},
+    {"train", "checkpoint_every", MIM_OPTION_INT, "steps", "1000", 1, 1e12, NULL, NULL,
+     "steps between checkpoints"},
+    {"train", "validate_every", MIM_OPTION_INT, "steps", "500", 1, 1e12, NULL, NULL,
+     "steps between validations"},
+    {"train", "validate_draws", MIM_OPTION_INT, "", "4", 1, 1000, NULL, NULL,
+     "timesteps at which each example is validated"},
+    {"train", "log_every", MIM_OPTION_INT, "steps", "100", 1, 1e12, NULL, NULL,
+     "steps between lines of metrics.jsonl"},
+    {"train", "time_limit_s", MIM_OPTION_REAL, "s", "0", 0, 1e9, NULL, NULL,
+     "after this time a checkpoint is written and the exit status is 75; 0 = no limit"},
+    {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+static size_t size_of(const mim_config *config, const char *name)
+{
+    return (size_t)mim_config_int(config, name);
+}
+
+static mim_lr_decay decay_of(const char *word)
+{
+    if (strcmp(word, "constant") == 0)
+        return MIM_LR_CONSTANT;
+    return strcmp(word, "linear") == 0 ? MIM_LR_LINEAR : MIM_LR_COSINE;
+}
+
+static mim_train_options options_of(const mim_config *c, uint64_t n_steps)
+{
+    return (mim_train_options){
+        .batch = size_of(c, "train.batch"),
+        .n_shards = size_of(c, "train.shards"),
+        .adam = {.beta_1 = mim_config_real(c, "train.beta_1"),
+                 .beta_2 = mim_config_real(c, "train.beta_2"),
+                 .eps = mim_config_real(c, "train.epsilon"),
+                 .weight_decay = mim_config_real(c, "train.weight_decay"),
+                 .is_decoupled = true},
+        .rate = {.base = mim_config_real(c, "train.rate"),
+                 .floor = mim_config_real(c, "train.rate_floor"),
+                 .n_warmup = (uint64_t)mim_config_int(c, "train.warmup"),
+                 .n_steps = n_steps,
+                 .decay = decay_of(mim_config_text(c, "train.rate_decay"))},
+        .ema = {.beta = mim_config_real(c, "train.ema"),
+                .n_copies = (uint64_t)mim_config_int(c, "train.ema_start")},
+        .clip_norm = mim_config_real(c, "train.clip"),
+        .hide_all = mim_config_real(c, "train.hide_all"),
+        .hide_metric = mim_config_real(c, "train.hide_metric"),
+        .hide_previous = mim_config_real(c, "train.hide_previous"),
+        .jitter = mim_config_real(c, "train.jitter"),
+    };
+}
+
+int mim_train_plan_get(const mim_config *c, mim_train_plan *plan)
+{
+    const uint64_t n_steps = (uint64_t)mim_config_int(c, "train.steps");
+    mim_train_plan got = {
+        .size = {.n_stressors = 1,
+                 .n_sockets = 1,
+                 .width = size_of(c, "model.width"),
+                 .n_blocks = size_of(c, "model.blocks"),
+                 .n_heads = size_of(c, "model.heads"),
+                 .mlp_ratio = size_of(c, "model.mlp_ratio")},
+        .process = {.n_timesteps = size_of(c, "model.timesteps")},
+        .options = options_of(c, n_steps),
+        .seed = (uint64_t)mim_config_int(c, "train.seed"),
+        .n_steps = n_steps,
+        .checkpoint_every = (uint64_t)mim_config_int(c, "train.checkpoint_every"),
+        .validate_every = (uint64_t)mim_config_int(c, "train.validate_every"),
+        .log_every = (uint64_t)mim_config_int(c, "train.log_every"),
+        .validate_draws = size_of(c, "train.validate_draws"),
+        .time_limit_s = mim_config_real(c, "train.time_limit_s"),
+    };
+    int rc = mim_architecture_check(&got.size);
+    if (rc != MIM_OK)
+        return mim_fail(MIM_EUSAGE, "[model] %s", mim_error());
+    if (got.options.batch % got.options.n_shards)
+        return mim_fail(MIM_EUSAGE,
+                        "train.batch = %zu is no multiple of train.shards = %zu, the equal parts "
+                        "it is cut into",
+                        got.options.batch, got.options.n_shards);
+    rc = mim_schedule_find(mim_config_text(c, "model.schedule"), &got.process.schedule);
+    if (rc == MIM_OK)
+        rc = mim_prediction_find(mim_config_text(c, "model.prediction"), &got.process.prediction);
+    if (rc == MIM_OK)
+        *plan = got;
+    return rc;
+}

@@ -1,0 +1,42 @@
+/* Adam, clipping, moving averages, learning rates. */
+#include "nn/optim.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "nn/vector_internal.h"
+
+const mim_adam mim_adam_default = {.beta_1 = 0.9, .beta_2 = 0.999, .eps = 1e-8};
+
+double mim_lr_at(const mim_lr_schedule *s, uint64_t step)
+{
+    const double pi = 3.14159265358979323846;
+    if (step < s->n_warmup)
+        return s->base * (double)(step + 1) / (double)s->n_warmup;
+    if (s->decay == MIM_LR_CONSTANT)
+        return s->base;
+    if (step + 1 >= s->n_steps)
+        return s->base * s->floor;
+    /* 1 at the first step after the warm-up, 0 at the last of all */
+    const double passed = (double)(step - s->n_warmup) / (double)(s->n_steps - 1 - s->n_warmup);
+    const double left = s->decay == MIM_LR_LINEAR ? 1 - passed : 0.5 * (1 + cos(pi * passed));
+    return s->base * (s->floor + (1 - s->floor) * left);
+}
+
+double mim_ema_beta_at(const mim_ema *ema, uint64_t n_updates)
+{
+    if (n_updates < ema->n_copies)
+        return 0;
+    const double n = (double)(n_updates - ema->n_copies);
+    return ema->is_warming ? fmin(ema->beta, (1 + n) / (10 + n)) : ema->beta;
+}
+
+static inline float root_f(float x) { return sqrtf(x); }
+static inline double root_d(double x) { return sqrt(x); }
+
+#include "nn/as_float.h"
+#include "nn/optim_internal.h"
+
+#include "nn/as_double.h"
+#include "nn/optim_internal.h"

@@ -1,0 +1,14 @@
+/* Included by nn/optim.h once per precision; see there. Not guarded. */
+
+/* Step number `n_step` (the first is 1) with the gradients as they are. */
+void MIM_NN(mim_adam_step)(const mim_adam *adam, double lr, uint64_t n_step, MIM_PARAMS *params);
+
+/* Euclidean norm of all gradients, summed in double. NaN or infinite where a gradient is. */
+double MIM_NN(mim_grad_norm)(const MIM_PARAMS *params);
+/* Gradients times max_norm / (norm + 1e-6) where that is below 1 (PyTorch's clip_grad_norm_).
+ * Gives the norm before. A norm that is not finite leaves the gradients alone: the caller skips the
+ * step or ends. max_norm <= 0: no clipping. */
+double MIM_NN(mim_clip_grads)(double max_norm, MIM_PARAMS *params);
+
+/* ema = beta ema + (1 - beta) values, beta = mim_ema_beta_at(). */
+void MIM_NN(mim_ema_update)(const mim_ema *ema, uint64_t n_updates, MIM_PARAMS *params);

@@ -1,0 +1,101 @@
+/* exp, erfcx and tanh without branches, calls or tables, so that loops over them become vector
+ * code; and MIM_VECTOR, which compiles a function once per instruction set and picks at load time.
+ * For doubles the C library's own are used: they serve the finite differences, where digits count
+ * and time does not. Bounds of errors: tests/test_nn_activation.c. Static, guarded; both
+ * precisions. */
+#ifndef MIM_NN_VECTOR_INTERNAL_H
+#define MIM_NN_VECTOR_INTERNAL_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Elementwise loops give the same bits in every version: the compiler may not reorder a sum. The
+ * thread sanitizer is not up when the loader picks, and clang 14 gives the pick another name
+ * (name.ifunc) than callers in other files expect: both do with the baseline. */
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) &&       \
+    !defined(__SANITIZE_THREAD__)
+#define MIM_VECTOR __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define MIM_VECTOR
+#endif
+/* For loops whose arrays may be the same but never shifted: gcc then makes no test for overlap and
+ * no scalar copy. (clang's like would warn of every loop that it cannot turn into vector code.) */
+#if defined(__GNUC__) && !defined(__clang__)
+#define MIM_ELEMENTWISE _Pragma("GCC ivdep")
+#else
+#define MIM_ELEMENTWISE
+#endif
+#define MIM_INLINE static inline __attribute__((always_inline, unused))
+
+/* exp x = 2^n exp r, |r| <= ln(2)/2, Taylor to r^7 (5e-9). 0 below -87, exp(88) above 88. Adding
+ * 1.5 2^23 rounds to an integer and leaves it in the low bits; ln 2 in two parts, the first exact
+ * in 9 bits, so n times it is exact. */
+MIM_INLINE float mim_exp_f(float x)
+{
+    const float low = x < -87.0f ? -87.0f : x, c = low > 88.0f ? 88.0f : low;
+    const float shifted = c * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
+    const float r = (c - n * 0.693359375f) + n * 2.12194440e-4f;
+    float p = 1.0f / 5040;
+    uint32_t bits;
+    float power;
+    p = p * r + 1.0f / 720;
+    p = p * r + 1.0f / 120;
+    p = p * r + 1.0f / 24;
+    p = p * r + 1.0f / 6;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits << 23) + 0x3f800000u;
+    memcpy(&power, &bits, sizeof power);
+    return x < -87.0f ? 0.0f : p * power;
+}
+
+MIM_INLINE double mim_exp_d(double x) { return exp(x); }
+
+/* exp(z^2) erfc(z), z >= 0: t P(t), t = 1 / (1 + 0.3 z), P interpolating at the 9 Chebyshev points
+ * of z in [0, 9.4]; relative error 2.4e-8 there, and exp(-z^2) is 0 in float beyond. */
+MIM_INLINE float mim_erfcx_f(float z)
+{
+    const float t = 1.0f / (1.0f + 0.3f * z);
+    float p = -0.130419334f;
+    p = p * t + 0.49020514f;
+    p = p * t - 0.522535962f;
+    p = p * t + 0.560327381f;
+    p = p * t - 0.104055148f;
+    p = p * t + 0.219276235f;
+    p = p * t + 0.147123141f;
+    p = p * t + 0.170902715f;
+    p = p * t + 0.169175812f;
+    return t * p;
+}
+
+/* Phi, the normal distribution, and phi, its density, share one exponential. */
+MIM_INLINE void mim_normal_f(float x, float *phi, float *big_phi)
+{
+    const float power = mim_exp_f(-0.5f * x * x);
+    const float tail = 0.5f * power * mim_erfcx_f(fabsf(x) * 0.70710678f);
+    *phi = 0.39894228f * power;
+    *big_phi = x < 0.0f ? tail : 1.0f - tail;
+}
+
+MIM_INLINE void mim_normal_d(double x, double *phi, double *big_phi)
+{
+    *phi = 0.398942280401432677940 * exp(-0.5 * x * x);
+    *big_phi = 0.5 * erfc(-x * 0.707106781186547524401);
+}
+
+/* Odd Taylor polynomial where 1 - exp(-2x) would cancel. */
+MIM_INLINE float mim_tanh_f(float x)
+{
+    const float a = fabsf(x), s = x * x, e = mim_exp_f(-2.0f * a);
+    const float far = copysignf((1.0f - e) / (1.0f + e), x);
+    const float near =
+        x * (1.0f + s * (-1.0f / 3 + s * (2.0f / 15 + s * (-17.0f / 315 + s * (62.0f / 2835)))));
+    return a < 0.3f ? near : far;
+}
+
+MIM_INLINE double mim_tanh_d(double x) { return tanh(x); }
+
+#endif

@@ -1,0 +1,44 @@
+#include "node/settings.h"
+
+#include <string.h>
+
+const mim_option mim_scratch_settings[] = {
+    {"scratch", "folder", MIM_OPTION_TEXT, "", "", 0, 0, NULL, "MIMESYS_SCRATCH",
+     "folder for scratch files, empty = /var/tmp"},
+    {"scratch", "io_mode", MIM_OPTION_CHOICE, "", "auto", 0, 0, "auto|direct|buffered", NULL,
+     "past the page cache (direct) or through it; auto = direct where the file system can"},
+    {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+const mim_option mim_calibrate_settings[] = {
+    {"calibrate", "seconds_each", MIM_OPTION_REAL, "s", "0.7", 0.05, 60, NULL, NULL,
+     "measuring time of one stressor"},
+    {"calibrate", "repeats", MIM_OPTION_INT, "", "7", 3, 64, NULL, NULL,
+     "repeats of which the median is kept"},
+    {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+void mim_scratch_options_get(const mim_config *config, const mim_limits *limits,
+                             mim_scratch_options *options)
+{
+    const char *folder = mim_config_text(config, "scratch.folder");
+    const char *mode = mim_config_text(config, "scratch.io_mode");
+    *options = (mim_scratch_options){
+        .folder = *folder ? folder : "/var/tmp",
+        .min_free_bytes = limits->min_free_bytes,
+        .max_written_bytes = limits->max_written_bytes,
+        .io_mode = strcmp(mode, "direct") == 0     ? MIM_IO_DIRECT
+                   : strcmp(mode, "buffered") == 0 ? MIM_IO_BUFFERED
+                                                   : MIM_IO_AUTO,
+    };
+}
+
+void mim_calibrate_options_get(const mim_config *config, bool has_ceilings,
+                               mim_calibrate_options *options)
+{
+    *options = (mim_calibrate_options){
+        .seconds_each = mim_config_real(config, "calibrate.seconds_each"),
+        .n_repeats = (size_t)mim_config_int(config, "calibrate.repeats"),
+        .has_ceilings = has_ceilings,
+    };
+}

@@ -1,0 +1,177 @@
+#!/bin/bash
+# mimesys_train from the outside, on a corpus made by rule: stops, resuming, ranks, refusals.
+program_name=mimesys_train
+may_log=yes
+# shellcheck source=tests/support/cli.sh
+. tests/support/cli.sh
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_NUM_THREADS=1
+corpus=$scratch/corpus.h5
+"${PROGRAMS:-$BIN/../tests}/make_corpus" "$corpus" >"$scratch/out" 2>"$scratch/err"
+report $? "a corpus made by rule"
+small=(--corpus "$corpus" --set model.width=16 --set model.blocks=1 --set model.heads=2
+    --set model.timesteps=50 --set train.batch=16 --set train.shards=4 --set train.warmup=10
+    --set train.ema=0.9 --set train.ema_start=10 --set train.log_every=10
+    --set train.validate_every=50 --set train.checkpoint_every=20)
+
+# The number after a key of a JSON file's first line that has it, or of its last with "last".
+number() { # KEY FILE [last]
+    local lines=head
+    [ "${3:-}" = last ] && lines=tail
+    sed -n "s/.*\"$1\": *\([0-9.e+-]*\).*/\1/p" "$2" | $lines -n 1
+}
+
+# Numbers that differ by at most this share.
+near() { awk -v a="$1" -v b="$2" -v s="$3" 'BEGIN {d = a - b; m = a < 0 ? -a : a; exit !(d <= s * m && -d <= s * m)}'; }
+
+run_program --print-config && cmp -s "$scratch/out" ini/pretrain.ini
+report $? "ini/pretrain.ini holds the settings and their defaults"
+run_program --config ini/pretrain.ini --corpus "$corpus" --out "$scratch/dry" --dry-run &&
+    grep -q '^model: [1-9]' "$scratch/out" && grep -q '^sbatch --ntasks=1 ' "$scratch/out" &&
+    [ ! -e "$scratch/dry" ]
+report $? "a dry run says what it would take and touches nothing"
+
+# ---- one run
+run_program "${small[@]}" --out "$scratch/a" --steps 120 --json &&
+    [ "$(number step "$scratch/out")" = 120 ] && grep -q '"status": "done"' "$scratch/out" &&
+    grep -q '"resumed_from_step": null' "$scratch/out" && grep -q '"step": 120' "$scratch/a/summary.json"
+report $? "120 steps, and the summary"
+[ "$(cd "$scratch/a" && echo ./*)" = \
+    "./checkpoint-000000000100.h5 ./checkpoint-000000000120.h5 ./metrics.jsonl ./model.h5 ./summary.json" ]
+report $? "the last two checkpoints, the figures, the model and the summary are there"
+[ "$(grep -c '"loss"' "$scratch/a/metrics.jsonl")" -eq 12 ] &&
+    [ "$(grep -c '"validation_loss"' "$scratch/a/metrics.jsonl")" -eq 3 ] &&
+    awk -v a="$(number loss "$scratch/a/metrics.jsonl")" -v b="$(number loss "$scratch/a/metrics.jsonl" last)" \
+        'BEGIN {exit !(b < 0.5 * a)}'
+report $? "the loss falls"
+refuses 2 "checkpoint of step 120: go on with --resume auto" "the same folder again" \
+    "${small[@]}" --out "$scratch/a" --steps 120
+run_program "${small[@]}" --out "$scratch/a" --steps 120 --resume auto &&
+    grep -q '^done: 120 steps' "$scratch/out" &&
+    near "$(number validation_loss "$scratch/a/summary.json")" \
+        "$(number validation_loss "$scratch/a/metrics.jsonl" last)" 1e-6
+report $? "a finished training has nothing left to do"
+run_program "${small[@]}" --out "$scratch/b" --steps 120 &&
+    cmp -s "$scratch/a/checkpoint-000000000120.h5" "$scratch/b/checkpoint-000000000120.h5" &&
+    cmp -s "$scratch/a/model.h5" "$scratch/b/model.h5"
+report $? "the same training again gives the same files"
+
+# ---- stopped and resumed: the same bytes as without
+stop() { # SIGNAL FOLDER COMMAND...: as soon as the first figures are there
+    local signal=$1 folder=$2
+    shift 2
+    "$@" --out "$folder" >"$scratch/out" 2>"$scratch/err" &
+    running=$!
+    for _ in $(seq 400); do
+        [ -s "$folder/metrics.jsonl" ] && break
+        sleep 0.02
+    done
+    kill -"$signal" "$running"
+    wait "$running"
+    local rc=$?
+    running=
+    return "$rc"
+}
+long=("${small[@]}" --steps 2000 --set train.checkpoint_every=1000)
+run_program "${long[@]}" --out "$scratch/straight"
+report $? "2000 steps at once"
+for signal in TERM USR1; do
+    stop $signal "$scratch/$signal" "$program" "${long[@]}"
+    [ $? -eq 75 ] && is_one_sentence "go on with --resume auto" &&
+        grep -q '"status": "stopped"' "$scratch/$signal/summary.json" && [ ! -e "$scratch/$signal/model.h5" ]
+    report $? "SIG$signal: a checkpoint and exit 75"
+    run_program "${long[@]}" --out "$scratch/$signal" --resume auto &&
+        cmp -s "$scratch/straight/checkpoint-000000002000.h5" "$scratch/$signal/checkpoint-000000002000.h5" &&
+        cmp -s "$scratch/straight/model.h5" "$scratch/$signal/model.h5"
+    report $? "resumed after SIG$signal: to the bit what it is at once"
+done
+stop KILL "$scratch/KILL" "$program" "${long[@]}" --set train.checkpoint_every=10 --set train.log_every=30
+run_program "${long[@]}" --set train.checkpoint_every=10 --set train.log_every=30 --out "$scratch/KILL" --resume auto
+near "$(number loss "$scratch/KILL/summary.json")" "$(number loss "$scratch/KILL/metrics.jsonl" last)" 1e-6 &&
+    [ "$(grep '"loss"' "$scratch/KILL/metrics.jsonl" | sed 's/.*"step": *\([0-9]*\).*/\1/' | sort | uniq -d | wc -l)" -eq 0 ]
+report $? "killed and resumed: no step stands twice in the figures"
+near "$(number validation_loss "$scratch/KILL/summary.json")" \
+    "$(number validation_loss "$scratch/straight/summary.json")" 1e-6
+report $? "killed and resumed: the same model"
+run_program "${long[@]}" --out "$scratch/limit" --set train.time_limit_s=0.05
+[ $? -eq 75 ]
+report $? "a time limit: exit 75"
+
+# ---- damaged checkpoints
+run_program "${small[@]}" --out "$scratch/c" --steps 60 && rm "$scratch/c/model.h5" &&
+    head -c 3000 "$scratch/c/checkpoint-000000000060.h5" >"$scratch/half" &&
+    mv "$scratch/half" "$scratch/c/checkpoint-000000000060.h5" &&
+    run_program "${small[@]}" --out "$scratch/c" --steps 60 --resume auto &&
+    grep -q "trying the one before" "$scratch/err" && [ "$(number resumed_from_step "$scratch/c/summary.json")" = 40 ]
+report $? "behind a damaged checkpoint the one before serves"
+
+# ---- ranks
+ranks() { # N ARGUMENTS...
+    local n=$1
+    shift
+    timeout 120 mpirun --oversubscribe -n "$n" "$program" "$@" >"$scratch/out" 2>"$scratch/err"
+}
+for n in 2 3 4; do
+    ranks $n "${small[@]}" --out "$scratch/r$n" --steps 120 &&
+        near "$(number loss "$scratch/r$n/summary.json")" "$(number loss "$scratch/b/summary.json")" 1e-5 &&
+        near "$(number validation_loss "$scratch/r$n/summary.json")" \
+            "$(number validation_loss "$scratch/b/summary.json")" 1e-5
+    report $? "$n ranks come to what one does"
+done
+ranks 2 "${small[@]}" --out "$scratch/a" --steps 140 --resume auto &&
+    [ "$(number resumed_from_step "$scratch/a/summary.json")" = 120 ]
+report $? "a checkpoint of one rank goes on at two"
+rm -rf "$scratch/r2"
+ranks 2 --out "$scratch/r2" --corpus "$scratch/none.h5"
+[ $? -eq 1 ] && [ "$(grep -c '^mimesys_train: .*none.h5' "$scratch/err")" -eq 1 ] && [ ! -e "$scratch/r2" ]
+report $? "two ranks tell once what is wrong"
+
+# ---- the model is of use
+trace=tests/data/traces/stats-sort.txt
+made=(--trace "$trace" --calibration tests/data/calibration.json)
+use_program mimesys_generate
+run_program "${made[@]}" --checkpoint "$scratch/straight/model.h5" -o "$scratch/plan.h5" --json &&
+    grep -q '"method": "diffusion"' "$scratch/out" && [ "$(number threads "$scratch/out")" = 4 ] &&
+    grep -aq '"method": "diffusion"' "$scratch/plan.h5" && grep -q 'beyond the training range' "$scratch/out"
+report $? "a plan from the model; what it has not seen is noted"
+run_program "${made[@]}" --checkpoint "$scratch/straight/model.h5" -o "$scratch/again.h5" &&
+    cmp -s "$scratch/plan.h5" "$scratch/again.h5" &&
+    awk '/^cpu/ {d = $4 - $5; exit !(d < 10 && d > -10)}' "$scratch/out"
+report $? "the same plan again; it asks for the CPU that is wanted"
+for solver in ddim ddpm; do
+    run_program "${made[@]}" --checkpoint "$scratch/straight/model.h5" --dry-run --set diffusion.solver=$solver \
+        --set diffusion.candidates=3 --set diffusion.guidance=1.5 &&
+        awk '/^cpu/ {d = $4 - $5; exit !(d < 15 && d > -15)}' "$scratch/out"
+    report $? "solver $solver, three candidates, guidance"
+done
+run_program "${made[@]}" --checkpoint "$scratch/straight/checkpoint-000000002000.h5" --dry-run
+report $? "a checkpoint serves as a model"
+may_log=
+refuses 2 "expected --checkpoint" "diffusion without a model" "${made[@]}" --method diffusion --dry-run
+refuses 2 "does not use --checkpoint" "single with a model" "${made[@]}" --method single --dry-run \
+    --checkpoint "$scratch/straight/model.h5"
+refuses 4 "use --threads 4" "other threads" "${made[@]}" --threads 2 --dry-run \
+    --checkpoint "$scratch/straight/model.h5"
+refuses 2 "1 to 50 steps" "more steps than there are" "${made[@]}" --dry-run \
+    --checkpoint "$scratch/straight/model.h5" --set diffusion.steps=51
+refuses 5 "plan.h5" "a plan as the model" "${made[@]}" --dry-run --checkpoint "$scratch/plan.h5"
+refuses 2 "is an input" "the model as the output" "${made[@]}" --checkpoint "$scratch/b/model.h5" \
+    -o "$scratch/b/model.h5"
+use_program mimesys_train
+
+# ---- refusals
+none=(--out "$scratch/none" --corpus "$corpus")
+refuses 2 "expected --corpus" "no corpus" --out "$scratch/none"
+refuses 2 "expected --out" "no folder" --corpus "$corpus"
+refuses 5 "plan.h5" "a plan as the corpus" --out "$scratch/none" --corpus "$scratch/plan.h5"
+refuses 2 "train.batch = 10 is no multiple of train.shards = 4" "a batch that cannot be cut" "${none[@]}" \
+    --set train.batch=10
+refuses 2 "no multiple of 3 heads" "heads that do not fit" "${none[@]}" --set model.heads=3
+refuses 1 "no-such.h5" "a checkpoint that is not there" "${none[@]}" --resume "$scratch/no-such.h5"
+refuses 5 "model.h5" "a finished model to go on from" "${none[@]}" --resume "$scratch/b/model.h5"
+refuses 2 "model.width = 16, the settings say 128" "a checkpoint of another size" "${none[@]}" \
+    --resume "$scratch/b/checkpoint-000000000120.h5"
+refuses 2 "train.seed = 1, the settings say 2" "a checkpoint of another seed" "${small[@]}" \
+    --set train.seed=2 --out "$scratch/none" --resume "$scratch/b/checkpoint-000000000120.h5"
+[ ! -e "$scratch/none" ]
+report $? "refused before anything was made"
+finish

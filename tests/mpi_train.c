@@ -1,0 +1,124 @@
+/* mpi/train_mpi: any number of ranks trains what one would. */
+#include "tests/support/mpi_test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mpi/train_mpi.h"
+#include "tests/support/toy.h"
+
+#include "tests/support/toy.c" /* the helpers of unit tests are not linked */
+
+enum { N_STEPS = 30 };
+
+static toy data;
+
+/* 30 steps on all ranks; each rank has taken them alone, too. Stated rounding: 1e-6 of the largest
+ * parameter (in the first steps usually none). */
+static int ranks_agree(MPI_Comm comm)
+{
+    mim_model *alone = toy_model(6, MIM_PREDICT_V), *together = toy_model(6, MIM_PREDICT_V);
+    mim_train_options options = toy_options();
+    mim_trainer *single = NULL, *shared = NULL;
+    mim_train_mpi *job = NULL;
+    double worst = 0, largest = 0;
+    toy_fill(&data, 100);
+    mpi_check(comm, alone && together);
+    mpi_check(comm, mim_trainer_create(&options, alone, &data.examples, &single) == MIM_OK);
+    mpi_check(comm, mim_trainer_create(&options, together, &data.examples, &shared) == MIM_OK);
+    mpi_check(comm, mim_train_mpi_create(comm, shared, options.n_shards, &job) == MIM_OK);
+    for (int i = 0; i < N_STEPS; i++) {
+        double loss = 0, norm = 0, wanted_loss = 0, wanted_norm = 0;
+        bool is_wished = true;
+        mpi_check(comm, mim_trainer_step(single, &wanted_loss, &wanted_norm) == MIM_OK);
+        mpi_check(comm, mim_train_mpi_step(job, MIM_OK, false, &loss, &norm, &is_wished) == MIM_OK);
+        mpi_check(comm, !is_wished);
+        mpi_check(comm, fabs(loss - wanted_loss) <= 1e-6 * wanted_loss);
+        mpi_check(comm, fabs(norm - wanted_norm) <= 1e-5 * wanted_norm);
+    }
+    for (size_t i = 0; i < alone->params->n_values; i++) {
+        worst = fmax(worst,
+                     fabs((double)alone->params->values[i] - (double)together->params->values[i]));
+        largest = fmax(largest, fabs((double)alone->params->values[i]));
+    }
+    mpi_check(comm, worst <= 1e-6 * largest);
+    mpi_check(comm, mim_train_mpi_check_same(job, together) == MIM_OK);
+    const double by_all = mim_train_mpi_validate(job, &data.examples, 3, true);
+    const double by_one = mim_trainer_validate(single, &data.examples, 0, 100, 3, true) / 100;
+    mpi_check(comm, fabs(by_all - by_one) <= 1e-5 * by_one);
+    mim_examples none = data.examples;
+    none.n = 0;
+    mpi_check(comm, isnan(mim_train_mpi_validate(job, &none, 3, true)));
+    mim_train_mpi_destroy(&job);
+    mim_trainer_destroy(&single);
+    mim_trainer_destroy(&shared);
+    mim_model_destroy(&alone);
+    mim_model_destroy(&together);
+    return 0;
+}
+
+/* The wish of one is known to all, and so is its failure, which costs no step. */
+static int one_stops_all(MPI_Comm comm)
+{
+    int rank = 0, n_ranks = 0;
+    mim_model *model = toy_model(6, MIM_PREDICT_V);
+    const mim_train_options options = toy_options();
+    mim_trainer *trainer = NULL;
+    mim_train_mpi *job = NULL;
+    MPI_Comm_rank(comm, &rank);
+    MPI_Comm_size(comm, &n_ranks);
+    toy_fill(&data, 100);
+    mpi_check(comm, model != NULL);
+    mpi_check(comm, mim_trainer_create(&options, model, &data.examples, &trainer) == MIM_OK);
+    mpi_check(comm, mim_train_mpi_create(comm, trainer, options.n_shards, &job) == MIM_OK);
+    for (int who = 0; who < n_ranks; who++) {
+        double loss, norm;
+        bool is_wished = false;
+        mpi_check(comm,
+                  mim_train_mpi_step(job, MIM_OK, rank == who, &loss, &norm, &is_wished) == MIM_OK);
+        mpi_check(comm, is_wished);
+        mpi_check(comm, model->step == (uint64_t)who + 1);
+        const int local = rank == who ? mim_fail(MIM_EIO, "rank %d has no disk", who) : MIM_OK;
+        char wanted[64];
+        snprintf(wanted, sizeof wanted, "rank %d has no disk", who);
+        mpi_check(comm, mim_train_mpi_step(job, local, false, &loss, &norm, &is_wished) == MIM_EIO);
+        mpi_check(comm, strcmp(mim_error(), wanted) == 0);
+        mpi_check(comm, model->step == (uint64_t)who + 1);
+    }
+    mim_train_mpi_destroy(&job);
+    mim_trainer_destroy(&trainer);
+    mim_model_destroy(&model);
+    return 0;
+}
+
+/* A rank whose model has drifted by one bit is found. */
+static int drift_is_found(MPI_Comm comm)
+{
+    int rank = 0, n_ranks = 0;
+    mim_model *model = toy_model(6, MIM_PREDICT_V);
+    const mim_train_options options = toy_options();
+    mim_trainer *trainer = NULL;
+    mim_train_mpi *job = NULL;
+    MPI_Comm_rank(comm, &rank);
+    MPI_Comm_size(comm, &n_ranks);
+    mpi_check(comm, model != NULL);
+    mpi_check(comm, mim_trainer_create(&options, model, &data.examples, &trainer) == MIM_OK);
+    mpi_check(comm, mim_train_mpi_create(comm, trainer, options.n_shards, &job) == MIM_OK);
+    if (rank == n_ranks - 1)
+        model->params->values[7] = nextafterf(model->params->values[7], 1);
+    const int expected = n_ranks > 1 ? MIM_ECHECK : MIM_OK;
+    mpi_check(comm, mim_train_mpi_check_same(job, model) == expected);
+    mim_train_mpi_destroy(&job);
+    mim_trainer_destroy(&trainer);
+    mim_model_destroy(&model);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const mpi_test tests[] = {{"ranks_agree", ranks_agree},
+                                     {"one_stops_all", one_stops_all},
+                                     {"drift_is_found", drift_is_found}};
+    return mpi_test_main(argc, argv, sizeof tests / sizeof *tests, tests);
+}

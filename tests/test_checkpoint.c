@@ -1,0 +1,233 @@
+/* diffusion/checkpoint: round trip, resuming to the bit, refusals. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/h5.h"
+#include "core/text.h"
+#include "diffusion/checkpoint.h"
+#include "tests/support/toy.h"
+
+static char path[64];
+
+static int make_path(void **state)
+{
+    (void)state;
+    snprintf(path, sizeof path, "/tmp/mimesys_test_checkpoint.%d.h5", (int)getpid());
+    return 0;
+}
+
+static int remove_path(void **state)
+{
+    (void)state;
+    return unlink(path) == 0 ? 0 : -1;
+}
+
+static void train(mim_model *model, int n_steps)
+{
+    toy *data = malloc(sizeof *data);
+    assert_non_null(data);
+    toy_fill(data, 64);
+    const mim_train_options options = toy_options();
+    mim_trainer *trainer = NULL;
+    double loss;
+    assert_int_equal(mim_trainer_create(&options, model, &data->examples, &trainer), MIM_OK);
+    for (int i = 0; i < n_steps; i++)
+        assert_int_equal(mim_trainer_step(trainer, &loss, NULL), MIM_OK);
+    mim_trainer_destroy(&trainer);
+    free(data);
+}
+
+static void write_model(const mim_model *model, bool is_slim)
+{
+    if (mim_checkpoint_write(model, is_slim, path) != MIM_OK)
+        fail_msg("%s", mim_error());
+}
+
+static mim_model *read_model(bool for_training)
+{
+    mim_model *model = NULL;
+    if (mim_checkpoint_read(path, for_training, &model) != MIM_OK)
+        fail_msg("%s", mim_error());
+    return model;
+}
+
+static void assert_same_domain(const mim_domain *a, const mim_domain *b)
+{
+    assert_int_equal(a->n_metrics, b->n_metrics);
+    assert_int_equal(a->n_threads, b->n_threads);
+    assert_int_equal(a->n_stressors, b->n_stressors);
+    assert_int_equal(a->n_sockets, b->n_sockets);
+    assert_int_equal(a->n_node_metrics, b->n_node_metrics);
+    assert_string_equal(a->host_class, b->host_class);
+    for (size_t i = 0; i < a->n_metrics; i++)
+        assert_string_equal(a->metrics[i], b->metrics[i]);
+    for (size_t i = 0; i < a->n_stressors; i++)
+        assert_string_equal(a->actions[i], b->actions[i]);
+    assert_memory_equal(a->minimum, b->minimum, a->n_metrics * sizeof *a->minimum);
+    assert_memory_equal(a->maximum, b->maximum, a->n_metrics * sizeof *a->maximum);
+    assert_memory_equal(a->thread_metric, b->thread_metric, a->n_threads * sizeof(size_t));
+    assert_memory_equal(a->socket, b->socket, a->n_threads * sizeof(size_t));
+    assert_memory_equal(a->node_metric, b->node_metric, a->n_node_metrics * sizeof(size_t));
+}
+
+static void assert_same_params(const mim_params_f *a, const mim_params_f *b, bool with_optimiser)
+{
+    const size_t n_bytes = a->n_values * sizeof(float);
+    assert_int_equal(a->n_values, b->n_values);
+    assert_memory_equal(a->ema, b->ema, n_bytes);
+    if (!with_optimiser)
+        return;
+    assert_memory_equal(a->values, b->values, n_bytes);
+    assert_memory_equal(a->moment_1, b->moment_1, n_bytes);
+    assert_memory_equal(a->moment_2, b->moment_2, n_bytes);
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    mim_model *model = toy_model(UINT64_MAX - 1, MIM_PREDICT_V);
+    train(model, 7);
+    model->corpus_hash = UINT64_C(0xfedcba9876543210);
+    free(model->config);
+    model->config = mim_strdup("[train]\nbatch = 32\n");
+    write_model(model, false);
+    mim_model *back = read_model(true);
+    assert_same_domain(model->domain, back->domain);
+    assert_same_params(model->params, back->params, true);
+    assert_memory_equal(&model->architecture, &back->architecture, sizeof model->architecture);
+    assert_int_equal(back->process.schedule, MIM_SCHEDULE_COSINE);
+    assert_int_equal(back->process.n_timesteps, 100);
+    assert_int_equal(back->process.prediction, MIM_PREDICT_V);
+    assert_true(back->seed == UINT64_MAX - 1 && back->step == 7);
+    assert_true(back->corpus_hash == model->corpus_hash);
+    assert_string_equal(back->config, model->config);
+    mim_model_destroy(&back);
+    mim_model_destroy(&model);
+}
+
+/* 6 steps at once, or 2, stored, read, and 4 more: the same to the bit. */
+static void test_resuming(void **state)
+{
+    (void)state;
+    mim_model *straight = toy_model(8, MIM_PREDICT_X0), *first = toy_model(8, MIM_PREDICT_X0);
+    train(straight, 6);
+    train(first, 2);
+    write_model(first, false);
+    mim_model *second = read_model(true);
+    train(second, 4);
+    assert_int_equal(second->step, 6);
+    assert_same_params(straight->params, second->params, true);
+    mim_model_destroy(&straight);
+    mim_model_destroy(&first);
+    mim_model_destroy(&second);
+}
+
+static void test_slim(void **state)
+{
+    (void)state;
+    mim_model *model = toy_model(8, MIM_PREDICT_X0), *back = NULL;
+    train(model, 2);
+    write_model(model, true);
+    assert_int_equal(mim_checkpoint_read(path, true, &back), MIM_EDATA);
+    assert_null(back);
+    back = read_model(false);
+    assert_same_params(model->params, back->params, false);
+    assert_memory_equal(back->params->values, model->params->ema,
+                        model->params->n_values * sizeof(float));
+    mim_model_destroy(&back);
+    mim_model_destroy(&model);
+}
+
+/* A model whose parts contradict each other is written as it is, and must not be read. */
+static void refuse(const mim_model *model, const char *part)
+{
+    mim_model *back = NULL;
+    write_model(model, false);
+    const int rc = mim_checkpoint_read(path, false, &back);
+    if (rc != MIM_EDATA || !strstr(mim_error(), part) || !strstr(mim_error(), path))
+        fail_msg("exit %d, \"%s\" has no \"%s\"", rc, mim_error(), part);
+    assert_null(back);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    mim_model *model = toy_model(8, MIM_PREDICT_X0), *back = NULL;
+    model->architecture.mlp_ratio = 3;
+    refuse(model, "mlp1");
+    model->architecture.mlp_ratio = 2;
+    model->architecture.n_blocks = 2;
+    refuse(model, "");
+    model->architecture.n_blocks = 1;
+    model->architecture.width = 1 << 30;
+    refuse(model, "width");
+    model->architecture.width = 16;
+    model->architecture.n_stressors = 2;
+    refuse(model, "3 stressors");
+    model->architecture.n_stressors = 3;
+    model->process.n_timesteps = MIM_SCHEDULE_MAX_STEPS + 1;
+    refuse(model, "timesteps");
+    model->process.n_timesteps = 100;
+    model->params->ema[5] = NAN;
+    refuse(model, "value 5 of ema");
+    model->params->ema[5] = 0;
+    const double kept = model->domain->minimum[0];
+    model->domain->minimum[0] = 200;
+    refuse(model, "avg_cpu_utilizations_core_00: range 200 to 100");
+    model->domain->minimum[0] = kept;
+    model->domain->thread_metric[1] = 0;
+    refuse(model, "another thread's");
+    model->domain->thread_metric[1] = 77;
+    refuse(model, "metric 77");
+    model->domain->thread_metric[1] = 1;
+    model->domain->socket[1] = 9;
+    refuse(model, "socket 9");
+    model->domain->socket[1] = 0;
+    write_model(model, false); /* nothing else was wrong */
+    back = read_model(true);
+    mim_model_destroy(&back);
+    mim_model_destroy(&model);
+}
+
+static void test_other_files(void **state)
+{
+    (void)state;
+    mim_model *back = NULL;
+    mim_h5 *file = NULL;
+    assert_int_equal(mim_checkpoint_read("/nonexistent/c.h5", true, &back), MIM_EIO);
+    assert_int_equal(mim_h5_create(path, "mimesys_plan", 1, NULL, &file), MIM_OK);
+    assert_int_equal(mim_h5_commit(&file), MIM_OK);
+    assert_int_equal(mim_checkpoint_read(path, true, &back), MIM_EDATA);
+    assert_non_null(strstr(mim_error(), "mimesys_plan"));
+    assert_int_equal(mim_h5_create(path, MIM_CHECKPOINT_SCHEMA, 99, NULL, &file), MIM_OK);
+    assert_int_equal(mim_h5_commit(&file), MIM_OK);
+    assert_int_equal(mim_checkpoint_read(path, true, &back), MIM_EDATA);
+    assert_non_null(strstr(mim_error(), "version 99"));
+    FILE *text = fopen(path, "w");
+    assert_non_null(text);
+    fputs("no HDF5", text);
+    fclose(text);
+    assert_int_equal(mim_checkpoint_read(path, true, &back), MIM_EDATA);
+    assert_null(back);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_resuming),
+        cmocka_unit_test(test_slim),        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_other_files),
+    };
+    return cmocka_run_group_tests(tests, make_path, remove_path);
+}

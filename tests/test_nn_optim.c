@@ -1,0 +1,190 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "nn/optim.h"
+
+static mim_params_d *two_values(double first, double second)
+{
+    const size_t shape = 2;
+    mim_tensors *tensors = NULL;
+    mim_params_d *params = NULL;
+    assert_int_equal(mim_tensors_create(&tensors), MIM_OK);
+    assert_int_equal(mim_tensors_add(tensors, "p", 1, &shape, MIM_INIT_ZERO, 0, true, NULL),
+                     MIM_OK);
+    assert_int_equal(mim_params_create_d(tensors, &params), MIM_OK);
+    mim_tensors_destroy(&tensors);
+    params->values[0] = first;
+    params->values[1] = second;
+    return params;
+}
+
+static void set_grads(mim_params_d *params, double first, double second)
+{
+    params->grads[0] = first;
+    params->grads[1] = second;
+}
+
+static void expect(const double *found, double first, double second, double tolerance)
+{
+    assert_true(fabs(found[0] - first) <= tolerance);
+    assert_true(fabs(found[1] - second) <= tolerance);
+}
+
+/* Published vector. */
+static void test_adam_known(void **state)
+{
+    (void)state;
+    mim_params_d *params = two_values(1, -2);
+    set_grads(params, .1, -.3);
+    mim_adam_step_d(&mim_adam_default, 1e-4, 1, params);
+    expect(params->values, 0.999900000010, -1.999900000003, 1e-12);
+    set_grads(params, .2, .1);
+    mim_adam_step_d(&mim_adam_default, 1e-4, 2, params);
+    expect(params->values, 0.999803481814, -1.999859978148, 1e-12);
+    mim_params_destroy_d(&params);
+}
+
+/* The first step is lr times the sign of the gradient, whatever its size; AdamW first shrinks the
+ * value by lr weight_decay, Adam adds weight_decay times the value to the gradient. */
+static void test_decay(void **state)
+{
+    (void)state;
+    mim_adam adam = mim_adam_default;
+    mim_params_d *params = two_values(4, -4);
+    adam.weight_decay = 0.5;
+    adam.is_decoupled = true;
+    set_grads(params, 3, 3);
+    mim_adam_step_d(&adam, 0.01, 1, params);
+    expect(params->values, 4 * (1 - 0.005) - 0.01, -4 * (1 - 0.005) - 0.01, 1e-9);
+    mim_params_destroy_d(&params);
+
+    params = two_values(4, -4);
+    adam.is_decoupled = false;
+    set_grads(params, 1, 1); /* 1 + 2 and 1 - 2 */
+    mim_adam_step_d(&adam, 0.01, 1, params);
+    expect(params->values, 4 - 0.01, -4 + 0.01, 1e-9);
+    expect(params->moment_1, 0.3, -0.1, 1e-15);
+    mim_params_destroy_d(&params);
+
+    params = two_values(4, -4);
+    params->layout->tensors[0].is_decayed = false;
+    set_grads(params, 1, 1);
+    mim_adam_step_d(&adam, 0.01, 1, params);
+    expect(params->values, 4 - 0.01, -4 - 0.01, 1e-9);
+    mim_params_destroy_d(&params);
+}
+
+/* Published vector; and gradients below the bound, or not finite, stay. */
+static void test_clip(void **state)
+{
+    (void)state;
+    mim_params_d *params = two_values(0, 0);
+    set_grads(params, 3, 4);
+    assert_true(mim_clip_grads_d(1, params) == 5);
+    expect(params->grads, 0.59999988, 0.79999984, 1e-12);
+    set_grads(params, 3, 4);
+    assert_true(mim_clip_grads_d(10, params) == 5);
+    expect(params->grads, 3, 4, 0);
+    assert_true(mim_clip_grads_d(0, params) == 5);
+    expect(params->grads, 3, 4, 0);
+    set_grads(params, 3, NAN);
+    assert_true(isnan(mim_clip_grads_d(1, params)));
+    assert_true(params->grads[0] == 3);
+    mim_params_destroy_d(&params);
+}
+
+/* Published vector. */
+static void test_ema(void **state)
+{
+    (void)state;
+    const mim_ema ema = {.beta = 0.995, .n_copies = 1000};
+    mim_params_d *params = two_values(7, 1);
+    params->ema[0] = NAN;
+    mim_ema_update_d(&ema, 999, params);
+    expect(params->ema, 7, 1, 0);
+    params->values[0] = 1;
+    params->ema[0] = 0;
+    mim_ema_update_d(&ema, 1000, params);
+    expect(params->ema, 0.005, 1, 1e-15);
+    mim_ema_update_d(&ema, 1001, params);
+    expect(params->ema, 0.009975, 1, 1e-15);
+    mim_params_destroy_d(&params);
+
+    const mim_ema warming = {.beta = 0.9, .n_copies = 2, .is_warming = true};
+    assert_true(mim_ema_beta_at(&warming, 1) == 0);
+    assert_true(mim_ema_beta_at(&warming, 2) == 0.1);
+    assert_true(mim_ema_beta_at(&warming, 3) == 2.0 / 11);
+    assert_true(mim_ema_beta_at(&warming, 1000) == 0.9);
+}
+
+static void test_schedules(void **state)
+{
+    (void)state;
+    mim_lr_schedule s = {.base = 2, .floor = 0.1, .n_warmup = 4, .n_steps = 105};
+    assert_true(mim_lr_at(&s, 0) == 0.5);
+    assert_true(mim_lr_at(&s, 3) == 2);
+    assert_true(mim_lr_at(&s, 4) == 2 && mim_lr_at(&s, 1000) == 2);
+    s.decay = MIM_LR_LINEAR;
+    assert_true(mim_lr_at(&s, 4) == 2);
+    assert_true(fabs(mim_lr_at(&s, 54) - 1.1) < 1e-12);
+    assert_true(fabs(mim_lr_at(&s, 104) - 0.2) < 1e-12 && fabs(mim_lr_at(&s, 999) - 0.2) < 1e-12);
+    s.decay = MIM_LR_COSINE;
+    assert_true(mim_lr_at(&s, 4) == 2);
+    assert_true(fabs(mim_lr_at(&s, 29) - (0.2 + 1.8 * 0.5 * (1 + sqrt(0.5)))) < 1e-12);
+    assert_true(fabs(mim_lr_at(&s, 54) - 1.1) < 1e-12);
+    assert_true(fabs(mim_lr_at(&s, 104) - 0.2) < 1e-12 && fabs(mim_lr_at(&s, 999) - 0.2) < 1e-12);
+    s.n_warmup = 0;
+    s.n_steps = 1;
+    assert_true(isfinite(mim_lr_at(&s, 0)));
+}
+
+/* Float follows double over many steps. */
+static void test_float_is_near_double(void **state)
+{
+    (void)state;
+    const size_t shape = 100;
+    const mim_ema ema = {.beta = 0.9};
+    mim_tensors *tensors = NULL;
+    mim_params_d *d = NULL;
+    mim_params_f *f = NULL;
+    assert_int_equal(mim_tensors_create(&tensors), MIM_OK);
+    assert_int_equal(mim_tensors_add(tensors, "p", 1, &shape, MIM_INIT_NORMAL, 1, true, NULL),
+                     MIM_OK);
+    assert_int_equal(mim_params_create_d(tensors, &d), MIM_OK);
+    assert_int_equal(mim_params_create_f(tensors, &f), MIM_OK);
+    mim_params_init_d(d, 3);
+    mim_params_init_f(f, 3);
+    for (uint64_t step = 1; step <= 50; step++) {
+        for (size_t i = 0; i < shape; i++)
+            f->grads[i] = (float)(d->grads[i] = sin(0.37 * (double)(step * (i + 1))));
+        assert_true(fabs(mim_clip_grads_f(1, f) - mim_clip_grads_d(1, d)) < 1e-6);
+        mim_adam_step_f(&mim_adam_default, 1e-2, step, f);
+        mim_adam_step_d(&mim_adam_default, 1e-2, step, d);
+        mim_ema_update_f(&ema, step, f);
+        mim_ema_update_d(&ema, step, d);
+    }
+    for (size_t i = 0; i < shape; i++) {
+        assert_true(fabs((double)f->values[i] - d->values[i]) < 1e-5);
+        assert_true(fabs((double)f->ema[i] - d->ema[i]) < 1e-5);
+    }
+    mim_params_destroy_f(&f);
+    mim_params_destroy_d(&d);
+    mim_tensors_destroy(&tensors);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_adam_known), cmocka_unit_test(test_decay),
+        cmocka_unit_test(test_clip),       cmocka_unit_test(test_ema),
+        cmocka_unit_test(test_schedules),  cmocka_unit_test(test_float_is_near_double),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
