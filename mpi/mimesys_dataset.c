@@ -17,7 +17,7 @@ static const mim_option options[] = {
     {"dataset", "validation", MIM_OPTION_REAL, "share of the plans", "0.1", 0, 0.9, NULL, NULL,
      "plans kept out of training"},
     {"dataset", "metrics", MIM_OPTION_CHOICE, "", "targets", 0, 0, "targets|all", NULL,
-     "what a plan can be asked to imitate, or everything that was measured (folders only)"},
+     "what a plan can be asked to imitate, or everything that was measured"},
     {"dataset", "idle_slot", MIM_OPTION_CHOICE, "", "auto", 0, 0, "auto|no|yes", NULL,
      "whether an idle slot follows each pass of a run; auto: as its result file says"},
     {"dataset", "with_disturbed", MIM_OPTION_BOOL, "", "false", 0, 0, NULL, NULL,

@@ -175,6 +175,10 @@ static int make_model(job *j, const char *path)
         rc = mim_model_create(&domain, &j->plan.size, &j->plan.process, j->plan.seed, &j->model);
     }
     mim_domain_destroy(&domain);
+    if (rc == MIM_OK) { /* of the corpus alone, so it is the same on all ranks and after a resume */
+        mim_response_destroy(&j->model->response);
+        rc = mim_response_fit(j->model->domain, &j->lessons->train, &j->model->response);
+    }
     if (rc != MIM_OK)
         return rc;
     char *ini = mim_config_text_ini(j->config);

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Weights below this are nothing: 1e-12 of a slot. */
 static const double nothing = 1e-12;
@@ -49,6 +50,8 @@ static int find_io(const mim_calibration *calibration, const mim_actions *action
                    io_stressor *io)
 {
     const char *kind = stress_class == MIM_STRESS_READ ? "read" : "write";
+    if (name && strcmp(name, "none") == 0)
+        return MIM_OK; /* moves nothing, is not used */
     int rc = find_column(actions, name, kind, stress_class, &io->column);
     if (rc != MIM_OK)
         return rc;
@@ -219,8 +222,10 @@ static void plan_slot(const mim_series *wanted, size_t slot, layout *l, double *
     for (size_t i = 0; i < l->n_rows; i++) {
         double *row = mim_plan_row(plan, slot, i);
         row[l->cpu_column] = l->cpu[i] > nothing ? l->cpu[i] : 0;
-        row[l->read.column] = fmin(1, reads[i]);
-        row[l->write.column] = fmin(1, writes[i]);
+        if (l->read.kbs > 0)
+            row[l->read.column] = fmin(1, reads[i]);
+        if (l->write.kbs > 0)
+            row[l->write.column] = fmin(1, writes[i]);
     }
 }
 

@@ -23,7 +23,9 @@
 #include "trace/series.h"
 
 typedef struct mim_single_options {
-    const char *cpu_stressor, *read_stressor, *write_stressor; /* names in the action list */
+    /* Names in the action list. I/O ones may be "none": with both, this is the original's single
+     * stressor, which imitates CPU utilisation only. */
+    const char *cpu_stressor, *read_stressor, *write_stressor;
 } mim_single_options;
 
 /* `wanted` is already adapted to the node (trace/adapt.h). Row i of the plan is the i-th core of

@@ -19,9 +19,9 @@ const mim_option mim_generate_single_options[] = {
      "BM_SIMD_SerialDistanceComputation/num_blocks:256/enable_avx512:false/flush_cache:false", 0, 0,
      NULL, NULL, "stressor that makes CPU utilisation"},
     {"single", "read_stressor", MIM_OPTION_TEXT, "", "BM_STRESS_NG_HddRead_1MB_NoSleep", 0, 0, NULL,
-     NULL, "stressor that reads from the disk"},
+     NULL, "stressor that reads from the disk, or none"},
     {"single", "write_stressor", MIM_OPTION_TEXT, "", "BM_STRESS_NG_HddWriteNF_1MB_BurstScaled", 0,
-     0, NULL, NULL, "stressor that writes to the disk"},
+     0, NULL, NULL, "stressor that writes to the disk, or none"},
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -40,8 +40,10 @@ const mim_option mim_generate_diffusion_options[] = {
      "weight of the metrics: 1 as trained, 0 not at all, above 1 exaggerated"},
     {"diffusion", "smallest", MIM_OPTION_REAL, "", "0.005", 0, 1, NULL, NULL,
      "weights below become 0"},
-    {"diffusion", "candidates", MIM_OPTION_INT, "", "1", 1, MIM_GENERATOR_MAX_CANDIDATES, NULL,
-     NULL, "samples drawn for a slot, of which the one amidst the others is taken"},
+    {"diffusion", "candidates", MIM_OPTION_INT, "", "8", 1, MIM_GENERATOR_MAX_CANDIDATES, NULL,
+     NULL, "samples drawn for a slot, of which the most promising one is taken"},
+    {"diffusion", "mend", MIM_OPTION_BOOL, "", "true", 0, 0, NULL, NULL,
+     "bring samples to the wanted metrics by how the node was measured to answer"},
     {"diffusion", "seed", MIM_OPTION_INT, "", "1", 0, 9.2e18, NULL, NULL, "of the noise"},
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
@@ -109,6 +111,7 @@ static int get_generation(const job *j, mim_generation *how)
         .guidance = mim_config_real(j->config, "diffusion.guidance"),
         .smallest = mim_config_real(j->config, "diffusion.smallest"),
         .n_candidates = (size_t)mim_config_int(j->config, "diffusion.candidates"),
+        .is_mended = mim_config_bool(j->config, "diffusion.mend"),
     };
     return mim_solver_find(mim_config_text(j->config, "diffusion.solver"), &how->sampling.solver);
 }

@@ -168,6 +168,13 @@ int mim_h5_put_real(mim_h5 *file, const char *name, size_t rank, const size_t *s
     return put_dataset(file, name, rank, shape, H5T_NATIVE_DOUBLE, values, units, dims, long_name);
 }
 
+int mim_h5_put_float(mim_h5 *file, const char *name, size_t rank, const size_t *shape,
+                     const float *values, const char *units, const char *dims,
+                     const char *long_name)
+{
+    return put_dataset(file, name, rank, shape, H5T_NATIVE_FLOAT, values, units, dims, long_name);
+}
+
 int mim_h5_put_count(mim_h5 *file, const char *name, size_t rank, const size_t *shape,
                      const uint64_t *values, const char *units, const char *dims,
                      const char *long_name)

@@ -34,6 +34,9 @@ int mim_h5_create(const char *path, const char *schema, int schema_version, cons
 int mim_h5_put_real(mim_h5 *file, const char *name, size_t rank, const size_t *shape,
                     const double *values, const char *units, const char *dims,
                     const char *long_name);
+int mim_h5_put_float(mim_h5 *file, const char *name, size_t rank, const size_t *shape,
+                     const float *values, const char *units, const char *dims,
+                     const char *long_name);
 int mim_h5_put_count(mim_h5 *file, const char *name, size_t rank, const size_t *shape,
                      const uint64_t *values, const char *units, const char *dims,
                      const char *long_name);

@@ -58,7 +58,8 @@ int mim_run_import(const mim_run_files *run, const mim_import_options *options, 
 
 /* The first row from `row` on that begins a plan (or the number of rows). */
 int mim_campaign_plan_start(mim_campaign *campaign, size_t row, size_t *start);
-/* The accepted windows of rows [first, first + n), which must be whole plans. */
+/* The accepted windows of rows [first, first + n), which must be whole plans. MIM_EDATA also when
+ * none of the metrics is wanted. */
 int mim_campaign_import(mim_campaign *campaign, size_t first, size_t n,
                         const mim_import_options *options, mim_part **part);
 

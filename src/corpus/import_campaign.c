@@ -24,17 +24,36 @@ int mim_campaign_plan_start(mim_campaign *campaign, size_t row, size_t *start)
     return rc;
 }
 
-static void put_row(const mim_layout *l, const mim_campaign_rows *rows, size_t i, mim_samples *s)
+/* The layout with other metrics. */
+static int with_metrics(const mim_layout *l, size_t n, const mim_metric *metrics, const char *host,
+                        mim_layout **made)
+{
+    mim_actions *actions = NULL;
+    int rc = mim_actions_from_names(l->n_stressors, (const char *const *)l->action_names, &actions);
+    if (rc == MIM_OK)
+        rc = mim_layout_create(l->n_threads, actions, n, metrics, l->slot_s, host, made);
+    mim_actions_destroy(&actions);
+    for (size_t t = 0; rc == MIM_OK && t < l->n_threads; t++) {
+        (*made)->thread_cpus[t] = l->thread_cpus[t];
+        (*made)->thread_sockets[t] = l->thread_sockets[t];
+    }
+    return rc;
+}
+
+/* columns: [D] of the samples, where each metric stands in the rows. */
+static void put_row(const mim_layout *l, const size_t *columns, size_t n_columns,
+                    const mim_campaign_rows *rows, size_t i, mim_samples *s)
 {
     const size_t n = l->n_metrics, cells = l->n_threads * l->n_stressors, at = s->n++;
     s->plan_id[at] = rows->plan_id[i];
     s->window[at] = rows->window[i];
     s->n_repeats[at] = rows->n_repeats[i];
     for (size_t m = 0; m < n; m++) {
-        if (isnan(rows->metric[i * n + m]))
+        const size_t from = i * n_columns + columns[m];
+        if (isnan(rows->metric[from]))
             continue;
-        s->metric[at * n + m] = (float)rows->metric[i * n + m];
-        s->spread[at * n + m] = (float)rows->spread[i * n + m];
+        s->metric[at * n + m] = (float)rows->metric[from];
+        s->spread[at * n + m] = (float)rows->spread[from];
         s->mask[at * n + m] = 1;
     }
     memcpy(s->action + at * cells, rows->action + i * cells, cells * sizeof *s->action);
@@ -44,12 +63,44 @@ static void put_row(const mim_layout *l, const mim_campaign_rows *rows, size_t i
                cells * sizeof *s->action);
 }
 
+/* The campaign's layout with the metrics that are wanted, and where these stand in its rows. */
+static int narrow(const mim_layout *l, bool all_metrics, size_t **columns, mim_layout **narrowed)
+{
+    size_t n = 0;
+    mim_metric *metrics = calloc(l->n_metrics, sizeof *metrics);
+    size_t *kept = calloc(l->n_metrics, sizeof *kept);
+    int rc = metrics && kept ? MIM_OK : mim_fail(MIM_ENOMEM, "%zu metrics", l->n_metrics);
+    for (size_t m = 0; rc == MIM_OK && m < l->n_metrics; m++) {
+        if (!all_metrics && !mim_metric_is_target(l->metric_names[m]))
+            continue;
+        metrics[n] = (mim_metric){.unit = l->metric_units[m], .core = -1};
+        strcpy(metrics[n].name, l->metric_names[m]); /* its length was checked */
+        kept[n++] = m;
+    }
+    if (rc == MIM_OK && n == 0)
+        rc = mim_fail(MIM_EDATA,
+                      "none of its %zu metrics can be imitated by a plan: use "
+                      "dataset.metrics=all",
+                      l->n_metrics);
+    if (rc == MIM_OK)
+        rc = with_metrics(l, n, metrics, l->host_class, narrowed);
+    if (rc == MIM_OK) {
+        *columns = kept;
+        kept = NULL;
+    }
+    free(metrics);
+    free(kept);
+    return rc;
+}
+
 int mim_campaign_import(mim_campaign *campaign, size_t first, size_t n,
                         const mim_import_options *options, mim_part **part)
 {
+    const mim_layout *stored = mim_campaign_layout(campaign);
     mim_campaign_rows *rows = NULL;
+    size_t *columns = NULL;
     mim_part *made = calloc(1, sizeof *made);
-    int rc = made ? mim_layout_copy(mim_campaign_layout(campaign), &made->layout)
+    int rc = made ? narrow(stored, options->all_metrics, &columns, &made->layout)
                   : mim_fail(MIM_ENOMEM, "part");
     if (rc == MIM_OK)
         rc = mim_campaign_read(campaign, first, n, &rows);
@@ -68,11 +119,12 @@ int mim_campaign_import(mim_campaign *campaign, size_t first, size_t n,
         made->n_slots++;
         made->n_disturbed += rows->status[i] == MIM_SLOT_DISTURBED && !is_usable;
         if (is_usable && rows->n_repeats[i] >= options->min_repeats && rows->n_repeats[i] > 0)
-            put_row(made->layout, rows, i, made->samples);
+            put_row(made->layout, columns, stored->n_metrics, rows, i, made->samples);
         else
             made->n_lost++;
     }
     mim_campaign_rows_destroy(&rows);
+    free(columns);
     if (rc == MIM_OK) {
         *part = made;
         made = NULL;
@@ -105,22 +157,6 @@ static int unite(const mim_layout *a, const mim_layout *b, const char *what, mim
     }
     *n = count;
     return MIM_OK;
-}
-
-/* The layout with other metrics. */
-static int with_metrics(const mim_layout *l, size_t n, const mim_metric *metrics, const char *host,
-                        mim_layout **made)
-{
-    mim_actions *actions = NULL;
-    int rc = mim_actions_from_names(l->n_stressors, (const char *const *)l->action_names, &actions);
-    if (rc == MIM_OK)
-        rc = mim_layout_create(l->n_threads, actions, n, metrics, l->slot_s, host, made);
-    mim_actions_destroy(&actions);
-    for (size_t t = 0; rc == MIM_OK && t < l->n_threads; t++) {
-        (*made)->thread_cpus[t] = l->thread_cpus[t];
-        (*made)->thread_sockets[t] = l->thread_sockets[t];
-    }
-    return rc;
 }
 
 int mim_layout_merge(const mim_layout *a, const mim_layout *b, const char *what, bool mixed_hosts,

@@ -9,6 +9,8 @@
 
 /* Order of the counts in the datasets `architecture` and `process`. */
 enum { N_ARCHITECTURE = 7 };
+/* A weight of 1 that moves a metric by more than a million ranges is no measurement. */
+static const double max_coefficient = 1e6;
 
 static const char architecture_dims[] =
     "n_stressors, n_node_metrics, n_sockets, width, n_blocks, n_heads, mlp_ratio";
@@ -18,14 +20,7 @@ static const char architecture_dims[] =
 static int put_numbers(mim_h5 *file, const char *name, size_t n, const float *numbers,
                        const char *long_name)
 {
-    double *wide = malloc(n * sizeof *wide);
-    if (!wide)
-        return mim_fail(MIM_ENOMEM, "%s: %zu values", name, n);
-    for (size_t i = 0; i < n; i++)
-        wide[i] = (double)numbers[i];
-    int rc = mim_h5_put_real(file, name, 1, &n, wide, "", "value", long_name);
-    free(wide);
-    return rc;
+    return mim_h5_put_float(file, name, 1, &n, numbers, "", "value", long_name);
 }
 
 static int put_params(mim_h5 *file, const mim_params_f *p, bool is_slim)
@@ -101,6 +96,21 @@ static int put_domain(mim_h5 *file, const mim_domain *d)
     return rc;
 }
 
+static int put_response(mim_h5 *file, const mim_response *r)
+{
+    if (!r)
+        return MIM_OK;
+    const size_t shape[2] = {r->n_rows, r->n_stressors + 1};
+    int rc = mim_h5_put_real(file, "response_mean", 2, shape, r->mean, "share of the range",
+                             "cpu and node metrics, stressors and constant",
+                             "linear model of how the node answers plans");
+    if (rc == MIM_OK)
+        rc = mim_h5_put_real(file, "response_deviation", 2, shape, r->deviation,
+                             "share of the range", "cpu and node metrics, stressors and constant",
+                             "linear model of its mean absolute error");
+    return rc;
+}
+
 static int put_kind(mim_h5 *file, const mim_model *m)
 {
     const mim_architecture *a = &m->architecture;
@@ -142,6 +152,8 @@ int mim_checkpoint_write(const mim_model *model, bool is_slim, const char *path)
         rc = put_tensors(file, model->params->layout);
     if (rc == MIM_OK)
         rc = put_params(file, model->params, is_slim);
+    if (rc == MIM_OK)
+        rc = put_response(file, model->response);
     if (rc == MIM_OK)
         rc = mim_h5_commit(&file);
     mim_h5_destroy(&file);
@@ -404,6 +416,38 @@ static int get_params(mim_h5 *file, const char *path, bool for_training, mim_par
     return rc;
 }
 
+static int get_coefficients(mim_h5 *file, const char *path, const char *name, const mim_response *r,
+                            double *out)
+{
+    const size_t n = r->n_rows * (r->n_stressors + 1);
+    size_t shape[MIM_H5_MAX_RANK];
+    double *found = NULL;
+    int rc = mim_h5_get_real(file, name, 2, n, shape, &found);
+    if (rc == MIM_OK && (shape[0] != r->n_rows || shape[1] != r->n_stressors + 1))
+        rc = mim_fail(MIM_EDATA, "%s: %s is %zu by %zu, expected %zu by %zu", path, name, shape[0],
+                      shape[1], r->n_rows, r->n_stressors + 1);
+    for (size_t i = 0; rc == MIM_OK && i < n; i++)
+        if (!(fabs(found[i]) < max_coefficient))
+            rc = mim_fail(MIM_EDATA, "%s: value %zu of %s is %g", path, i, name, found[i]);
+    if (rc == MIM_OK)
+        memcpy(out, found, n * sizeof *out);
+    free(found);
+    return rc;
+}
+
+/* Models made without one have none. */
+static int get_response(mim_h5 *file, const char *path, mim_model *m)
+{
+    if (!mim_h5_has(file, "response_mean"))
+        return MIM_OK;
+    int rc = mim_response_create(m->domain, &m->response);
+    if (rc == MIM_OK)
+        rc = get_coefficients(file, path, "response_mean", m->response, m->response->mean);
+    return rc == MIM_OK ? get_coefficients(file, path, "response_deviation", m->response,
+                                           m->response->deviation)
+                        : rc;
+}
+
 static int get_counters(mim_h5 *file, const char *path, mim_model *m)
 {
     int rc = get_counts(file, path, "step", 0, 1, &m->step);
@@ -451,6 +495,8 @@ int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
         rc = mim_model_create(&domain, &a, &process, seed, &made);
     if (rc == MIM_OK)
         rc = get_params(file, path, for_training, made->params);
+    if (rc == MIM_OK)
+        rc = get_response(file, path, made);
     if (rc == MIM_OK)
         rc = get_counters(file, path, made);
     if (rc == MIM_OK) {

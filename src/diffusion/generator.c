@@ -24,6 +24,7 @@ typedef struct asker {
     float *x;                                 /* [n_candidates][T][S] */
     uint64_t *ids;                            /* [n_candidates] */
     uint32_t *socket;                         /* [T] */
+    double *candidate;                        /* [T][S] */
 } asker;
 
 static int predict(void *context, size_t t, const float *x, float *predicted)
@@ -93,22 +94,43 @@ static size_t medoid(size_t n, size_t n_cells, const float *x)
     return best;
 }
 
+static void put_weights(const asker *a, size_t candidate, double *weights)
+{
+    const size_t n = a->model->domain->n_stressors;
+    const float *x = a->x + candidate * a->n_cells;
+    for (size_t t = 0; t < a->model->domain->n_threads; t++)
+        mim_diffusion_weights(n, x + t * n, a->how->smallest, weights + t * n);
+}
+
+/* Mends every candidate and takes the one that is then expected to miss least. */
+static void choose_mended(asker *a, const double *metrics, double *weights)
+{
+    const mim_response *response = a->model->response;
+    double least = INFINITY;
+    for (size_t i = 0; i < a->n_candidates; i++) {
+        put_weights(a, i, a->candidate);
+        mim_response_mend(response, a->model->domain, metrics, a->candidate);
+        const double miss = mim_response_miss(response, a->model->domain, metrics, a->candidate);
+        if (i > 0 && !(miss < least))
+            continue;
+        least = miss;
+        memcpy(weights, a->candidate, a->n_cells * sizeof *weights);
+    }
+}
+
 static int generate_slot(asker *a, size_t slot, const double *metrics, const double *previous,
                          double *weights)
 {
-    const size_t n_stressors = a->model->domain->n_stressors;
     set_condition(a, metrics, previous);
     for (size_t i = 0; i < a->n_candidates; i++)
         a->ids[i] = slot * MIM_GENERATOR_MAX_CANDIDATES + i;
     int rc = mim_diffusion_solve(a->schedule, a->model->process.prediction, &a->how->sampling,
                                  a->n_candidates, a->n_cells, a->ids, predict, a, a->x);
-    if (rc != MIM_OK)
-        return rc;
-    const float *x = a->x + medoid(a->n_candidates, a->n_cells, a->x) * a->n_cells;
-    for (size_t t = 0; t < a->model->domain->n_threads; t++)
-        mim_diffusion_weights(n_stressors, x + t * n_stressors, a->how->smallest,
-                              weights + t * n_stressors);
-    return MIM_OK;
+    if (rc == MIM_OK && a->how->is_mended && a->model->response)
+        choose_mended(a, metrics, weights);
+    else if (rc == MIM_OK)
+        put_weights(a, medoid(a->n_candidates, a->n_cells, a->x), weights);
+    return rc;
 }
 
 /* ---- setting up ----------------------------------------------------------------------------- */
@@ -147,7 +169,8 @@ static int allocate(asker *a)
     a->time = calloc(a->n_rows, sizeof *a->time);
     a->ids = calloc(a->n_candidates, sizeof *a->ids);
     a->socket = calloc(d->n_threads, sizeof *a->socket);
-    if (!a->memory || !a->time || !a->ids || !a->socket)
+    a->candidate = calloc(a->n_cells, sizeof *a->candidate);
+    if (!a->memory || !a->time || !a->ids || !a->socket || !a->candidate)
         return mim_fail(MIM_ENOMEM, "%zu candidates of %zu weights", a->n_candidates, a->n_cells);
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
         *arrays[i].array = a->memory + used;
@@ -186,6 +209,7 @@ static void asker_close(asker *a)
     free(a->time);
     free(a->ids);
     free(a->socket);
+    free(a->candidate);
 }
 
 int mim_diffusion_generate(const mim_model *model, const mim_generation *how, size_t n_slots,

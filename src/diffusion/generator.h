@@ -2,6 +2,7 @@
 #ifndef MIM_DIFFUSION_GENERATOR_H
 #define MIM_DIFFUSION_GENERATOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/error.h"
@@ -17,8 +18,11 @@ typedef struct mim_generation {
     double guidance;     /* w of classifier-free guidance: 1 = the conditional model, 0 = the
                             unconditional one, more than 1 = beyond the condition */
     double smallest;     /* weights below become 0 */
-    size_t n_candidates; /* samples drawn for a slot, of which the medoid (least mean absolute
-                            difference to the others) is taken: a mean would blend modes */
+    size_t n_candidates; /* samples drawn for a slot, of which one is taken, as a mean would blend
+                            modes: with is_mended the one expected to miss least, else the medoid
+                            (least mean absolute difference to the others) */
+    bool is_mended;      /* bring candidates to the wanted metrics by the model's response, if it
+                            has one (diffusion/response.h) */
 } mim_generation;
 
 /* metrics: [n_slots][n_metrics] of the model's domain, NaN = absent. weights: [n_slots][T][S], rows

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "diffusion/denoiser.h"
 #include "diffusion/domain.h"
+#include "diffusion/response.h"
 #include "diffusion/schedule.h"
 
 /* The noise process a model is trained for. */
@@ -23,10 +24,11 @@ typedef struct mim_model {
     mim_architecture architecture;
     mim_process process;
     mim_params_f *params;
-    uint64_t seed;        /* of initial values and of everything drawn in training */
-    uint64_t step;        /* training steps taken */
-    uint64_t corpus_hash; /* of what it is trained on, 0 = not known */
-    char *config;         /* resolved configuration of the training, "" if none */
+    mim_response *response; /* how the node answers plans; NULL = not known */
+    uint64_t seed;          /* of initial values and of everything drawn in training */
+    uint64_t step;          /* training steps taken */
+    uint64_t corpus_hash;   /* of what it is trained on, 0 = not known */
+    char *config;           /* resolved configuration of the training, "" if none */
 } mim_model;
 
 /* Width, depth and so on of `size`; what follows from the domain is filled in. Takes the domain

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 mim_metric mim_metric_of_core(int core, int highest)
 {
@@ -25,3 +26,13 @@ const char *mim_family_name(mim_family family)
 }
 
 bool mim_family_is_target(mim_family family) { return family <= MIM_FAMILY_CACHE; }
+
+bool mim_metric_is_target(const char *name)
+{
+    static const char *const beginnings[] = {"avg_cpu_utilizations_core_", "io_read", "io_write",
+                                             "memory_bandwidth", "l3_cache_usage"};
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
+        if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
+            return true;
+    return false;
+}

@@ -42,5 +42,7 @@ mim_metric mim_metric_of_core(int core, int highest);
 
 const char *mim_family_name(mim_family family); /* "cpu", "io_read", ... */
 bool mim_family_is_target(mim_family family);
+/* Whether a name is that of a metric of such a family, for files that hold names alone. */
+bool mim_metric_is_target(const char *name);
 
 #endif
