@@ -97,7 +97,7 @@ export MIMESYS_CALIBRATION=$scratch/none.json
 report $? "a model for its ranges"
 model=$scratch/model.h5
 reads=$("$BIN/mimesys_dataset" convert "$scratch/corpus.h5" -o "$scratch/corpus.csv" >/dev/null &&
-    awk -F, 'NR == 1 {for (i = 1; i <= NF; i++) if ($i ~ /io_read/) k = i; next}
+    awk -F, 'NR == 1 {for (i = NF; i > 0; i--) if ($i ~ /io_read/) k = i; next}
         {v = $k + 0; if (NR == 2 || v < low) low = v; if (v > high) high = v} END {print high - low}' "$scratch/corpus.csv")
 compare --wanted "$sort" --measured "$fio:other" --checkpoint "$model" -o "$scratch/ranges.json" &&
     sed -n '/"io_read": {/,/}/s/.*"range": *\([0-9.]*\).*/\1/p' "$scratch/ranges.json" |
