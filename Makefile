@@ -59,7 +59,7 @@ BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/b
 MAN_PAGES := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/man/%.1)
 COMPLETIONS := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/completion/%)
 
-.PHONY: all lib tests programs docs help deps deps-testbed deps-bench demo check check-unit check-mpi check-cli \
+.PHONY: all lib tests programs docs help deps deps-testbed deps-bench demo demo-full check check-unit check-mpi check-cli \
 	check-slurm check-corpus check-full bench fidelity fuzz fuzz-programs install uninstall format check-format lint clean info
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -154,8 +154,9 @@ check-mpi: $(MPI_TEST_PROGRAMS)
 	@tests/run mpi $(MPI_TEST_PROGRAMS)
 
 ## check-cli   tests of the programs only (CLI="trace run" picks some)
+CLI_HELPERS := tests/make_corpus tests/make_model tests/make_runs bench/fidelity_lines
 CLI ?= $(patsubst tests/cli_%.sh,%,$(wildcard tests/cli_*.sh))
-check-cli: programs $(BUILD)/tests/make_corpus $(BUILD)/tests/make_runs
+check-cli: programs $(CLI_HELPERS:%=$(BUILD)/%)
 	@BIN=$(abspath $(BUILD)/bin) tests/run cli $(CLI:%=tests/cli_%.sh)
 
 ## check-slurm tests on a real Slurm cluster of 4 nodes on this machine; needs root (1 min)
@@ -183,16 +184,23 @@ fuzz:
 
 # ---- measuring -------------------------------------------------------------------------------
 
-## demo        set up, calibrate, imitate a recorded trace, table and figure (some 3 min)
+## demo        set up, calibrate, learn, imitate a part of a trace by every method (some 10 min)
 demo: deps
 	@$(MAKE) --no-print-directory -j2 all
 	@scripts/demo.sh $(BUILD)
+
+## demo-full   the same with more measurements, on seven whole traces (some 2 h; can be stopped and resumed)
+demo-full: deps
+	@$(MAKE) --no-print-directory -j2 all $(BUILD)/bench/fidelity_lines
+	@scripts/demo.sh $(BUILD) full
 
 ## bench       speed and accuracy beside peers, one JSON object a line, also in build/bench.jsonl
 bench: $(BENCH_PROGRAMS)
 	@scripts/bench.sh $(BUILD) $(BENCH_PROGRAMS)
 
-## fidelity    all recorded traces: wanted against measured, with the noise floor (some 40 min)
+## fidelity    recorded traces: wanted against measured, with the noise floor (some 40 min a method;
+##             CORPUS and CHECKPOINT add methods, TRACES, METHODS, REPETITIONS choose, OUT is the
+##             folder; what was run is kept, FORCE=1 starts anew)
 fidelity: programs $(BUILD)/bench/fidelity_lines
 	@scripts/fidelity.sh $(BUILD)
 

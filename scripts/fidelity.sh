@@ -1,30 +1,31 @@
 #!/bin/bash
-# All recorded traces: plan by each method, run it three times, compare. Prints a table and one JSON
-# object a line, kept in BUILD/fidelity.jsonl. usage: scripts/fidelity.sh BUILD [TRACE...]
+# Recorded traces, imitated by each method: tables, and at the end one JSON object a line, kept in
+# OUT.jsonl, of all slots and of the accepted ones. A second start goes on where the first was cut
+# off. usage: scripts/fidelity.sh BUILD [TRACE...]
+# Environment: TRACES (files, or names such as sort; default all recorded ones), OUT (folder,
+# default BUILD/fidelity) and what scripts/imitate.sh takes.
 set -eu
 cd "$(dirname "$0")/.."
 build=$1
 shift
-bin=$build/bin
-out=$build/fidelity
-repetitions=${REPETITIONS:-3}
-jsonl=$build/fidelity.jsonl
+out=${OUT:-$build/fidelity}
+# shellcheck disable=SC2086 # TRACES is a list
+[ $# -gt 0 ] || set -- ${TRACES:-tests/data/traces/stats-*.txt}
 mkdir -p "$out"
-: >"$jsonl"
-[ $# -gt 0 ] || set -- tests/data/traces/stats-*.txt
-"$bin/mimesys_run" --calibrate >"$out/calibration.txt"
+scripts/calibrate.sh "$build" >"$out/calibration.txt"
+all=() accepted=()
 for trace in "$@"; do
+    [ -e "$trace" ] || trace=tests/data/traces/stats-$trace.txt
     name=$(basename "$trace" .txt)
     name=${name#stats-}
-    "$bin/mimesys_generate" --trace "$trace" --method single -o "$out/$name.h5" >"$out/$name.txt"
-    measured=()
-    for i in $(seq "$repetitions"); do
-        # A heavy trace may write more than a first-time user should allow.
-        "$bin/mimesys_run" "$out/$name.h5" --out "$out/$name-$i" --set limits.disk_write=0 \
-            --log-level warn >/dev/null
-        measured+=(--measured "$out/$name-$i/stats-$name.txt:single")
-    done
-    "$bin/mimesys_compare" --wanted "$trace" "${measured[@]}" --accepted-only \
-        -o "$out/$name.png" -o "$out/$name.json" | tee -a "$out/$name.txt"
-    "$build/bench/fidelity_lines" "$name" "$out/$name.json" | tee -a "$jsonl"
+    printf '\n== %s\n' "$name"
+    # A heavy trace may write more than a first-time user should allow.
+    scripts/imitate.sh "$build" "$out/$name" "$trace" --set limits.disk_write=0
+    all+=("$out/$name/all.json") accepted+=("$out/$name/accepted.json")
 done
+printf '\n== means\n'
+"$build/bench/fidelity_lines" --table "${all[@]}"
+{
+    "$build/bench/fidelity_lines" "${all[@]}"
+    "$build/bench/fidelity_lines" "${accepted[@]}"
+} | tee "$out.jsonl"

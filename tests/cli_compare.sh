@@ -17,7 +17,7 @@ values() { grep -o "\"$1\": *[^,}]*" "$2" | sed 's/.*: *//; s/ *$//'; }
 compare --wanted "$sort" --measured "$sort:itself" -o "$scratch/self.json" -o "$scratch/self.png" &&
     [ "$(values nl1_mean "$scratch/self.json" | sort -u)" = 0.0 ] &&
     [ "$(values dtw "$scratch/self.json" | sort -u)" = 0.0 ] &&
-    grep -q '^itself  *cpu  *0\.0000  *0\.0000  *0\.0000' "$scratch/out"
+    grep -q '^itself  *1  *0\.0000  *0\.0000  *0\.0000  *0\.0000' "$scratch/out"
 report $? "a trace compared with itself gives exactly 0"
 
 [ "$(head -c 4 "$scratch/self.png" | tail -c 3)" = PNG ] && [ "$(wc -c <"$scratch/self.png")" -gt 5000 ]
@@ -30,7 +30,7 @@ compare --wanted "$sort" --measured "$fio:other" --json && cp "$scratch/out" "$s
 report $? "another trace gives a difference above 0"
 
 for key in wanted accepted_only notes left_out files labels label families nl1 mse dtw n_slots \
-    nl1_mean cpu io_read io_write memory cache n_accepted n_runs spread floor floor_mean; do
+    nl1_mean cpu io_read io_write memory cache n_accepted is_measurable n_runs spread floor floor_mean; do
     grep -q "\"$key\":" "$scratch/other.json" || echo "$key"
 done >"$scratch/missing"
 [ ! -s "$scratch/missing" ]
@@ -43,8 +43,9 @@ compare --wanted "$sort" --slots 20 --measured "$sort:a" --measured "$fio:a" --m
     -o "$scratch/runs.json" &&
     [ "$(values n_runs "$scratch/runs.json" | tr '\n' ' ')" = "2 1 " ] &&
     values n_slots "$scratch/runs.json" | awk '$1 > 20 {bad = 1} END {exit bad}' &&
-    grep -q 'spread of the mean' "$scratch/out" && grep -q 'without a repetition' "$scratch/out"
-report $? "repeated labels give a floor, --slots cuts"
+    [ "$(sed -n '/^label /,/^$/p' "$scratch/out" | awk '{print $1, $2}' | head -n 4 | tr '\n' ',')" = \
+        "label runs,a 2,b 1,b: no," ]
+report $? "repeated labels give a floor, --slots cuts, a row a label"
 
 compare --wanted "$sort" --first 10 --slots 5 --measured "$sort" -o "$scratch/first.json" &&
     grep -q '"label": "stats-sort.txt"' "$scratch/first.json" &&
@@ -90,6 +91,21 @@ compare --wanted "$sort" --measured "$scratch/here.txt" --json && grep -q '"rang
 report $? "a stored calibration is used for files measured on its machine"
 export MIMESYS_CALIBRATION=$scratch/none.json
 
+# ---- ranges of a model: 4 threads, CPU and reads vary in its corpus, writes are always 0
+"${PROGRAMS:-$BIN/../tests}/make_corpus" "$scratch/corpus.h5" &&
+    "${PROGRAMS:-$BIN/../tests}/make_model" "$scratch/corpus.h5" "$scratch/model.h5"
+report $? "a model for its ranges"
+model=$scratch/model.h5
+reads=$("$BIN/mimesys_dataset" convert "$scratch/corpus.h5" -o "$scratch/corpus.csv" >/dev/null &&
+    awk -F, 'NR == 1 {for (i = NF; i > 0; i--) if ($i ~ /io_read/) k = i; next}
+        {v = $k + 0; if (NR == 2 || v < low) low = v; if (v > high) high = v} END {print high - low}' "$scratch/corpus.csv")
+compare --wanted "$sort" --measured "$fio:other" --checkpoint "$model" -o "$scratch/ranges.json" &&
+    sed -n '/"io_read": {/,/}/s/.*"range": *\([0-9.]*\).*/\1/p' "$scratch/ranges.json" |
+    awk -v r="$reads" '{n++; bad = bad || r <= 0 || ($1 / r - 1) ^ 2 > 1e-6} END {exit bad || n != 1}' &&
+    ! grep -q '"range": 100.0' "$scratch/ranges.json" && grep -q 'io_write: constant in the training corpus' "$scratch/out" &&
+    grep -q 'no calibration: nothing is scaled' "$scratch/out" && ! grep -q 'does not know' "$scratch/out"
+report $? "--checkpoint gives the ranges of the model's corpus (reads $reads KB/s)"
+
 # A plan of one row that ran on CPU 1 of a node of two: what mimesys_generate --threads 1 calls
 # wanted is compared with that CPU.
 sed -e 's/^!cpu /!x_thr cpu cpu_us,E paced_cpu_us,E\n&/' -e 's/^cpu 1 /x_thr 0 1 0 0\n&/' "$sort" >"$scratch/one-row.txt"
@@ -131,9 +147,10 @@ refuses 2 'without control characters' "a label that steers the terminal" --want
 cp "$sort" "$scratch/wanted.json"
 cp "$fio" "$scratch/measured.json"
 cp tests/data/calibration.json "$scratch/node-in.json"
-for input in wanted measured node-in; do
+cp "$model" "$scratch/model-in.json"
+for input in wanted measured node-in model-in; do
     refuses 2 'is an input' "$input as the output" --wanted "$scratch/wanted.json" --measured "$scratch/measured.json" \
-        --calibration "$scratch/node-in.json" -o "$scratch/$input.json"
+        --calibration "$scratch/node-in.json" --checkpoint "$scratch/model-in.json" -o "$scratch/$input.json"
 done
 cmp -s "$sort" "$scratch/wanted.json" && cmp -s "$fio" "$scratch/measured.json" && grep -q io_mode "$scratch/node-in.json"
 report $? "the inputs are still there"
@@ -149,6 +166,8 @@ refuses 5 noise.txt "random bytes" --wanted "$sort" --measured "$scratch/noise.t
 refuses 5 header.txt "a header without enough records" --wanted "$sort" --measured "$scratch/header.txt"
 refuses 5 bad.json "a calibration of another schema" --wanted "$sort" --measured "$sort" --calibration "$scratch/bad.json"
 refuses 1 no.json "a calibration that is not there" --wanted "$sort" --measured "$sort" --calibration "$scratch/no.json"
+refuses 5 corpus.h5 "a corpus for a model" --wanted "$sort" --measured "$sort" --checkpoint "$scratch/corpus.h5"
+refuses 1 no.h5 "a model that is not there" --wanted "$sort" --measured "$sort" --checkpoint "$scratch/no.h5"
 refuses 1 'no/such' "PNG into a missing folder" --wanted "$sort" --measured "$sort" -o "$scratch/no/such/a.png"
 refuses 1 'no/such' "JSON into a missing folder" --wanted "$sort" --measured "$sort" -o "$scratch/no/such/a.json"
 

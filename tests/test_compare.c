@@ -121,6 +121,9 @@ static void test_noise_floor(void **state)
     json_t *json = result(compare);
     /* differences of core 0: .1, .3, .2; core 1: 0; so cpu is half of 0.2 */
     assert_number(json, "labels/repeated/n_runs", 3);
+    assert_number(json, "labels/repeated/families/cpu/nl1", (0.05 + 0.1 + 0.2) / 3.0);
+    assert_null_at(json, "labels/repeated/families/memory");
+    assert_null_at(json, "labels/repeated/n_accepted");
     assert_number(json, "labels/repeated/floor/cpu", 0.1);
     assert_number(json, "labels/repeated/floor/io_read", (0.0 + 0.3 + 0.3) / 3.0);
     assert_number(json, "labels/repeated/floor/io_write", 0.0);
@@ -217,6 +220,8 @@ static void test_only_accepted_slots(void **state)
     assert_number(json, "files/1/n_accepted", 7);
     assert_number(json, "files/1/families/cpu/nl1", 0.1);
     assert_true(json_is_false(at(json, "files/1/is_measurable")));
+    assert_number(json, "labels/few/n_accepted", 7);
+    assert_true(json_is_false(at(json, "labels/few/is_measurable")));
     char *text = table_text(compare, false);
     assert_non_null(strstr(text, "not measurable now: 7 accepted slots, 50 needed"));
     assert_null(strstr(text, "60 accepted slots, 50 needed"));
@@ -286,6 +291,52 @@ static void test_unknown_acceptance(void **state)
     mim_series_destroy(&wanted);
 }
 
+/* A model's ranges: 0 to 50 for core 0, 10 to 10 for core 1, 0 to 5000 KB/s for reads; never
+ * measured: writes. */
+static void test_ranges_of_a_corpus(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"io_read", "core_b", "core_a", "io_write"};
+    static const double minimum[] = {0.0, 10.0, 0.0, NAN}, maximum[] = {5000.0, 10.0, 50.0, NAN};
+    static const size_t thread_metric[] = {2, 1};
+    const mim_compare_ranges ranges = {.source = "model.h5",
+                                       .n_metrics = N_OF(names),
+                                       .metrics = names,
+                                       .minimum = minimum,
+                                       .maximum = maximum,
+                                       .n_threads = N_OF(thread_metric),
+                                       .thread_metric = thread_metric};
+    const mim_node_limits unknown = {
+        .n_cores = 2, .n_sockets = 1, .io_read_max_kbs = NAN, .io_write_max_kbs = NAN};
+    mim_series *wanted = make_standard(N_SLOTS), *measured = make_standard(N_SLOTS);
+    set(wanted, 0, io_write.name, 400.0);
+    fill(measured, cpu0.name, 25.0);
+    fill(measured, cpu1.name, 25.0);
+    fill(measured, io_read.name, 500.0);
+    mim_compare *compare = make_compare(wanted, &unknown);
+    assert_int_equal(mim_compare_use_ranges(compare, &ranges), MIM_OK);
+    add(compare, measured, "m");
+    json_t *json = result(compare);
+    assert_number(json, "files/0/metrics/avg_cpu_utilizations_core_00/range", 50.0);
+    assert_number(json, "files/0/families/cpu/nl1", 0.5);
+    assert_number(json, "labels/m/families/cpu/nl1", 0.5);
+    /* always 0 in the trace and no ceiling: without the model it had no range at all */
+    assert_number(json, "files/0/metrics/io_read/range", 5000.0);
+    assert_number(json, "files/0/families/io_read/nl1", 0.1);
+    assert_number(json, "files/0/metrics/io_write/range", 400.0);
+    assert_int_equal(json_array_size(at(json, "left_out")), 1);
+    assert_string_equal(json_string_value(at(json, "left_out/0/metric")), cpu1.name);
+    assert_string_equal(json_string_value(at(json, "left_out/0/reason")),
+                        "constant in the training corpus");
+    assert_true(has_note(json, "model.h5 does not know io_write: normalised as without it"));
+    assert_true(has_note(json, "io_write: no ceiling of this node known"));
+    assert_false(has_note(json, "io_read: no ceiling"));
+    json_decref(json);
+    mim_compare_destroy(&compare);
+    mim_series_destroy(&wanted);
+    mim_series_destroy(&measured);
+}
+
 static void test_table(void **state)
 {
     (void)state;
@@ -293,13 +344,21 @@ static void test_table(void **state)
     fill(measured, cpu0.name, 50.0);
     mim_compare *compare = make_compare(wanted, &node);
     add(compare, measured, "single");
+    add(compare, wanted, "zero");
     add(compare, measured, "single");
+    add(compare, wanted, "single");
     assert_int_equal(mim_compare_note(compare, "a note with %d", 42), MIM_OK);
     assert_int_equal(mim_compare_note(compare, "a note with %d", 42), MIM_OK);
     char *text = table_text(compare, false), *verbose = table_text(compare, true);
-    assert_non_null(strstr(text, "single  cpu          0.2500   0.1250"));
-    assert_non_null(strstr(text, "2 runs"));
+    /* one row a label, in order of appearance; core 0 differs by half in two of three runs */
+    assert_non_null(strstr(
+        text, "\nlabel   runs      cpu  io_read io_write     mean   spread    floor  accepted\n"
+              "single     3   0.1667   0.0000   0.0000   0.0556   0.0833   0.0556         -\n"
+              "zero       1   0.0000   0.0000   0.0000   0.0000        -        -         -\n"
+              "zero: no noise floor without a repetition\n"));
+    assert_null(strstr(text, "dtw"));
     assert_null(strstr(text, cpu0.name));
+    assert_non_null(strstr(verbose, "single  cpu          0.1667   0.0833"));
     assert_non_null(strstr(verbose, cpu0.name));
     char *note = strstr(text, "a note with 42");
     assert_non_null(note);
@@ -384,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_no_accepted_slot),
         cmocka_unit_test(test_only_accepted_slots),
         cmocka_unit_test(test_unknown_acceptance),
+        cmocka_unit_test(test_ranges_of_a_corpus),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_long_series),
         cmocka_unit_test(test_names_of_any_bytes),

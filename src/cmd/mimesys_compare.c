@@ -9,6 +9,7 @@
 #include "core/atomic_file.h"
 #include "core/summary.h"
 #include "core/text.h"
+#include "diffusion/checkpoint.h"
 #include "node/calibration.h"
 #include "report/compare.h"
 
@@ -17,6 +18,8 @@ static const mim_flag flags[] = {
     {"measured", "FILE[:LABEL]", NULL, true,
      "stats text measured during the imitation; the same label again is a repetition"},
     {"calibration", "FILE", NULL, false, "calibration of the node that measured"},
+    {"checkpoint", "MODEL.h5", NULL, false,
+     "normalise by the ranges of this model's training corpus"},
     {"first", "K", NULL, false, "first slot of the wanted trace that was imitated (default 0)"},
     {"slots", "N", NULL, false, "number of its slots that were imitated (default all)"},
     {"accepted-only", NULL, NULL, false, "count only slots that nobody else disturbed"},
@@ -26,7 +29,8 @@ static const mim_flag flags[] = {
 };
 
 static const char *const synopsis[] = {
-    "--wanted FILE --measured FILE[:LABEL] ... [--calibration FILE] [-o OUT.png] [-o OUT.json]",
+    "--wanted FILE --measured FILE[:LABEL] ... [--calibration FILE] [--checkpoint MODEL.h5] "
+    "[-o OUT.png] [-o OUT.json]",
     NULL,
 };
 
@@ -44,7 +48,11 @@ static const mim_program program = {
         "MSE (mean of its square) and DTW (the same after bending time by up to 10 % of the\n"
         "slots), as means over the metrics of a family; nl1_mean is the mean over the families\n"
         "cpu, io_read, io_write, memory and cache, as far as both sides have them. The range is\n"
-        "100 for percentages and this node's calibrated ceiling for I/O rates.\n\n"
+        "100 for percentages and this node's calibrated ceiling for I/O rates; with --checkpoint\n"
+        "it is what the metric spanned in the model's training corpus, and metrics that were\n"
+        "constant there are left out.\n\n"
+        "The table has one row a label: figures are means over its runs, accepted is the number\n"
+        "of accepted slots of the run that has fewest.\n\n"
         "The noise floor is the normalised L1 between repeated runs, files given with the same\n"
         "label: differences below it mean nothing. The spread is the largest minus the smallest\n"
         "nl1_mean of these runs.\n\n"
@@ -67,7 +75,8 @@ static const mim_program program = {
                  "files.families: name -> nl1, mse, dtw, n_slots; null when not compared\n"
                  "files.metrics: name -> family, unit, range, nl1, mse, dtw, wanted_mean, "
                  "measured_mean, n_slots, n_absent\n"
-                 "labels: label -> n_runs, nl1_mean, spread, floor (family -> nl1), floor_mean",
+                 "labels: label -> n_runs, n_accepted (the smallest), is_measurable, families (as "
+                 "of files, means over runs), nl1_mean, spread, floor (family -> nl1), floor_mean",
     .files = "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration\n"
              "OUT.png: one panel a family, wanted and measured over time\n"
              "OUT.json: what --json prints",
@@ -93,6 +102,7 @@ typedef struct job {
     measured *measured;
     mim_calibration *calibration; /* NULL: none */
     char *calibration_note;       /* NULL: none */
+    mim_model *model;             /* NULL: none */
     mim_compare *compare;
     json_t *json;
 } job;
@@ -108,6 +118,7 @@ static void job_clear(job *j)
     free(j->calibration_note);
     mim_series_destroy(&j->wanted);
     mim_calibration_destroy(&j->calibration);
+    mim_model_destroy(&j->model);
     mim_compare_destroy(&j->compare);
     json_decref(j->json);
 }
@@ -258,8 +269,9 @@ static int read_stored_calibration(job *j)
 
 static int get_calibration(job *j)
 {
-    static const char consequence[] =
-        "rates are normalised by the wanted trace's own maximum and nothing is scaled";
+    const char *consequence =
+        j->model ? "nothing is scaled"
+                 : "rates are normalised by the wanted trace's own maximum and nothing is scaled";
     const char *named = mim_args_value(j->args, "calibration");
     const measured *other = NULL;
     int rc = named ? check_input(j->args, named) : read_stored_calibration(j);
@@ -283,6 +295,32 @@ static int get_calibration(job *j)
         return MIM_OK;
     }
     return j->calibration_note ? MIM_OK : mim_fail(MIM_ENOMEM, "a note");
+}
+
+/* ---- the model ------------------------------------------------------------------------------ */
+
+static int read_model(job *j)
+{
+    const char *path = mim_args_value(j->args, "checkpoint");
+    if (!path)
+        return MIM_OK;
+    int rc = check_input(j->args, path);
+    return rc == MIM_OK ? mim_checkpoint_read(path, false, &j->model) : rc;
+}
+
+static int use_model(job *j)
+{
+    const mim_domain *domain = j->model->domain;
+    const mim_compare_ranges ranges = {
+        .source = mim_basename(mim_args_value(j->args, "checkpoint")),
+        .n_metrics = domain->n_metrics,
+        .metrics = (const char *const *)domain->metrics,
+        .minimum = domain->minimum,
+        .maximum = domain->maximum,
+        .n_threads = domain->n_threads,
+        .thread_metric = domain->thread_metric,
+    };
+    return mim_compare_use_ranges(j->compare, &ranges);
 }
 
 /* ---- comparing ------------------------------------------------------------------------------ */
@@ -312,9 +350,12 @@ static int compare_all(job *j)
     if (limits.n_sockets > limits.n_cores) /* as for a plan */
         limits.n_sockets = limits.n_cores;
     int rc = mim_compare_create(j->wanted, mim_args_value(j->args, "wanted"), &limits, &j->compare);
+    if (rc == MIM_OK && j->model)
+        rc = use_model(j);
     if (rc == MIM_OK && j->calibration_note)
-        rc = j->calibration ? mim_compare_note(j->compare, "%s", j->calibration_note)
-                            : mim_compare_note_ceilings(j->compare, j->calibration_note);
+        rc = j->calibration || j->model
+                 ? mim_compare_note(j->compare, "%s", j->calibration_note)
+                 : mim_compare_note_ceilings(j->compare, j->calibration_note);
     if (rc == MIM_OK && mim_args_has(j->args, "accepted-only"))
         mim_compare_only_accepted(j->compare);
     for (size_t i = 0; i < j->n_measured && rc == MIM_OK; i++)
@@ -348,6 +389,8 @@ static int run(const mim_args *args, mim_log *log)
         rc = read_wanted(&j);
     if (rc == MIM_OK)
         rc = read_all_measured(&j);
+    if (rc == MIM_OK)
+        rc = read_model(&j);
     if (rc == MIM_OK)
         rc = get_calibration(&j);
     if (rc == MIM_OK)

@@ -12,72 +12,6 @@
 
 /* ---- creation: the wanted side -------------------------------------------------------------- */
 
-static bool is_known(double ceiling) { return isfinite(ceiling) && ceiling > 0.0; }
-
-/* The range that is fixed for a metric, or NaN where the wanted series must give it. */
-static double fixed_range(const mim_metric *metric, const mim_node_limits *limits)
-{
-    const bool is_percent = metric->unit && !strcmp(metric->unit, "%");
-    const bool is_rate = metric->unit && !strcmp(metric->unit, "KB/s");
-    if (is_percent)
-        return 100.0;
-    if (is_rate && metric->family == MIM_FAMILY_IO_READ && is_known(limits->io_read_max_kbs))
-        return limits->io_read_max_kbs;
-    if (is_rate && metric->family == MIM_FAMILY_IO_WRITE && is_known(limits->io_write_max_kbs))
-        return limits->io_write_max_kbs;
-    return NAN;
-}
-
-/* From 0 (or the minimum, where values are negative) to the maximum; 0 when nothing is there. */
-static double own_range(const mim_series *series, size_t metric)
-{
-    double low = 0.0, high = 0.0;
-    for (size_t i = 0; i < series->n_slots; i++) {
-        const double value = mim_series_at(series, i, metric);
-        if (!isfinite(value))
-            continue;
-        low = fmin(low, value);
-        high = fmax(high, value);
-    }
-    return isfinite(high - low) ? high - low : 0.0;
-}
-
-static int leave_out(mim_compare *compare, size_t metric, size_t run, const char *reason)
-{
-    mim_left_out *grown =
-        realloc(compare->left_out, (compare->n_left_out + 1) * sizeof *compare->left_out);
-    if (!grown)
-        return mim_fail(MIM_ENOMEM, "out of memory for the list of metrics left out");
-    compare->left_out = grown;
-    compare->left_out[compare->n_left_out++] = (mim_left_out){metric, run, reason};
-    return MIM_OK;
-}
-
-static int find_ranges(mim_compare *compare, const mim_node_limits *limits)
-{
-    const mim_series *wanted = compare->wanted;
-    int rc = MIM_OK;
-    compare->first_range_note = compare->n_notes;
-    for (size_t m = 0; m < wanted->n_metrics && rc == MIM_OK; m++) {
-        const mim_metric *metric = &wanted->metrics[m];
-        double range = fixed_range(metric, limits);
-        if (isnan(range)) {
-            range = own_range(wanted, m);
-            if (range > 0.0 && mim_family_is_target(metric->family))
-                rc = mim_compare_note(compare,
-                                      "%s: no ceiling of this node known, normalised by the wanted "
-                                      "trace's own maximum, %.*f %s",
-                                      metric->name, range < 1000.0 ? 2 : 0, range,
-                                      metric->unit ? metric->unit : "");
-        }
-        compare->ranges[m] = range;
-        if (rc == MIM_OK && !(range > 0.0))
-            rc = leave_out(compare, m, SIZE_MAX, "always 0 or absent in the wanted trace");
-    }
-    compare->n_range_notes = compare->n_notes - compare->first_range_note;
-    return rc;
-}
-
 static int note_gaps(mim_compare *compare, const mim_series *series, const char *name)
 {
     char *gaps = NULL;
@@ -97,6 +31,7 @@ int mim_compare_create(const mim_series *wanted, const char *wanted_name,
         rc = mim_fail(MIM_ENOMEM, "out of memory for a comparison");
         goto done;
     }
+    made->limits = *limits;
     if ((rc = mim_adapt(wanted, limits, &made->adaptation)) != MIM_OK)
         goto done;
     made->wanted = made->adaptation->series;
@@ -113,7 +48,7 @@ int mim_compare_create(const mim_series *wanted, const char *wanted_name,
     if (rc == MIM_OK)
         rc = note_gaps(made, made->wanted, wanted_name);
     if (rc == MIM_OK)
-        rc = find_ranges(made, limits);
+        rc = mim_compare_find_ranges(made, NULL);
     if (rc == MIM_OK) {
         *compare = made;
         made = NULL;
@@ -175,19 +110,6 @@ int mim_compare_note(mim_compare *compare, const char *format, ...)
     }
     compare->notes[compare->n_notes++] = copy;
     return MIM_OK;
-}
-
-int mim_compare_note_ceilings(mim_compare *compare, const char *sentence)
-{
-    const size_t first = compare->first_range_note, n = compare->n_range_notes;
-    for (size_t i = 0; i < n; i++)
-        free(compare->notes[first + i]);
-    if (n > 0)
-        memmove(compare->notes + first, compare->notes + first + n,
-                (compare->n_notes - first - n) * sizeof *compare->notes);
-    compare->n_notes -= n;
-    compare->n_range_notes = 0;
-    return mim_compare_note(compare, "%s", sentence);
 }
 
 /* ---- adding a measured series --------------------------------------------------------------- */
@@ -383,7 +305,8 @@ static int list_left_out(mim_compare *compare, const mim_series *measured,
     int rc = MIM_OK;
     for (size_t m = 0; m < compare->wanted->n_metrics && rc == MIM_OK; m++)
         if (compare->ranges[m] > 0.0 && run->metrics[m].is_left_out)
-            rc = leave_out(compare, m, compare->n_runs, why_left_out(compare, measured, run, m));
+            rc = mim_compare_leave_out(compare, m, compare->n_runs,
+                                       why_left_out(compare, measured, run, m));
     return rc;
 }
 

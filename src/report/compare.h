@@ -2,8 +2,9 @@
  *
  * Normalised L1 of a metric: mean over slots of |measured - wanted| / range; then the mean over the
  * metrics of a family, then over target families. Metrics of zero range are left out and listed.
- * Range: 0-100 for CPU, 0 to the node's calibrated ceiling for I/O rates, 0-100 for % of peak;
- * where there is no such figure, the wanted series' own 0 to maximum (said in the result).
+ * Range: maximum - minimum in a training corpus, where one is given and has the metric. Else 0-100
+ * for CPU, 0 to the node's calibrated ceiling for I/O rates, 0-100 for % of peak; where there is no
+ * such figure, the wanted series' own 0 to maximum (said in the result).
  * MSE: mean over slots of the square of the same normalised difference.
  * DTW: dynamic time warping of the normalised curves, band of 10 % of the slots, path cost divided
  * by the path length, so that it has the unit of the normalised L1 and is never above it.
@@ -30,6 +31,19 @@ typedef struct mim_compare mim_compare;
 int mim_compare_create(const mim_series *wanted, const char *wanted_name,
                        const mim_node_limits *limits, mim_compare **compare);
 void mim_compare_destroy(mim_compare **compare);
+/* What a training corpus held of each metric. */
+typedef struct mim_compare_ranges {
+    const char *source; /* named in notes */
+    size_t n_metrics;
+    const char *const *metrics;      /* [n_metrics] names */
+    const double *minimum, *maximum; /* [n_metrics]; NaN: never measured, so not known */
+    size_t n_threads;
+    const size_t *thread_metric; /* [n_threads] what core t has there, SIZE_MAX = nothing */
+} mim_compare_ranges;
+/* Normalises by these ranges. A metric that is constant there is left out; one that is not known
+ * there keeps its range, and a note says so. Call before the first mim_compare_add. Borrowed for
+ * the call. */
+int mim_compare_use_ranges(mim_compare *compare, const mim_compare_ranges *ranges);
 /* From now on only accepted slots count; call before the first mim_compare_add. */
 void mim_compare_only_accepted(mim_compare *compare);
 /* A sentence that is shown with the results (nothing happens when it is there already). */
@@ -52,12 +66,14 @@ int mim_compare_add(mim_compare *compare, const mim_series *measured, const char
  *  "families": {name: {"nl1", "mse", "dtw", "n_slots"} or null},
  *  "metrics": {name: {"family", "unit", "range", "nl1", "mse", "dtw", "wanted_mean",
  *  "measured_mean", "n_slots", "n_absent"}}, "nl1_mean"}],
- *  "labels": {label: {"n_runs", "nl1_mean", "spread", "floor": {family: nl1 or null},
- *  "floor_mean"}}}; the caller owns it. What is not known is null: n_accepted and is_measurable
- * without marks, spread and floor of a single run. left_out's file is null when the metric is left
+ *  "labels": {label: {"n_runs", "n_accepted" (the smallest), "is_measurable", "families": means
+ *  over the runs, "nl1_mean", "spread", "floor": {family: nl1 or null}, "floor_mean"}}}; the caller
+ * owns it. What is not known is null: n_accepted and is_measurable without marks, spread and floor
+ * of a single run. left_out's file is null when the metric is left
  * out for every file. */
 int mim_compare_json(const mim_compare *compare, json_t **json);
-/* For people: label by family; with `is_verbose` every metric of every file, too. */
+/* For people: one row a label, in the order of the first run of each; with `is_verbose` every
+ * family of every label and every metric of every file, too. */
 int mim_compare_table(const mim_compare *compare, bool is_verbose, FILE *out);
 /* PNG: one panel a target metric family, wanted and measured curves over time. */
 int mim_compare_figure(const mim_compare *compare, const char *path);

@@ -106,11 +106,19 @@ static json_t *run_json(const mim_compare *compare, const mim_compare_run *run)
 
 static json_t *label_json(const mim_label_summary *summary)
 {
-    json_t *json = json_object(), *floors = json_object();
+    json_t *json = json_object(), *families = json_object(), *floors = json_object();
     int bad = 0;
-    for (int f = 0; f < MIM_N_FAMILIES; f++)
+    for (int f = 0; f < MIM_N_FAMILIES; f++) {
+        bad |= set(families, mim_family_name((mim_family)f), family_json(&summary->families[f]));
         bad |= set(floors, mim_family_name((mim_family)f), mim_json_real(summary->floor[f]));
+    }
     bad |= set(json, "n_runs", json_count(summary->n_runs));
+    bad |=
+        set(json, "n_accepted", summary->is_judged ? json_count(summary->n_accepted) : json_null());
+    bad |= set(json, "is_measurable",
+               summary->is_judged ? json_boolean(summary->n_accepted >= MIM_COMPARE_MIN_ACCEPTED)
+                                  : json_null());
+    bad |= set(json, "families", families);
     bad |= set(json, "nl1_mean", mim_json_real(summary->nl1_mean));
     bad |= set(json, "spread", mim_json_real(summary->spread));
     bad |= set(json, "floor", floors);

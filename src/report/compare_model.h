@@ -38,13 +38,14 @@ typedef struct mim_left_out {
 
 struct mim_compare {
     char *wanted_name;
+    mim_node_limits limits;
     mim_adaptation *adaptation;
     const mim_series *wanted; /* of the adaptation */
     double *ranges;           /* [n_metrics], <= 0: left out */
     bool only_accepted;
     size_t n_notes, n_left_out, n_runs;
     char **notes;
-    size_t first_range_note, n_range_notes; /* on metrics without a ceiling */
+    size_t first_range_note, n_range_notes; /* on metrics without a ceiling, or not in the corpus */
     mim_left_out *left_out;
     mim_compare_run *runs;
 };
@@ -60,6 +61,10 @@ typedef struct mim_label_summary {
     size_t n_accepted;                         /* the smallest */
 } mim_label_summary;
 
+/* Fills compare->ranges, with notes and what is left out; `ranges` NULL: none of a corpus. */
+int mim_compare_find_ranges(mim_compare *compare, const mim_compare_ranges *ranges);
+/* run SIZE_MAX: for every file; `reason` is kept. */
+int mim_compare_leave_out(mim_compare *compare, size_t metric, size_t run, const char *reason);
 /* Fills run->metrics, families and nl1_mean from its values. */
 int mim_compare_measure(const mim_compare *compare, mim_compare_run *run);
 bool mim_compare_first_of_label(const mim_compare *compare, size_t run);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_LABEL_WIDTH = 40, FIGURE_TEXT_BYTES = 32 };
@@ -42,8 +43,8 @@ static int label_width(const mim_compare *compare)
     return width > MAX_LABEL_WIDTH ? MAX_LABEL_WIDTH : (int)width;
 }
 
-static void row(FILE *out, int width, const char *label, const char *family,
-                const mim_family_error *error, double floor)
+static void family_row(FILE *out, int width, const char *label, const char *family,
+                       const mim_family_error *error, double floor)
 {
     char nl1[FIGURE_TEXT_BYTES], mse[FIGURE_TEXT_BYTES], dtw[FIGURE_TEXT_BYTES];
     char noise[FIGURE_TEXT_BYTES];
@@ -55,42 +56,70 @@ static void row(FILE *out, int width, const char *label, const char *family,
     fputc('\n', out);
 }
 
-static void accepted_line(FILE *out, const mim_compare *compare, const mim_label_summary *summary)
+static bool is_shown(const mim_compare *compare, int family)
 {
-    if (!summary->is_judged)
-        return;
-    if (summary->n_accepted >= MIM_COMPARE_MIN_ACCEPTED)
-        fprintf(out, "; %zu accepted slots%s", summary->n_accepted,
-                compare->only_accepted ? ", only these are counted" : "");
-    else if (compare->only_accepted)
-        fprintf(out, "; not measurable now: %zu accepted slots, %d needed", summary->n_accepted,
-                MIM_COMPARE_MIN_ACCEPTED);
-    else
-        fprintf(out, "; %zu accepted slots", summary->n_accepted);
+    bool is = false;
+    for (size_t i = 0; i < compare->n_runs; i++)
+        is = is || compare->runs[i].families[family].n_metrics > 0;
+    return is && mim_family_is_target((mim_family)family);
 }
 
-static void label_rows(FILE *out, const mim_compare *compare, int width, bool is_verbose,
-                       const mim_label_summary *summary)
+static void label_head(FILE *out, const mim_compare *compare, int width)
+{
+    fprintf(out, "%-*s %5s", width, "label", "runs");
+    for (int f = 0; f < MIM_N_FAMILIES; f++)
+        if (is_shown(compare, f))
+            fprintf(out, " %8s", mim_family_name((mim_family)f));
+    fprintf(out, " %8s %8s %8s %9s\n", "mean", "spread", "floor", "accepted");
+}
+
+static void label_row(FILE *out, const mim_compare *compare, int width,
+                      const mim_label_summary *summary)
 {
     char text[FIGURE_TEXT_BYTES], name[MIM_ERROR_TEXT_BYTES];
+    fprintf(out, "%-*.*s %5zu", width, width, safe(summary->label, name), summary->n_runs);
+    for (int f = 0; f < MIM_N_FAMILIES; f++)
+        if (is_shown(compare, f))
+            fprintf(out, " %8s", figure(summary->families[f].nl1, text));
+    fprintf(out, " %8s", figure(summary->nl1_mean, text));
+    fprintf(out, " %8s", figure(summary->spread, text));
+    fprintf(out, " %8s", figure(summary->floor_mean, text));
+    if (summary->is_judged)
+        fprintf(out, " %9zu\n", summary->n_accepted);
+    else
+        fprintf(out, " %9s\n", "-");
+}
+
+/* What keeps the figures of a row from being taken at their face value. */
+static void label_caveats(FILE *out, const mim_compare *compare, const mim_label_summary *summary)
+{
+    char name[MIM_ERROR_TEXT_BYTES];
+    const char *label = safe(summary->label, name);
+    if (summary->n_runs < 2)
+        fprintf(out, "%s: no noise floor without a repetition\n", label);
+    if (compare->only_accepted && summary->is_judged &&
+        summary->n_accepted < MIM_COMPARE_MIN_ACCEPTED)
+        fprintf(out, "%s: not measurable now: %zu accepted slots, %d needed\n", label,
+                summary->n_accepted, MIM_COMPARE_MIN_ACCEPTED);
+}
+
+static void family_head(FILE *out, int width)
+{
+    fprintf(out, "\n%-*s  %-10s %8s %8s %8s %8s %6s\n", width, "label", "family", "nl1", "mse",
+            "dtw", "floor", "slots");
+}
+
+static void family_rows(FILE *out, int width, const mim_label_summary *summary)
+{
+    char name[MIM_ERROR_TEXT_BYTES];
     const char *label = safe(summary->label, name);
     for (int f = 0; f < MIM_N_FAMILIES; f++) {
-        const mim_family_error *family = &summary->families[f];
-        if (family->n_metrics == 0 || (!is_verbose && !mim_family_is_target((mim_family)f)))
+        if (summary->families[f].n_metrics == 0)
             continue;
-        row(out, width, label, mim_family_name((mim_family)f), family, summary->floor[f]);
+        family_row(out, width, label, mim_family_name((mim_family)f), &summary->families[f],
+                   summary->floor[f]);
         label = "";
     }
-    /* The mean over target families has one figure only: the one that methods are judged by. */
-    const mim_family_error mean = {.nl1 = summary->nl1_mean, .mse = NAN, .dtw = NAN};
-    row(out, width, label, "mean", &mean, summary->floor_mean);
-    fprintf(out, "%-*s  %zu run%s", width, "", summary->n_runs, summary->n_runs == 1 ? "" : "s");
-    if (!isnan(summary->spread))
-        fprintf(out, ", spread of the mean %s", figure(summary->spread, text));
-    else
-        fprintf(out, ": no noise floor without a repetition");
-    accepted_line(out, compare, summary);
-    fputc('\n', out);
 }
 
 static void metric_rows(FILE *out, const mim_compare *compare, const mim_compare_run *run)
@@ -136,28 +165,43 @@ static void foot(FILE *out, const mim_compare *compare, bool is_verbose)
         fprintf(out, "  %s\n", compare->notes[i]);
 }
 
-int mim_compare_table(const mim_compare *compare, bool is_verbose, FILE *out)
+static void head(FILE *out, const mim_compare *compare)
 {
     const mim_series *wanted = compare->wanted;
-    const int width = label_width(compare);
     const size_t n_cores = mim_series_n_cores(wanted);
     char name[MIM_ERROR_TEXT_BYTES], host[MIM_ERROR_TEXT_BYTES];
-    fprintf(out, "wanted: %s (%s), %zu slot%s of %.3g s, %zu core%s\n\n",
+    fprintf(out, "wanted: %s (%s), %zu slot%s of %.3g s, %zu core%s\n",
             safe(compare->wanted_name, name), safe(wanted->hostname, host), wanted->n_slots,
             wanted->n_slots == 1 ? "" : "s", mim_series_median_length_s(wanted), n_cores,
             n_cores == 1 ? "" : "s");
-    fprintf(out, "%-*s  %-10s %8s %8s %8s %8s %6s\n", width, "label", "family", "nl1", "mse", "dtw",
-            "floor", "slots");
-    for (size_t i = 0; i < compare->n_runs; i++) {
-        mim_label_summary summary;
-        if (!mim_compare_first_of_label(compare, i))
-            continue;
-        mim_compare_summarise(compare, i, &summary);
-        label_rows(out, compare, width, is_verbose, &summary);
-    }
-    for (size_t i = 0; is_verbose && i < compare->n_runs; i++)
+    fprintf(out, "normalised L1, means over runs%s\n\n",
+            compare->only_accepted ? ", of accepted slots only" : "");
+}
+
+int mim_compare_table(const mim_compare *compare, bool is_verbose, FILE *out)
+{
+    const int width = label_width(compare);
+    size_t n = 0;
+    mim_label_summary *labels = calloc(compare->n_runs + 1, sizeof *labels);
+    if (!labels)
+        return mim_fail(MIM_ENOMEM, "out of memory for a table of %zu runs", compare->n_runs);
+    for (size_t i = 0; i < compare->n_runs; i++)
+        if (mim_compare_first_of_label(compare, i))
+            mim_compare_summarise(compare, i, &labels[n++]);
+    head(out, compare);
+    label_head(out, compare, width);
+    for (size_t i = 0; i < n; i++)
+        label_row(out, compare, width, &labels[i]);
+    for (size_t i = 0; i < n; i++)
+        label_caveats(out, compare, &labels[i]);
+    if (is_verbose)
+        family_head(out, width);
+    for (size_t i = 0; i < n && is_verbose; i++)
+        family_rows(out, width, &labels[i]);
+    for (size_t i = 0; i < compare->n_runs && is_verbose; i++)
         metric_rows(out, compare, &compare->runs[i]);
     foot(out, compare, is_verbose);
+    free(labels);
     if (fflush(out) != 0 || ferror(out))
         return mim_fail(MIM_EIO, "the table could not be written: %s", strerror(errno));
     return MIM_OK;
