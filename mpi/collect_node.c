@@ -85,9 +85,7 @@ static int get_calibration(mim_collect *c)
     mim_calibrate_options options;
     mim_scratch_options_get(c->config, &c->limits, &scratch_options);
     mim_calibrate_options_get(c->config, true, &options);
-    int rc = mim_host_lock_open(NULL, &lock);
-    if (rc == MIM_OK)
-        rc = mim_host_lock_take(lock, -1);
+    int rc = mim_host_lock_obtain(-1, c->log, &lock);
     if (rc == MIM_OK)
         rc = mim_scratch_create(&scratch_options, &scratch);
     if (rc == MIM_OK)

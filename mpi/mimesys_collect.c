@@ -99,7 +99,9 @@ static const mim_program program = {
     .files = "CAMPAIGN.h5: the store, a row per slot: plan, action, metrics, spread, status\n"
              "CAMPAIGN-summary.json: how the last start went\n"
              "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration, made if\n"
-             "missing",
+             "missing\n"
+             "/tmp/mimesys-UID.lock: locked by whoever loads a host; MIMESYS_HOST_LOCK names "
+             "another",
     .examples = "mimesys_collect --out campaign.h5 --set collect.n_plans=50\n"
                 "mpirun -n 4 mimesys_collect --config collect.ini --out campaign.h5 --resume auto\n"
                 "srun --ntasks-per-node=1 mimesys_collect --out campaign.h5 --resume auto",

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/atomic_file.h"
+#include "core/fault.h"
 #include "core/signals.h"
 #include "core/summary.h"
 #include "core/text.h"
@@ -339,7 +340,8 @@ static int train(job *j)
         double loss = 0, norm = 0;
         const bool wishes = mim_signals_stop() != 0 ||
                             (j->plan.time_limit_s > 0 && elapsed_s(j) > j->plan.time_limit_s);
-        rc = mim_train_mpi_step(j->parallel, MIM_OK, wishes, &loss, &norm, &is_stopped);
+        rc = mim_train_mpi_step(j->parallel, mim_fault("training step"), wishes, &loss, &norm,
+                                &is_stopped);
         j->loss_sum += loss;
         j->norm_sum += norm;
         j->n_summed++;

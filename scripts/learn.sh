@@ -1,7 +1,6 @@
 #!/bin/bash
 # From measurements to a model: campaign, corpus, training. What is there already is reused, what was
-# cut off goes on.
-# usage: scripts/learn.sh BUILD CAMPAIGN.h5 FOLDER COLLECT.ini TRAIN.ini [FLAG OF mimesys_dataset...]
+# cut off goes on. usage: scripts/learn.sh BUILD CAMPAIGN.h5 FOLDER COLLECT.ini TRAIN.ini
 # Leaves in FOLDER: corpus.h5 and model/model.h5. Exit status 75: stopped, run it again.
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,13 +10,14 @@ corpus=$3/corpus.h5
 model=$3/model
 collect_ini=$4
 train_ini=$5
-shift 5
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}
 
 when() { date -r "$1" '+%F %H:%M'; } # FILE
 
+value() { sed -n "s/^ *\"$2\": \"*\([^\",]*\).*/\1/p" "$1" 2>/dev/null; } # FILE KEY
 # What the summary of the campaign's last start says.
-said() { sed -n "s/^ *\"$1\": \"*\([^\",]*\).*/\1/p" "${campaign%.h5}-summary.json" 2>/dev/null; } # KEY
+said() { value "${campaign%.h5}-summary.json" "$1"; } # KEY
+count() { value "${corpus%.h5}.json" "$1"; }          # KEY
 
 # On a slow disk what there was time for is enough.
 is_finished() { [ "$(said status)" = "done" ] || [ "$(said ended_by)" = collect.max_minutes ]; }
@@ -37,7 +37,12 @@ if [ "$corpus" -nt "$campaign" ]; then
     echo "using the corpus made of it: $corpus"
 else
     rm -rf "${model:?}"/*
-    "$bin/mimesys_dataset" "$campaign" -o "$corpus" "$@"
+    rm -f "$corpus"
+    "$bin/mimesys_dataset" "$campaign" -o "$corpus" || [ $? -eq 5 ] # 5: not one sample
+    if [ ! -e "$corpus" ] || [ $((2 * $(count n_samples))) -lt "$(count n_slots)" ]; then
+        echo "others used this machine during most of it: disturbed slots are taken, too"
+        "$bin/mimesys_dataset" "$campaign" -o "$corpus" --set dataset.with_disturbed=true
+    fi
 fi
 
 if ! cmp -s "$train_ini" "$model/train.ini"; then

@@ -106,14 +106,6 @@ for n in 1 2 3 4; do
     report $? "a bad file ends $n ranks with its name (exit $rc)"
 done
 
-# Rank 2 alone fails in its first call; the others are told.
-timeout 60 mpirun --oversubscribe -n 2 "$program" "$runs" -o "$scratch/x.h5" : \
-    -n 1 -x MIMESYS_FAULT=1:1 "$program" "$runs" -o "$scratch/x.h5" >"$scratch/out" 2>"$scratch/err"
-rc=$?
-[ "$rc" -eq 1 ] && [ "$(grep -c '^mimesys_dataset: .*injected fault' "$scratch/err")" -eq 1 ] &&
-    [ -z "$(find "$scratch" -name 'x.h5*')" ]
-report $? "an injected fault on one rank ends all, no hang (exit $rc)"
-
 timeout 60 mpirun --oversubscribe -n 1 "$program" "$runs" -o "$scratch/x.h5" : \
     -n 1 "$program" "$runs" -o "$scratch/x.h5" --set dataset.seed=7 >"$scratch/out" 2>"$scratch/err"
 [ $? -eq 2 ] && grep -q 'rank 1 has other arguments or settings' "$scratch/err"

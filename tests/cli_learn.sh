@@ -35,7 +35,7 @@ script() { # NAME ARGUMENTS...
     shift
     timeout 200 "scripts/$name.sh" "$build" "$@" >"$scratch/out" 2>"$scratch/err"
 }
-learn=("$campaign" "$scratch/learned" "$scratch/collect.ini" "$scratch/train.ini" --set dataset.with_disturbed=true)
+learn=("$campaign" "$scratch/learned" "$scratch/collect.ini" "$scratch/train.ini")
 stamps() { stat -c '%n %y %i' "$@"; }
 model=$scratch/learned/model/model.h5
 
@@ -47,7 +47,9 @@ model=$scratch/learned/model/model.h5
     grep -q "^using this machine's calibration of 20..-..-.. ..:..: $MIMESYS_CALIBRATION\$" "$scratch/out"
 report $? "a stored calibration is used, and that is said"
 
-# ---- learning
+# ---- learning, while others use the machine
+timeout 120 bash -c 'while :; do :; done' &
+other=$!
 : >"$scratch/err"
 scripts/learn.sh "$build" "${learn[@]}" >"$scratch/out" 2>"$scratch/err" &
 running=$!
@@ -61,6 +63,9 @@ cp "$scratch/err" "$scratch/first"
 script learn "${learn[@]}" && is_whole "$campaign" 6 && has_reported "$campaign" "$scratch/first" "$scratch/err" &&
     grep -q '^measured on this machine, 20' "$scratch/out" && [ -s "$model" ]
 report $? "started again it measures the rest, and trains"
+kill "$other"
+grep -q 'disturbed slots are taken, too' "$scratch/out" && grep -q '"n_samples": 24,' "$scratch/learned/corpus.json"
+report $? "on a busy machine disturbed slots are better than none, and that is said"
 stamps "$campaign" "$scratch/learned/corpus.h5" "$model" >"$scratch/before"
 script learn "${learn[@]}" && stamps "$campaign" "$scratch/learned/corpus.h5" "$model" | cmp -s - "$scratch/before" &&
     [ "$(grep -c '^using ' "$scratch/out")" -eq 3 ] && grep -q 'measured on this machine, 20..-' "$scratch/out"

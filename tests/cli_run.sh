@@ -7,6 +7,7 @@ may_log=yes # what it did before it was refused
 . tests/support/cli.sh
 export MIMESYS_CALIBRATION=$scratch/calibration.json
 export MIMESYS_SCRATCH=$scratch/disk
+export MIMESYS_HOST_LOCK=$scratch/host.lock
 unset MIMESYS_ITERS MIMESYS_SLEEP ACTION_LIST_PATH
 mkdir "$scratch/disk"
 trace=tests/data/traces/stats-sort.txt
@@ -80,6 +81,47 @@ sleep 1
 refuses 1 "another run" "two runs with one output folder" "$plan" --out "$scratch/shared"
 wait $pid
 report $? "and the first one ends well"
+# ---- one load on a host at a time
+wait_for_holder() { # up to 10 s
+    local i
+    for ((i = 0; i < 500; i++)); do
+        [ -s "$MIMESYS_HOST_LOCK" ] && ! flock --nonblock "$MIMESYS_HOST_LOCK" true && return 0
+        sleep 0.02
+    done
+    return 1
+}
+rm "$MIMESYS_HOST_LOCK"
+"$program" "$plan" --out "$scratch/first" --iters 3 >/dev/null 2>&1 &
+pid=$!
+wait_for_holder
+refuses 4 "run.wait_s = 0 s: mimesys_run (process $pid) has this host" "a run beside a run" \
+    "$plan" --out "$scratch/second" --set run.wait_s=0
+refuses 4 "mimesys_run (process $pid)" "a calibration beside a run" --calibrate "${quick[@]}" \
+    --set run.wait_s=0.1
+run_program "$plan" --out "$scratch/second" &&
+    grep -q "host: waiting: mimesys_run (process $pid) has this host" "$scratch/err" &&
+    ! kill -0 $pid 2>/dev/null && grep -q '"n_slots": 6' "$scratch/second/summary.json"
+report $? "a run waits for the one before, and says so"
+wait $pid && grep -q '"status": "done"' "$scratch/first/summary.json"
+report $? "which ended well"
+printf someone >"$MIMESYS_HOST_LOCK"
+flock --no-fork "$MIMESYS_HOST_LOCK" sleep 60 &
+pid=$!
+wait_for_holder
+refuses 4 "someone has this host" "a host that somebody else has" "$plan" --out "$scratch/second" \
+    --set run.wait_s=0
+run_program "$plan" --out "$scratch/second" --dry-run
+report $? "a dry run waits for nobody"
+"$program" "$plan" --out "$scratch/second" >"$scratch/out" 2>"$scratch/err" &
+waiting=$!
+wait_for_line 10 "host: waiting" "$scratch/err"
+kill -TERM $waiting
+wait $waiting
+rc=$?
+[ "$rc" -eq 75 ] && is_one_sentence "stopped while waiting"
+report $? "SIGTERM ends the waiting (exit $rc)"
+kill $pid
+wait $pid 2>/dev/null
 mkdir -p "$scratch/blocked/summary.json"
 refuses 1 "folder" "a folder where the summary should be" "$plan" --out "$scratch/blocked"
 (ulimit -f 1; run_program "$plan" --out "$scratch/limited")
@@ -176,7 +218,7 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
     mkdir -m 777 "$scratch/plain"
     chmod 755 "$scratch"
     chmod 644 "$plan" "$MIMESYS_CALIBRATION"
-    MIMESYS_SCRATCH=$scratch/plain timeout 60 setpriv --reuid 65534 --regid 65534 --clear-groups \
+    MIMESYS_HOST_LOCK=$scratch/plain/lock MIMESYS_SCRATCH=$scratch/plain timeout 60 setpriv --reuid 65534 --regid 65534 --clear-groups \
         "$program" "$plan" --out "$scratch/plain/run" >"$scratch/out" 2>"$scratch/err"
     report $? "a plain user can run a plan"
 else

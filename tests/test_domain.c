@@ -99,6 +99,23 @@ static void test_normalising(void **state)
     mim_domain_destroy(&d);
 }
 
+/* The original's linear scale: 2000 KB/s of at most 488797. */
+static void test_published_value(void **state)
+{
+    (void)state;
+    mim_domain_parts parts = usual();
+    static const double zeros[D] = {0}, largest[D] = {100, 100, 100, 100, 488797, 1};
+    const double values[D] = {NAN, NAN, NAN, NAN, 2000, NAN};
+    float cpu[T], cpu_mask[T], node[3], node_mask[3];
+    mim_domain *d = NULL;
+    parts.minimum = zeros;
+    parts.maximum = largest;
+    assert_int_equal(mim_domain_create(&parts, &d), MIM_OK);
+    mim_domain_normalise(d, values, (mim_normalised){cpu, cpu_mask, node, node_mask});
+    assert_true(fabs((double)node[1] - -0.99181664372) < 6e-8);
+    mim_domain_destroy(&d);
+}
+
 static void expect(mim_domain_parts parts, const char *part)
 {
     mim_domain *d = NULL;
@@ -150,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_owners),
         cmocka_unit_test(test_normalising),
+        cmocka_unit_test(test_published_value),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

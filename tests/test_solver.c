@@ -183,6 +183,41 @@ static void test_samples_stand_alone(void **state)
     mim_schedule_destroy(&s);
 }
 
+/* The original's step at timestep 12 of 25: guidance of 3, clipped x_0, mean, sample. */
+static void test_published_step(void **state)
+{
+    (void)state;
+    static const float x[3] = {0.5f, -1.2f, 2}, z[3] = {0.3f, -0.2f, 1}, none[3] = {0, 0, 0};
+    static const float with[3] = {0.1f, -0.7f, 1.1f}, without[3] = {0, -0.5f, 1.4f};
+    static const double guided[3] = {0.3, -1.1, 0.5};
+    static const double ends[3] = {0.4117739095, -0.5787740085, 1}; /* the last was 2.4 */
+    static const double means[3] = {0.4808655659, -1.0885511156, 1.8199128929};
+    static const double samples[3] = {0.5780316543, -1.1533285079, 2.1437998542};
+    mim_schedule *s = NULL;
+    float eps[3], x0[3], mean[3], next[3];
+    double log_probability = 0;
+    assert_int_equal(mim_schedule_create(MIM_SCHEDULE_COSINE, 25, &s), MIM_OK);
+    mim_diffusion_guide(3, 3, with, without, eps);
+    mim_schedule_x0(s, MIM_PREDICT_EPS, 12, 3, x, eps, x0);
+    memcpy(mean, x, sizeof mean);
+    memcpy(next, x, sizeof next);
+    mim_diffusion_step_back(s, 12, 3, x0, none, mean);
+    mim_diffusion_step_back(s, 12, 3, x0, z, next);
+    const double variance = s->posterior_variance[12], two_pi = 6.28318530717958647693;
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(fabs((double)eps[i] - guided[i]) < 3e-7);
+        assert_true(fabs((double)x0[i] - ends[i]) < 5e-7);
+        assert_true(fabs((double)mean[i] - means[i]) < 3e-7);
+        assert_true(fabs((double)next[i] - samples[i]) < 3e-7);
+        const double away = (double)next[i] - (double)mean[i];
+        log_probability -= (away * away / variance + log(two_pi * variance)) / 2 / 3;
+    }
+    assert_true(fabs(log_probability - 0.0200888425) < 1e-6);
+    mim_diffusion_step_back(s, 0, 3, x0, NULL, next); /* the chain's end is x_0 */
+    assert_memory_equal(next, x0, sizeof x0);
+    mim_schedule_destroy(&s);
+}
+
 static void test_timesteps(void **state)
 {
     (void)state;
@@ -282,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_flow_of_a_gaussian),
         cmocka_unit_test(test_ancestral_statistics),
         cmocka_unit_test(test_samples_stand_alone),
+        cmocka_unit_test(test_published_step),
         cmocka_unit_test(test_timesteps),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_refusals),

@@ -14,6 +14,7 @@
 #include "cmd/run_job.h"
 #include "core/atomic_file.h"
 #include "core/text.h"
+#include "node/host_lock.h"
 #include "node/settings.h"
 
 static const mim_option run_options[] = {
@@ -27,6 +28,8 @@ static const mim_option run_options[] = {
      "seed of buffer contents and offsets"},
     {"run", "actions", MIM_OPTION_TEXT, "", "20", 0, 0, NULL, "ACTION_LIST_PATH",
      "action list of plans that do not name theirs: 20, 19, 13, 13b or a file"},
+    {"run", "wait_s", MIM_OPTION_REAL, "s", "3600", 0, 1e9, NULL, NULL,
+     "wait so long for other programs that load this host, 0 = not at all"},
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -64,6 +67,8 @@ static const mim_program program = {
         "A record of this node's counters is written at every slot edge.\n\n"
         "The node is protected by the settings in [limits]; a plan beyond them is refused (4).\n"
         "SIGTERM, SIGINT and SIGUSR1 end the run; what was measured so far is stored (75).\n\n"
+        "One program of a user loads a host at a time: a run and a calibration wait for others,\n"
+        "and for mimesys_collect's plan, up to run.wait_s (then 4); the log says for whom.\n\n"
         "I/O stressors need to know how fast this machine is: --calibrate measures and keeps it\n"
         "under ~/.cache/mimesys. Without one, a run measures what it needs first.",
     .json_keys = "status: done or stopped\n"
@@ -81,7 +86,9 @@ static const mim_program program = {
     .files = "DIR/stats-PLAN.txt: this node's counters at every slot edge (stats text)\n"
              "DIR/result-PLAN.h5: planned and given shares, operations, overshoot per slot\n"
              "DIR/summary.json: how it went\n"
-             "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration",
+             "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration\n"
+             "/tmp/mimesys-UID.lock: locked by whoever loads this host; MIMESYS_HOST_LOCK names "
+             "another",
     .examples = "mimesys_run --calibrate\n"
                 "mimesys_run plan.h5 --out run1\n"
                 "mimesys_run plan.h5 --set limits.disk_write=64G --set limits.cpus=1",
@@ -101,6 +108,7 @@ static void job_clear(mim_run_job *j)
     free(j->job_id);
     if (j->lock_fd >= 0)
         close(j->lock_fd);
+    mim_host_lock_release(&j->host_fd);
     free(j->folder);
     free(j->stats_path);
     free(j->result_path);
@@ -315,6 +323,8 @@ static int run_plan(mim_run_job *j)
         return print_dry_run(j);
     if (rc == MIM_OK)
         rc = open_folder(j);
+    if (rc == MIM_OK)
+        rc = mim_run_wait_for_host(j);
     if (rc == MIM_OK && j->need.scratch_bytes > 0)
         rc = mim_run_open_scratch(j);
     if (rc == MIM_OK)
@@ -328,7 +338,8 @@ static int run_plan(mim_run_job *j)
 
 static int run(const mim_args *args, mim_log *log)
 {
-    mim_run_job j = {.args = args, .config = mim_args_config(args), .log = log, .lock_fd = -1};
+    mim_run_job j = {
+        .args = args, .config = mim_args_config(args), .log = log, .lock_fd = -1, .host_fd = -1};
     mim_limits_get(j.config, &j.limits);
     int rc = mim_machine_create(j.limits.max_cpus, &j.machine);
     if (rc == MIM_OK)

@@ -1,4 +1,5 @@
-/* mimesys_run's scratch folder and calibration: --calibrate, and what a run needs of it. */
+/* mimesys_run's turn on the host, scratch folder and calibration: --calibrate, and what a run needs
+ * of it. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -9,12 +10,20 @@
 #include "cmd/run_job.h"
 #include "core/atomic_file.h"
 #include "core/text.h"
+#include "node/host_lock.h"
 #include "node/settings.h"
 
 static const char *scratch_folder(const mim_run_job *j)
 {
     const char *folder = mim_config_text(j->config, "scratch.folder");
     return *folder ? folder : "/var/tmp";
+}
+
+int mim_run_wait_for_host(mim_run_job *j)
+{
+    const double wait_s = mim_config_real(j->config, "run.wait_s");
+    const int rc = mim_host_lock_obtain(wait_s, j->log, &j->host_fd);
+    return rc == MIM_EUNSUP ? mim_fail_in(rc, "gave up after run.wait_s = %g s", wait_s) : rc;
 }
 
 int mim_run_open_scratch(mim_run_job *j)
@@ -130,6 +139,8 @@ int mim_run_calibrate(mim_run_job *j)
     }
     if (rc == MIM_OK)
         rc = check_destination(path);
+    if (rc == MIM_OK)
+        rc = mim_run_wait_for_host(j);
     if (rc == MIM_OK)
         rc = mim_run_open_scratch(j);
     if (rc == MIM_OK)

@@ -26,9 +26,12 @@ typedef struct mim_run_job {
     char *name;   /* of the plan, without folder and .h5 */
     char *job_id; /* in the stats text: one word */
     int lock_fd;  /* of the output folder */
+    int host_fd;  /* of the lock on this host */
     char *folder, *stats_path, *result_path, *summary_path;
 } mim_run_job;
 
+/* Nobody else shall load this host now; kept until the end of the job. */
+int mim_run_wait_for_host(mim_run_job *j);
 int mim_run_open_scratch(mim_run_job *j);
 /* --calibrate: measures and stores. */
 int mim_run_calibrate(mim_run_job *j);

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/fault.h"
 #include "core/text.h"
 
 struct mim_atomic_file {
@@ -216,7 +217,11 @@ static int error_again(const mim_atomic_file *file)
 int mim_atomic_file_commit(mim_atomic_file **file)
 {
     mim_atomic_file *f = *file;
-    int rc = MIM_OK;
+    int rc = mim_fault(f->path);
+    if (rc != MIM_OK) {
+        mim_atomic_file_destroy(file);
+        return rc;
+    }
     bool failed = fflush(f->stream) != 0;
     int saved = errno;
     if (!failed && ferror(f->stream)) {

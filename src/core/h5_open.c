@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/fault.h"
 #include "core/text.h"
 
 /* ---- the reader process -------------------------------------------------------------------- */
@@ -183,7 +184,9 @@ int mim_h5_open(const char *path, mim_h5 **file)
     int fd = -1;
     off_t n_bytes = 0;
     mim_h5 *made = NULL;
-    int rc = open_regular(path, &fd, &n_bytes);
+    int rc = mim_fault(path);
+    if (rc == MIM_OK)
+        rc = open_regular(path, &fd, &n_bytes);
     if (rc != MIM_OK)
         return rc;
     if (!(made = calloc(1, sizeof *made)) || !(made->path = mim_strdup(path))) {

@@ -319,7 +319,7 @@ static int open_once(const char *path, bool for_append, mim_campaign **campaign)
 
 int mim_campaign_open(const char *path, bool for_append, mim_campaign **campaign)
 {
-    int rc = mim_fault(path);
+    int rc = MIM_OK;
     for (int tries = 0; rc == MIM_OK && tries < 100; tries++) {
         struct stat before, after;
         mim_campaign *made = NULL;

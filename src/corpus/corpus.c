@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "core/atomic_file.h"
-#include "core/fault.h"
 #include "core/text.h"
 #include "corpus/corpus_internal.h"
 
@@ -194,10 +193,8 @@ int mim_corpus_open(const char *path, mim_corpus **corpus)
     mim_column columns[MIM_CORPUS_N_COLUMNS];
     mim_h5 *file = NULL;
     mim_corpus *c = calloc(1, sizeof *c);
-    int rc = c && (c->path = mim_strdup(path)) ? mim_fault(path)
+    int rc = c && (c->path = mim_strdup(path)) ? mim_h5_open(path, &file)
                                                : mim_fail(MIM_ENOMEM, "%s: corpus handle", path);
-    if (rc == MIM_OK)
-        rc = mim_h5_open(path, &file);
     if (rc == MIM_OK)
         rc = read_header(c, file);
     mim_h5_destroy(&file);

@@ -47,12 +47,10 @@ static int predict(void *context, size_t t, const float *x, float *predicted)
                                         .time = a->time,
                                         .socket = a->socket};
     mim_denoiser_forward_f(a->denoiser, a->model->params->ema, &input, a->predicted);
-    const float w = (float)a->how->guidance;
-    for (size_t i = 0; i < n; i++) {
-        predicted[i] = a->predicted[i];
-        if (a->is_conditional && a->is_unconditional)
-            predicted[i] = a->predicted[n + i] + w * (a->predicted[i] - a->predicted[n + i]);
-    }
+    if (a->is_conditional && a->is_unconditional)
+        mim_diffusion_guide(n, a->how->guidance, a->predicted, a->predicted + n, predicted);
+    else
+        memcpy(predicted, a->predicted, n * sizeof *predicted);
     return MIM_OK;
 }
 

@@ -29,20 +29,31 @@ typedef struct walk {
     float *noise;  /* [n_values] */
 } walk;
 
+void mim_diffusion_guide(size_t n, double w, const float *conditional, const float *unconditional,
+                         float *guided)
+{
+    for (size_t i = 0; i < n; i++)
+        guided[i] = unconditional[i] + (float)w * (conditional[i] - unconditional[i]);
+}
+
+void mim_diffusion_step_back(const mim_schedule *s, size_t t, size_t n, const float *x0,
+                             const float *noise, float *x)
+{
+    const double sigma = t > 0 ? exp(0.5 * s->posterior_log_variance[t]) : 0;
+    for (size_t i = 0; i < n; i++) {
+        double next = s->posterior_mean_0[t] * (double)x0[i];
+        next += s->posterior_mean_t[t] * (double)x[i];
+        x[i] = (float)(t > 0 ? next + sigma * (double)noise[i] : next);
+    }
+}
+
 static void step_ddpm(walk *w, size_t t)
 {
-    const mim_schedule *s = w->schedule;
-    const double sigma = t > 0 ? exp(0.5 * s->posterior_log_variance[t]) : 0;
     for (size_t j = 0; j < w->n_samples; j++) {
-        float *x = w->x + j * w->n_values;
-        const float *x0 = w->x0 + j * w->n_values;
         if (t > 0)
             fill_noise(w->sampling->seed, w->ids[j], 1 + t, w->n_values, w->noise);
-        for (size_t i = 0; i < w->n_values; i++) {
-            double next = s->posterior_mean_0[t] * (double)x0[i];
-            next += s->posterior_mean_t[t] * (double)x[i];
-            x[i] = (float)(t > 0 ? next + sigma * (double)w->noise[i] : next);
-        }
+        mim_diffusion_step_back(w->schedule, t, w->n_values, w->x0 + j * w->n_values, w->noise,
+                                w->x + j * w->n_values);
     }
 }
 

@@ -30,6 +30,15 @@ int mim_diffusion_solve(const mim_schedule *schedule, mim_prediction prediction,
                         const mim_sampling *sampling, size_t n_samples, size_t n_values,
                         const uint64_t *ids, mim_predict predict, void *context, float *x);
 
+/* Classifier-free guidance: unconditional + w (conditional - unconditional); may alias either. */
+void mim_diffusion_guide(size_t n, double w, const float *conditional, const float *unconditional,
+                         float *guided);
+
+/* One ancestral step of n values, x_t -> x_{t-1} in place (Ho et al. 2020, eq. 7). noise: [n]
+ * standard normal, not looked at when t = 0. */
+void mim_diffusion_step_back(const mim_schedule *schedule, size_t t, size_t n, const float *x0,
+                             const float *noise, float *x);
+
 /* The timesteps that are visited, from the noisiest to 0; their number, at most n_steps. Evenly in
  * t, but for DPM-Solver++ evenly in the logarithm of the signal-to-noise ratio from e^-8 on: evenly
  * in t its extrapolation is wrong by more than it gains. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/atomic_file.h"
+#include "core/fault.h"
 #include "core/text.h"
 #include "diffusion/checkpoint.h"
 
@@ -131,7 +132,7 @@ int mim_train_folder_log(const char *folder, json_t *line)
     char *path = mim_join_path(folder, "metrics.jsonl");
     char *text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     FILE *file = path && text ? fopen(path, "a") : NULL;
-    int rc = path && text ? MIM_OK : mim_fail(MIM_ENOMEM, "a line of metrics.jsonl");
+    int rc = path && text ? mim_fault(path) : mim_fail(MIM_ENOMEM, "a line of metrics.jsonl");
     if (rc == MIM_OK && (!file || fprintf(file, "%s\n", text) < 0))
         rc = mim_fail(MIM_EIO, "%s: %s", path, strerror(errno));
     if (file && fclose(file) != 0 && rc == MIM_OK)

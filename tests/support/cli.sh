@@ -64,4 +64,13 @@ small_disk() { # SIZE FOLDER
     mkdir -p "$2" && mount -t tmpfs -o "size=$1" tmpfs "$2" 2>/dev/null && mounted+=("$2")
 }
 
+# The file has a line with PATTERN within LIMIT seconds.
+wait_for_line() { # LIMIT_S PATTERN FILE
+    local until=$((SECONDS + $1))
+    until grep -q -- "$2" "$3" 2>/dev/null; do
+        [ "$SECONDS" -lt "$until" ] || return 1
+        sleep 0.1
+    done
+}
+
 finish() { [ "$n_bad" -eq 0 ]; }

@@ -59,28 +59,24 @@ is_whole() { # FILE N: plans 0 .. N-1 of 4 windows, each exactly once
 }
 reported() { sed -n 's/.* stored plan=\([0-9]*\) .*/\1/p' "$@" | sort -n; }
 has_reported() { # FILE LOG...: every reported plan is there, all its windows, and no row twice
-    local p file=$1
+    local p all
+    all=$(rows "$1" | sort)
     shift
     for p in $(reported "$@"); do
-        [ "$(rows "$file" | grep -c "^$p ")" -eq 4 ] || return 1
+        [ "$(grep -c "^$p " <<<"$all")" -eq 4 ] || return 1
     done
-    [ -z "$(rows "$file" | sort | uniq -d)" ]
+    [ -z "$(uniq -d <<<"$all")" ]
 }
-wait_for() { # PATTERN FILE: up to 60 s
-    local i
-    for ((i = 0; i < 600; i++)); do
-        grep -q "$1" "$2" 2>/dev/null && return 0
-        sleep 0.1
-    done
-    return 1
-}
-# kill_one: -9 to one process of `running`: a rank by chance, or the launcher.
-kill_one() {
+# choose_victim N: one process of `running`, which has N ranks: a rank by chance, or the launcher.
+choose_victim() {
     local all
     mapfile -t all < <(echo "$running"; ps -o pid= --ppid "$running" | tr -d ' ')
     # without a launcher the children are the plan being measured: not what is meant here
     if [ "$1" -eq 1 ]; then all=("$running"); fi
-    kill -9 "${all[RANDOM % ${#all[@]}]}" 2>/dev/null
+    victim=${all[RANDOM % ${#all[@]}]}
+}
+kill_victim() {
+    kill -9 "$victim" 2>/dev/null
     wait "$running" 2>/dev/null
     running=
 }

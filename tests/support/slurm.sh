@@ -32,15 +32,6 @@ start_testbed_or_skip() { # N
     export SLURM_CONF=$testbed_folder/slurm.conf
 }
 
-# The file has a line with PATTERN within LIMIT seconds.
-wait_for_line() { # LIMIT_S PATTERN FILE
-    local until=$((SECONDS + $1))
-    until grep -q -- "$2" "$3" 2>/dev/null; do
-        [ "$SECONDS" -lt "$until" ] || return 1
-        sleep 0.2
-    done
-}
-
 job_state() { timeout 10 scontrol show job "$1" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p'; } # JOB
 
 # The job ends with STATE within LIMIT seconds.
