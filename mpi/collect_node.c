@@ -70,6 +70,7 @@ int mim_collect_read_settings(mim_collect *c)
         .n_windows = c->proposer.sweep.n_windows,
         .budget_min = mim_config_real(k, "collect.budget_min"),
         .mixed = mim_config_real(k, "collect.mixed"),
+        .small_io = mim_config_real(k, "collect.small_io"),
         .idle_end = true,
         .io_ceiling = c->proposer.sweep.io_ceiling,
     };

@@ -32,6 +32,8 @@ static const mim_option collect_options[] = {
      "numbers of threads tried in the sweep, 0 = every one from 1 to all"},
     {"collect", "mixed", MIM_OPTION_REAL, "", "0.25", 0, 1, NULL, NULL,
      "random plans: share of threads with CPU and I/O at once (the original's: 0)"},
+    {"collect", "small_io", MIM_OPTION_REAL, "", "0.5", 0, 1, NULL, NULL,
+     "random plans: share of I/O weights drawn evenly in their logarithm (the original's: 0)"},
     {"collect", "budget_min", MIM_OPTION_REAL, "", "0.05", 0, 1, NULL, NULL,
      "random plans: smallest load of a busy thread (the original's: 0.2)"},
     {"collect", "io_ceiling", MIM_OPTION_REAL, "", "1", 0.001, 1000, NULL, NULL,
@@ -128,7 +130,7 @@ static char *setting_line(const char *ini, const char *key)
 static int check_settings(const mim_collect *c, const char *ini)
 {
     static const char *const keys[] = {"windows",    "sweep",      "sweep_counts", "mixed",
-                                       "budget_min", "io_ceiling", "seed"};
+                                       "small_io",   "budget_min", "io_ceiling",   "seed"};
     int rc = MIM_OK;
     for (size_t i = 0; rc == MIM_OK && i < sizeof keys / sizeof *keys; i++) {
         char *was = setting_line(mim_campaign_config(c->campaign), keys[i]);

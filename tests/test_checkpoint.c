@@ -102,14 +102,14 @@ static void test_round_trip(void **state)
     free(model->config);
     model->config = mim_strdup("[train]\nbatch = 32\n");
     assert_int_equal(mim_response_create(model->domain, &model->response), MIM_OK);
-    for (size_t i = 0; i < 3 * (TOY_S + 1); i++) /* CPU, io_read and the cache */
-        model->response->mean[i] = 0.1 * (double)i - 0.4;
+    for (size_t i = 0; i < 3 * (3 * TOY_S + 1); i++) /* CPU, io_read and the cache */
+        model->response->mean[i] = 0.1 * (double)i - 1.4;
     model->response->deviation[2] = 0.25;
     write_model(model, false);
     mim_model *back = read_model(true);
     assert_same_domain(model->domain, back->domain);
     assert_memory_equal(model->response->mean, back->response->mean,
-                        6 * (TOY_S + 1) * sizeof(double)); /* the deviation stands behind */
+                        6 * (3 * TOY_S + 1) * sizeof(double)); /* the deviation stands behind */
     assert_same_params(model->params, back->params, true);
     assert_memory_equal(&model->architecture, &back->architecture, sizeof model->architecture);
     assert_int_equal(back->process.schedule, MIM_SCHEDULE_COSINE);
@@ -208,7 +208,7 @@ static void test_refusals(void **state)
     refuse(model, "value 0 of response_deviation");
     model->response->deviation[0] = 0;
     model->response->n_rows = 2;
-    refuse(model, "response_mean is 2 by 4, expected 3 by 4");
+    refuse(model, "response_mean is 2 by 10, expected 3 by 10");
     model->response->n_rows = 3;
     write_model(model, false); /* nothing else was wrong */
     back = read_model(true);

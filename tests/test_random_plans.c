@@ -209,6 +209,31 @@ static void test_budgets_and_shares(void **state)
     free(two);
 }
 
+/* A pure I/O thread's weight is budget * 1000^-u then: the logarithm of the share is uniform. */
+static void test_small_io(void **state)
+{
+    const bench *b = *state;
+    mim_random_options o = original;
+    size_t n = 0;
+    double *logs = calloc(N_PLANS * N_BUSY * N_THREADS, sizeof *logs);
+    assert_non_null(logs);
+    o.small_io = 1;
+    o.budget_min = 1;
+    for (uint64_t id = 0; id < N_PLANS; id++) {
+        mim_plan *plan = make_plan(b, &o, id);
+        for (size_t i = 0; i < N_BUSY * N_THREADS; i++) {
+            const double *row = mim_plan_weights(plan, i / N_THREADS, i % N_THREADS);
+            const row_figures f = look(row);
+            if (f.n_io == 1 && f.sum < 1) /* not where the ceiling scaled it */
+                logs[n++] = -log(f.sum) / log(1000);
+        }
+        mim_plan_destroy(&plan);
+    }
+    assert_true(n > 100);
+    assert_uniform(logs, n, 0, 1, "logarithm of a small I/O weight");
+    free(logs);
+}
+
 static void test_mixed_threads(void **state)
 {
     const bench *b = *state;
@@ -395,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_active_threads_and_classes),
         cmocka_unit_test(test_budgets_and_shares),
         cmocka_unit_test(test_mixed_threads),
+        cmocka_unit_test(test_small_io),
         cmocka_unit_test(test_plans_are_functions_of_seed_and_id),
         cmocka_unit_test(test_chains_overlap),
         cmocka_unit_test(test_io_stays_below_the_ceiling),

@@ -72,7 +72,7 @@ static void law_is_found(void **state)
             assert_true(isnan(found[3])); /* was never measured */
         }
         /* what is left over is small without disturbance, and known to be there with it */
-        const double leftover = model->response->deviation[TOY_S];
+        const double leftover = model->response->deviation[3 * TOY_S];
         assert_true(is_disturbed ? leftover > 1e-3 : leftover < 1e-3);
         mim_model_destroy(&model);
     }

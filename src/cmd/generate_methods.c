@@ -38,7 +38,7 @@ const mim_option mim_generate_diffusion_options[] = {
      "steps of dpm++ and ddim, at most the timesteps of training"},
     {"diffusion", "guidance", MIM_OPTION_REAL, "", "1", 0, 100, NULL, NULL,
      "weight of the metrics: 1 as trained, 0 not at all, above 1 exaggerated"},
-    {"diffusion", "smallest", MIM_OPTION_REAL, "", "0.005", 0, 1, NULL, NULL,
+    {"diffusion", "smallest", MIM_OPTION_REAL, "", "0.02", 0, 1, NULL, NULL,
      "weights below become 0"},
     {"diffusion", "candidates", MIM_OPTION_INT, "", "8", 1, MIM_GENERATOR_MAX_CANDIDATES, NULL,
      NULL, "samples drawn for a slot, of which the most promising one is taken"},

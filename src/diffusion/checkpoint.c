@@ -100,13 +100,13 @@ static int put_response(mim_h5 *file, const mim_response *r)
 {
     if (!r)
         return MIM_OK;
-    const size_t shape[2] = {r->n_rows, r->n_stressors + 1};
+    const size_t shape[2] = {r->n_rows, r->n_columns};
     int rc = mim_h5_put_real(file, "response_mean", 2, shape, r->mean, "share of the range",
-                             "cpu and node metrics, stressors and constant",
+                             "cpu and node metrics, coefficients",
                              "linear model of how the node answers plans");
     if (rc == MIM_OK)
         rc = mim_h5_put_real(file, "response_deviation", 2, shape, r->deviation,
-                             "share of the range", "cpu and node metrics, stressors and constant",
+                             "share of the range", "cpu and node metrics, coefficients",
                              "linear model of its mean absolute error");
     return rc;
 }
@@ -419,13 +419,13 @@ static int get_params(mim_h5 *file, const char *path, bool for_training, mim_par
 static int get_coefficients(mim_h5 *file, const char *path, const char *name, const mim_response *r,
                             double *out)
 {
-    const size_t n = r->n_rows * (r->n_stressors + 1);
+    const size_t n = r->n_rows * r->n_columns;
     size_t shape[MIM_H5_MAX_RANK];
     double *found = NULL;
     int rc = mim_h5_get_real(file, name, 2, n, shape, &found);
-    if (rc == MIM_OK && (shape[0] != r->n_rows || shape[1] != r->n_stressors + 1))
+    if (rc == MIM_OK && (shape[0] != r->n_rows || shape[1] != r->n_columns))
         rc = mim_fail(MIM_EDATA, "%s: %s is %zu by %zu, expected %zu by %zu", path, name, shape[0],
-                      shape[1], r->n_rows, r->n_stressors + 1);
+                      shape[1], r->n_rows, r->n_columns);
     for (size_t i = 0; rc == MIM_OK && i < n; i++)
         if (!(fabs(found[i]) < max_coefficient))
             rc = mim_fail(MIM_EDATA, "%s: value %zu of %s is %g", path, i, name, found[i]);

@@ -9,18 +9,22 @@
 #include "diffusion/response_internal.h"
 
 enum { N_REWEIGHTINGS = 12 };
-/* Of a sample's weight in the equations, and below which a deviation counts as this one. */
-static const double ridge = 1e-9, smallest_deviation = 1e-3;
+static const double little = 0.05; /* the weight at which u is a half */
+/* Shares of the samples' weight in the equations, for a and for b and c; and below which a
+ * deviation counts as this one. */
+static const double ridge = 1e-9, ridge_of_little = 1e-3, smallest_deviation = 1e-3;
 
 int mim_response_create(const mim_domain *domain, mim_response **response)
 {
-    const size_t n_rows = 1 + domain->n_node_metrics, n = n_rows * (domain->n_stressors + 1);
+    const size_t n_rows = 1 + domain->n_node_metrics, n_columns = 3 * domain->n_stressors + 1;
+    const size_t n = n_rows * n_columns;
     mim_response *made = calloc(1, sizeof *made);
     if (!made || !(made->mean = calloc(2 * n, sizeof *made->mean))) {
         free(made);
         return mim_fail(MIM_ENOMEM, "response of %zu metrics", n_rows);
     }
     made->n_rows = n_rows;
+    made->n_columns = n_columns;
     made->n_stressors = domain->n_stressors;
     made->deviation = made->mean + n;
     *response = made;
@@ -39,7 +43,7 @@ void mim_response_destroy(mim_response **response)
 
 /* ---- fitting -------------------------------------------------------------------------------- */
 
-/* One metric's samples: x has a 1 behind the S weights. */
+/* One metric's samples: x has a row's columns, the 1 at the end. */
 typedef struct points {
     size_t n, n_columns;
     double *x;         /* [n][n_columns] */
@@ -71,17 +75,25 @@ static double share_of_example(const mim_domain *d, const mim_examples *e, size_
         d, metric, metric != SIZE_MAX && e->mask[at] ? (double)e->metric[at] : (double)NAN);
 }
 
-static void add_point(points *p, double y, size_t n_threads, const float *weights)
+static double presence(double weight) { return weight / (weight + little); }
+
+/* The columns of a thread's CPU, or (thread = SIZE_MAX) of a metric of the node. */
+static void fill_columns(const mim_domain *d, size_t thread, const float *action, double *x)
 {
-    double *x = p->x + p->n * p->n_columns;
-    const size_t n_stressors = p->n_columns - 1;
-    for (size_t s = 0; s < n_stressors; s++) {
-        x[s] = 0;
-        for (size_t t = 0; t < n_threads; t++)
-            x[s] += (double)weights[t * n_stressors + s];
+    const size_t n = d->n_stressors;
+    memset(x, 0, 3 * n * sizeof *x);
+    x[3 * n] = 1;
+    for (size_t t = 0; t < d->n_threads; t++) {
+        for (size_t s = 0; s < n; s++) {
+            const double weight = (double)action[t * n + s];
+            if (thread == SIZE_MAX || thread == t)
+                x[s] += weight;
+            if (thread == t)
+                x[n + s] = presence(weight);
+            if (thread != SIZE_MAX)
+                x[2 * n + s] += presence(weight);
+        }
     }
-    x[n_stressors] = 1;
-    p->y[p->n++] = y;
 }
 
 /* Every thread is a point of the CPU's model. */
@@ -90,11 +102,13 @@ static void gather_cpu(points *p, const mim_domain *d, const mim_examples *e)
     const size_t n_cells = d->n_threads * d->n_stressors;
     p->n = 0;
     for (size_t i = 0; i < e->n; i++) {
-        const float *action = e->action + row_of_example(e, i) * n_cells;
         for (size_t t = 0; t < d->n_threads; t++) {
             const double y = share_of_example(d, e, i, d->thread_metric[t]);
-            if (isfinite(y))
-                add_point(p, y, 1, action + t * d->n_stressors);
+            if (!isfinite(y))
+                continue;
+            fill_columns(d, t, e->action + row_of_example(e, i) * n_cells,
+                         p->x + p->n * p->n_columns);
+            p->y[p->n++] = y;
         }
     }
 }
@@ -105,13 +119,17 @@ static void gather_node(points *p, const mim_domain *d, const mim_examples *e, s
     p->n = 0;
     for (size_t i = 0; i < e->n; i++) {
         const double y = share_of_example(d, e, i, d->node_metric[g]);
-        if (isfinite(y))
-            add_point(p, y, d->n_threads, e->action + row_of_example(e, i) * n_cells);
+        if (!isfinite(y))
+            continue;
+        fill_columns(d, SIZE_MAX, e->action + row_of_example(e, i) * n_cells,
+                     p->x + p->n * p->n_columns);
+        p->y[p->n++] = y;
     }
 }
 
-/* Least squares of target on x, each point counting by 1 / its leftover (all alike without). */
-static int solve(points *p, const double *target, const double *leftover)
+/* Least squares of target on x, each point counting by 1 / its leftover (all alike without);
+ * ridge_of_others: for b and c. */
+static int solve(points *p, const double *target, const double *leftover, double ridge_of_others)
 {
     const size_t n = p->n_columns;
     memset(p->equations, 0, n * n * sizeof *p->equations);
@@ -130,7 +148,7 @@ static int solve(points *p, const double *target, const double *leftover)
         }
     }
     for (size_t a = 0; a < n; a++)
-        p->equations[a * n + a] += ridge * total;
+        p->equations[a * n + a] += (a < n / 3 || a + 1 == n ? ridge : ridge_of_others) * total;
     const lapack_int order = (lapack_int)n;
     lapack_int info =
         LAPACKE_dposv(LAPACK_ROW_MAJOR, 'U', order, 1, p->equations, order, p->solution, 1);
@@ -139,23 +157,31 @@ static int solve(points *p, const double *target, const double *leftover)
                                 (int)info);
 }
 
+static double product(size_t n, const double *a, const double *b)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
 static int fit_points(points *p, double *mean, double *deviation)
 {
     const size_t n = p->n_columns;
     int rc = MIM_OK;
-    if (p->n < 2 * n)
+    if (p->n < n)
         return MIM_OK;
     for (int i = 0; rc == MIM_OK && i < N_REWEIGHTINGS; i++) {
-        rc = solve(p, p->y, i > 0 ? p->leftover : NULL);
+        rc = solve(p, p->y, i > 0 ? p->leftover : NULL, ridge_of_little);
         for (size_t k = 0; rc == MIM_OK && k < p->n; k++)
-            p->leftover[k] = p->y[k] - mim_response_sum(p->solution, n - 1, p->x + k * n);
+            p->leftover[k] = p->y[k] - product(n, p->solution, p->x + k * n);
     }
     if (rc != MIM_OK)
         return rc;
     memcpy(mean, p->solution, n * sizeof *mean);
     for (size_t k = 0; k < p->n; k++)
         p->leftover[k] = fabs(p->leftover[k]);
-    rc = solve(p, p->leftover, NULL);
+    rc = solve(p, p->leftover, NULL, 1); /* sizes of noise are known too badly for more than a */
     for (size_t a = 0; rc == MIM_OK && a < n; a++)
         deviation[a] = fmax(0, p->solution[a]);
     return rc;
@@ -164,7 +190,7 @@ static int fit_points(points *p, double *mean, double *deviation)
 int mim_response_fit(const mim_domain *domain, const mim_examples *examples,
                      mim_response **response)
 {
-    const size_t n_columns = domain->n_stressors + 1;
+    const size_t n_columns = 3 * domain->n_stressors + 1;
     mim_response *made = NULL;
     points p = {0};
     int rc = mim_response_create(domain, &made);
@@ -191,29 +217,30 @@ int mim_response_fit(const mim_domain *domain, const mim_examples *examples,
 
 bool mim_response_knows(const mim_response *response, size_t row)
 {
-    const double *c = response->mean + row * (response->n_stressors + 1);
-    for (size_t s = 0; s <= response->n_stressors; s++)
-        if (c[s] < 0 || c[s] > 0)
+    const double *c = response->mean + row * response->n_columns;
+    for (size_t a = 0; a < response->n_columns; a++)
+        if (c[a] < 0 || c[a] > 0)
             return true;
     return false;
 }
 
-double mim_response_sum(const double *coefficients, size_t n_stressors, const double *weights)
+double mim_response_of(const double *coefficients, bool is_node, const mim_domain *domain,
+                       size_t thread, const double *weights)
 {
-    double sum = coefficients[n_stressors];
-    for (size_t s = 0; s < n_stressors; s++)
-        sum += coefficients[s] * weights[s];
-    return sum;
-}
-
-/* Of a metric of the node: without the constant it is a sum over threads. */
-static double sum_threads(const double *coefficients, const mim_domain *d, const double *weights)
-{
-    const double constant = coefficients[d->n_stressors];
-    double sum = constant;
-    for (size_t t = 0; t < d->n_threads; t++)
-        sum += mim_response_sum(coefficients, d->n_stressors, weights + t * d->n_stressors) -
-               constant;
+    const size_t n = domain->n_stressors;
+    double sum = coefficients[3 * n];
+    for (size_t t = 0; t < domain->n_threads; t++) {
+        const double *row = weights + t * n;
+        const bool is_own = is_node || t == thread;
+        for (size_t s = 0; s < n; s++) {
+            if (!(row[s] > 0))
+                continue;
+            sum += is_own ? coefficients[s] * row[s] : 0;
+            if (!is_node)
+                sum += presence(row[s]) *
+                       ((is_own ? coefficients[n + s] : 0) + coefficients[2 * n + s]);
+        }
+    }
     return sum;
 }
 
@@ -227,47 +254,53 @@ static void put(const mim_domain *d, size_t metric, double share, double *metric
 void mim_response_predict(const mim_response *response, const mim_domain *domain,
                           const double *weights, double *metrics)
 {
-    const size_t n = domain->n_stressors;
     for (size_t m = 0; m < domain->n_metrics; m++)
         metrics[m] = NAN;
     for (size_t t = 0; mim_response_knows(response, 0) && t < domain->n_threads; t++)
         put(domain, domain->thread_metric[t],
-            mim_response_sum(response->mean, n, weights + t * n), metrics);
+            mim_response_of(response->mean, false, domain, t, weights), metrics);
     for (size_t g = 0; g < domain->n_node_metrics; g++)
         if (mim_response_knows(response, 1 + g))
             put(domain, domain->node_metric[g],
-                sum_threads(response->mean + (1 + g) * (n + 1), domain, weights), metrics);
+                mim_response_of(response->mean + (1 + g) * response->n_columns, true, domain, 0,
+                                weights),
+                metrics);
+}
+
+/* Expected |measured - wanted| of one metric, NaN when it is not asked for or not known. */
+static double miss_of(const mim_response *r, const mim_domain *d, size_t row, size_t thread,
+                      size_t metric, const double *wanted, const double *weights)
+{
+    const double share =
+        metric == SIZE_MAX ? NAN : mim_response_share(d, metric, wanted[metric]);
+    if (!isfinite(share) || !mim_response_knows(r, row))
+        return NAN;
+    const size_t at = row * r->n_columns;
+    const double found = mim_response_of(r->mean + at, row > 0, d, thread, weights);
+    return hypot(fmin(1, fmax(0, found)) - share,
+                 mim_response_of(r->deviation + at, row > 0, d, thread, weights));
 }
 
 double mim_response_miss(const mim_response *response, const mim_domain *domain,
                          const double *wanted, const double *weights)
 {
-    const size_t n = domain->n_stressors;
     double cpu = 0, total = 0;
     size_t n_cpu = 0, n_families = 0;
-    for (size_t t = 0; mim_response_knows(response, 0) && t < domain->n_threads; t++) {
-        const size_t m = domain->thread_metric[t];
-        const double share = m == SIZE_MAX ? NAN : mim_response_share(domain, m, wanted[m]);
-        if (!isfinite(share))
-            continue;
-        const double found = mim_response_sum(response->mean, n, weights + t * n);
-        cpu += hypot(fmin(1, fmax(0, found)) - share,
-                     mim_response_sum(response->deviation, n, weights + t * n));
-        n_cpu++;
+    for (size_t t = 0; t < domain->n_threads; t++) {
+        const double miss =
+            miss_of(response, domain, 0, t, domain->thread_metric[t], wanted, weights);
+        cpu += isfinite(miss) ? miss : 0;
+        n_cpu += isfinite(miss);
     }
     if (n_cpu > 0) {
         total += cpu / (double)n_cpu;
         n_families++;
     }
     for (size_t g = 0; g < domain->n_node_metrics; g++) {
-        const size_t m = domain->node_metric[g], at = (1 + g) * (n + 1);
-        const double share = mim_response_share(domain, m, wanted[m]);
-        if (!isfinite(share) || !mim_response_knows(response, 1 + g))
-            continue;
-        const double found = sum_threads(response->mean + at, domain, weights);
-        total += hypot(fmin(1, fmax(0, found)) - share,
-                       sum_threads(response->deviation + at, domain, weights));
-        n_families++;
+        const double miss =
+            miss_of(response, domain, 1 + g, 0, domain->node_metric[g], wanted, weights);
+        total += isfinite(miss) ? miss : 0;
+        n_families += isfinite(miss);
     }
     return n_families > 0 ? total / (double)n_families : 0;
 }

@@ -1,11 +1,13 @@
 /* How a node answers plans: a linear model of every metric, fitted to the measured samples.
  *
- * CPU of a thread = constant + sum over stressors of coefficient * its own weight; a metric of the
- * node = constant + sum over stressors of coefficient * the sum of the weights of all threads; both
- * held within the training range. Coefficients are those of the least absolute deviation (what
- * normalised L1 measures; outliers do no harm), by iteratively reweighted least squares with a
- * small ridge. A second linear model tells the expected size of what is left, so that quiet
- * stressors can be told from noisy ones.
+ * CPU of a thread = constant + sum over stressors of a * w + b * u(w) + c * sum over all threads of
+ * u(their w), w being the thread's own weight and u(w) = w / (w + 0.05): what little of a stressor
+ * costs by being there at all (wakeups, interrupts on any core). A metric of the node = constant +
+ * sum over stressors of a * the sum of the weights of all threads. Both are held within the
+ * training range. Coefficients are those of the least absolute deviation (what normalised L1
+ * measures; outliers do no harm), by iteratively reweighted least squares with a ridge, which is
+ * small for a and larger for b and c. Another such model tells the expected size of what is left,
+ * so that quiet stressors can be told from noisy ones.
  *
  * A denoiser draws plans that are alike to what was measured; this model, which is coarser but
  * exact in the mean, tells how far such a plan misses the metrics that were asked for, and by which
@@ -19,12 +21,13 @@
 #include "diffusion/domain.h"
 #include "diffusion/examples.h"
 
-/* Index 0 of a row is the thread's CPU, 1 + g the g-th metric of the node; column S the constant.
- * All in shares of the metric's training range, minimum = 0. */
+/* Row 0 is the thread's CPU, row 1 + g the g-th metric of the node. A row: a, b, c of the S
+ * stressors, and the constant (b and c are 0 for metrics of the node). All in shares of the metric's
+ * training range, its minimum being 0. */
 typedef struct mim_response {
-    size_t n_rows, n_stressors; /* 1 + G, S */
-    double *mean;               /* [n_rows][S + 1] */
-    double *deviation;          /* [n_rows][S + 1] mean absolute deviation, never negative */
+    size_t n_rows, n_columns, n_stressors; /* 1 + G, 3 S + 1, S */
+    double *mean;                          /* [n_rows][n_columns] */
+    double *deviation;                     /* [n_rows][n_columns] mean absolute deviation */
 } mim_response;
 
 /* Zeros. */

@@ -9,8 +9,11 @@
 
 /* Whether the row has a model: coefficients that are not all 0. */
 bool mim_response_knows(const mim_response *response, size_t row);
-/* Sum of coefficient * weight and the constant; weights: [S]. */
-double mim_response_sum(const double *coefficients, size_t n_stressors, const double *weights);
+
+/* What a row of coefficients says of thread `thread` (row 0) or of the node, in shares of the
+ * range, not held within it; weights: [T][S]. */
+double mim_response_of(const double *coefficients, bool is_node, const mim_domain *domain,
+                       size_t thread, const double *weights);
 
 /* A value as a share of its metric's range, held within 0 to 1; NaN when it is absent or the metric
  * has no range. */

@@ -25,20 +25,11 @@ typedef struct span {
     double wanted; /* share of the range */
 } span;
 
-static double predicted(const mending *m, const span *a)
-{
-    const size_t n = m->domain->n_stressors;
-    const double constant = a->coefficients[n];
-    double sum = constant;
-    for (size_t t = a->first; t < a->first + a->n; t++)
-        sum += mim_response_sum(a->coefficients, n, m->weights + t * n) - constant;
-    return sum;
-}
-
 /* Wanted minus predicted; 0 when both are at the same end of the range. */
 static double lacks(const mending *m, const span *a)
 {
-    const double found = predicted(m, a);
+    const double found =
+        mim_response_of(a->coefficients, a->row > 0, m->domain, a->first, m->weights);
     if ((a->wanted >= 1 && found >= 1) || (a->wanted <= 0 && found <= 0))
         return 0;
     return a->wanted - found;
@@ -47,7 +38,7 @@ static double lacks(const mending *m, const span *a)
 /* The effect of a stressor's weight on a row of the response, in the mean over all threads. */
 static double effect_on(const mending *m, size_t row, size_t stressor)
 {
-    const double effect = m->response->mean[row * (m->domain->n_stressors + 1) + stressor];
+    const double effect = m->response->mean[row * m->response->n_columns + stressor];
     return row == 0 ? effect / (double)m->domain->n_threads : effect;
 }
 
@@ -151,7 +142,7 @@ static bool span_at(const mending *m, size_t i, span *a)
     const size_t metric = is_node ? d->node_metric[i] : d->thread_metric[i - d->n_node_metrics];
     if (metric == SIZE_MAX || !mim_response_knows(m->response, row))
         return false;
-    *a = (span){.coefficients = m->response->mean + row * (d->n_stressors + 1),
+    *a = (span){.coefficients = m->response->mean + row * m->response->n_columns,
                 .row = row,
                 .first = is_node ? 0 : i - d->n_node_metrics,
                 .n = is_node ? d->n_threads : 1,
@@ -173,7 +164,7 @@ static void drop_negligible(const mending *m)
     for (size_t k = 0; k < m->domain->n_threads * n; k++) {
         double effect = 0;
         for (size_t row = 0; row < m->response->n_rows; row++)
-            effect = fmax(effect, fabs(m->response->mean[row * (n + 1) + k % n]));
+            effect = fmax(effect, fabs(m->response->mean[row * m->response->n_columns + k % n]));
         if (effect > 0 && m->weights[k] * effect < negligible)
             m->weights[k] = 0;
     }

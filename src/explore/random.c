@@ -33,6 +33,13 @@ static void fill_cpu(sampler *s, double budget, double *row)
         row[s->columns[i]] *= budget / sum;
 }
 
+static double io_share(sampler *s)
+{
+    const double small = s->options->small_io;
+    const bool is_small = small > 0 && mim_draw_u01(&s->draw) < small;
+    return is_small ? pow(1e-3, mim_draw_u01(&s->draw)) : 1;
+}
+
 static void fill_io(sampler *s, double budget, double *row)
 {
     row[s->capacity->io[mim_draw_below(&s->draw, s->capacity->n_io)]] = budget;
@@ -45,11 +52,11 @@ static void fill_thread(sampler *s, double p_io, double *row)
     bool is_mixed = mim_draw_u01(&s->draw) < o->mixed, is_io = mim_draw_u01(&s->draw) < p_io;
     double budget = o->budget_min + (1 - o->budget_min) * mim_draw_u01(&s->draw);
     if (has_both && is_mixed) {
-        double io_budget = budget * mim_draw_u01(&s->draw);
+        double io_budget = budget * mim_draw_u01(&s->draw) * io_share(s);
         fill_io(s, io_budget, row);
         fill_cpu(s, budget - io_budget, row);
     } else if (s->capacity->n_cpu == 0 || (is_io && s->capacity->n_io > 0)) {
-        fill_io(s, budget, row);
+        fill_io(s, budget * io_share(s), row);
     } else {
         fill_cpu(s, budget, row);
     }
@@ -75,9 +82,11 @@ static int check(const mim_random_options *o)
     if (o->n_windows < 2 || o->n_threads < 1)
         return mim_fail(MIM_EINVAL, "random plans of %zu windows and %zu threads: 2 and 1 at least",
                         o->n_windows, o->n_threads);
-    if (!(o->budget_min >= 0 && o->budget_min <= 1) || !(o->mixed >= 0 && o->mixed <= 1))
-        return mim_fail(MIM_EINVAL, "random plans: smallest budget %g, mixed %g: expected 0 to 1",
-                        o->budget_min, o->mixed);
+    if (!(o->budget_min >= 0 && o->budget_min <= 1) || !(o->mixed >= 0 && o->mixed <= 1) ||
+        !(o->small_io >= 0 && o->small_io <= 1))
+        return mim_fail(MIM_EINVAL,
+                        "random plans: smallest budget %g, mixed %g, small I/O %g: expected 0 to 1",
+                        o->budget_min, o->mixed, o->small_io);
     if (!(o->io_ceiling > 0))
         return mim_fail(MIM_EINVAL, "random plans: I/O ceiling %g: expected above 0",
                         o->io_ceiling);
@@ -87,9 +96,11 @@ static int check(const mim_random_options *o)
 static int set_origin(const sampler *s, uint64_t id, mim_plan *plan)
 {
     char *origin = mim_format("{\"method\": \"random\", \"seed\": %llu, \"id\": %llu, "
-                              "\"budget_min\": %g, \"mixed\": %g, \"io_ceiling\": %g}",
+                              "\"budget_min\": %g, \"mixed\": %g, \"small_io\": %g, "
+                              "\"io_ceiling\": %g}",
                               (unsigned long long)s->options->seed, (unsigned long long)id,
-                              s->options->budget_min, s->options->mixed, s->options->io_ceiling);
+                              s->options->budget_min, s->options->mixed, s->options->small_io,
+                              s->options->io_ceiling);
     int rc = origin ? mim_plan_set_origin(plan, origin) : mim_fail(MIM_ENOMEM, "origin of a plan");
     free(origin);
     return rc;
