@@ -8,7 +8,7 @@ enum { N_SWEEPS = 24 };
 /* Of a metric's range: a miss that is left alone, and a weight's effect that is dropped. */
 static const double good_enough = 1e-6, negligible = 1e-5;
 /* A miss that is worth another stressor. */
-static const double worth_more = 1e-3;
+static const double worth_more = 5e-5;
 
 typedef struct mending {
     const mim_response *response;
