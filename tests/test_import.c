@@ -347,6 +347,46 @@ static void campaign_rows_become_samples(void **state)
     empty_folder();
 }
 
+/* Of a campaign, too, only what a plan can be asked to imitate is learnt from, if not all is. */
+static void campaigns_give_what_can_be_imitated(void **state)
+{
+    (void)state;
+    char path[128];
+    mim_layout *layout = NULL;
+    mim_campaign *campaign = NULL;
+    mim_campaign_rows *rows = NULL;
+    mim_part *part = NULL;
+    snprintf(path, sizeof path, "%s/store.h5", folder);
+    assert_int_equal(made_layout(&layout), MIM_OK);
+    assert_int_equal(mim_layout_find_metric(layout, "io_read"), 2);
+    strcpy(layout->metric_names[2], "faults"); /* shorter, and sorted as before */
+    assert_int_equal(made_rows(layout, 0, 20, &rows), MIM_OK);
+    assert_int_equal(mim_campaign_create(path, layout, 1, "", 0, &campaign), MIM_OK);
+    assert_int_equal(mim_campaign_append(campaign, rows), MIM_OK);
+    mim_import_options options = usual;
+    for (int all = 0; all < 2; all++) {
+        options.all_metrics = all;
+        assert_int_equal(mim_campaign_import(campaign, 0, rows->n, &options, &part), MIM_OK);
+        const size_t d = part->layout->n_metrics, to = d - 1;
+        assert_int_equal(d, all ? 4 : 3);
+        assert_string_equal(part->layout->metric_names[to], "io_write");
+        assert_string_equal(part->layout->metric_units[to], "KB/s");
+        for (size_t i = 0, k = 0; i < rows->n; i++) {
+            if (rows->status[i] != MIM_SLOT_ACCEPTED)
+                continue;
+            assert_int_equal(part->samples->mask[k * d + to], !isnan(rows->metric[i * 4 + 3]));
+            assert_true(!part->samples->mask[k * d + to] ||
+                        part->samples->metric[k * d + to] == (float)rows->metric[i * 4 + 3]);
+            k++;
+        }
+        mim_part_destroy(&part);
+    }
+    mim_campaign_rows_destroy(&rows);
+    mim_campaign_destroy(&campaign);
+    mim_layout_destroy(&layout);
+    empty_folder();
+}
+
 static void parts_with_other_metrics_join(void **state)
 {
     (void)state;
@@ -418,6 +458,7 @@ int main(void)
         cmocka_unit_test(folders_without_runs),
         cmocka_unit_test(plan_ids_tell_plans_apart),
         cmocka_unit_test(campaign_rows_become_samples),
+        cmocka_unit_test(campaigns_give_what_can_be_imitated),
         cmocka_unit_test(parts_with_other_metrics_join),
         cmocka_unit_test(other_hosts_are_refused),
     };

@@ -352,6 +352,9 @@ static void test_write(void **state)
 static void test_families(void **state)
 {
     (void)state;
+    assert_true(mim_metric_is_target("memory_bandwidth_read") &&
+                mim_metric_is_target("l3_cache_usage"));
+    assert_false(mim_metric_is_target("mem_used_mb") || mim_metric_is_target(""));
     static const char *const names[] = {"cpu",   "io_read",  "io_write", "memory",
                                         "cache", "capacity", "network",  "kernel"};
     for (int i = 0; i < MIM_N_FAMILIES; i++) {

@@ -314,6 +314,27 @@ static void test_io_that_moves_nothing_is_not_asked_for(void **state)
     }
 }
 
+/* The original's single stressor: CPU utilisation only. */
+static void test_without_io(void **state)
+{
+    (void)state;
+    static const double cpu[2] = {40, 70};
+    const mim_single_options plain = {"BM_HASHING_Computecrc32c_Fleet_cold", "none", "none"};
+    wanted_series w;
+    node n;
+    mim_actions *actions = NULL;
+    mim_plan *plan = NULL;
+    make_wanted(&w, 2, cpu, 1000, 1000);
+    make_node(&n, 0.1, 2e5);
+    assert_int_equal(mim_actions_builtin("20", &actions), MIM_OK);
+    assert_int_equal(mim_single_plan(&w.series, &n.calibration, actions, &plain, &plan), MIM_OK);
+    for (size_t r = 0; r < 2; r++) /* crc32c is the first of the list */
+        for (size_t s = 0; s < 20; s++)
+            assert_near(mim_plan_weights(plan, 0, r)[s], s == 0 ? cpu[r] / 100 : 0);
+    mim_plan_destroy(&plan);
+    mim_actions_destroy(&actions);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -409,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_never_more_io_than_wanted_nor_full_rows),
         cmocka_unit_test(test_no_better_placement_on_a_grid),
         cmocka_unit_test(test_io_that_moves_nothing_is_not_asked_for),
+        cmocka_unit_test(test_without_io),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_asked_is_the_forward_model),
     };

@@ -191,6 +191,8 @@ static void check_series(const mim_series *s, const figures *f)
         mim_metric_figures figure = mim_series_figures(s, m);
         assert_int_equal(figure.n_absent, 0);
         assert_true(figure.min >= 0);
+        assert_int_equal(mim_metric_is_target(s->metrics[m].name),
+                         mim_family_is_target(s->metrics[m].family));
         if (s->metrics[m].family == MIM_FAMILY_CPU)
             assert_true(figure.max <= 100);
     }

@@ -135,7 +135,11 @@ static int bench_training(size_t which, mim_model *model, const mim_examples *ex
 static int bench_generating(size_t which, const mim_model *model, const double *metrics, size_t n,
                             double *values)
 {
-    const mim_generation how = {{MIM_SOLVER_DPMPP, 8, 1}, 2, 0.005, 1};
+    const mim_generation how = {.sampling = {MIM_SOLVER_DPMPP, 8, 1}, /* as by default */
+                                .guidance = 1,
+                                .smallest = 0.02,
+                                .n_candidates = 8,
+                                .is_mended = true};
     const size_t n_cells = cases[which].n_threads * N_STRESSORS;
     double spread, *weights = calloc(N_SLOTS * n_cells, sizeof *weights);
     int rc = weights ? MIM_OK : mim_fail(MIM_ENOMEM, "weights");
@@ -172,6 +176,8 @@ static int bench(size_t which, size_t n, double *values)
     for (size_t i = 0; rc == MIM_OK && i < N_EXAMPLES * n_cells; i++)
         action[i] = (float)(mim_rng_u01(1, MIM_STREAM_TEST, i, 1, 0) / N_STRESSORS);
     const mim_examples examples = {N_EXAMPLES, NULL, metric, mask, action, action, has_previous};
+    if (rc == MIM_OK)
+        rc = mim_response_fit(model->domain, &examples, &model->response);
     if (rc == MIM_OK)
         rc = bench_training(which, model, &examples, n, values);
     if (rc == MIM_OK)
