@@ -106,6 +106,10 @@ for n in 1 2 3 4; do
     report $? "a bad file ends $n ranks with its name (exit $rc)"
 done
 
+mkdir "$scratch/torn" && cp "$runs"/plan_00000[0-3].h5 "$runs"/stats-plan_00000[0-3].txt "$scratch/torn" &&
+    head -c 900 "$runs/plan_000002.h5" >"$scratch/torn/plan_000002.h5"
+refuses 5 'plan_000002.h5: not a readable HDF5 file' "a damaged plan between good ones" "$scratch/torn" -o "$scratch/x.h5"
+
 # Rank 2 alone fails in its first call; the others are told.
 timeout 60 mpirun --oversubscribe -n 2 "$program" "$runs" -o "$scratch/x.h5" : \
     -n 1 -x MIMESYS_FAULT=1:1 "$program" "$runs" -o "$scratch/x.h5" >"$scratch/out" 2>"$scratch/err"
