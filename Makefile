@@ -54,7 +54,8 @@ MPI_TESTS ?= $(patsubst tests/mpi_%.c,%,$(sort $(wildcard tests/mpi_*.c)))
 MPI_TEST_PROGRAMS := $(MPI_TESTS:%=$(BUILD)/tests/mpi_%)
 TEST_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 TEST_HELPERS := $(BUILD)/tests/libsupport.a
-BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c))
+BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/bench_*.c \
+	tests/bench/mpi_*.c))
 
 MAN_PAGES := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/man/%.1)
 COMPLETIONS := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/completion/%)
@@ -119,6 +120,10 @@ $(BUILD)/tests/mpi_%: $(BUILD)/tests/mpi_%.o $(TEST_HELPERS) $(MPI_LIB) $(LIB)
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+$(BUILD)/bench/mpi_%: $(BUILD)/tests/bench/mpi_%.o $(TEST_HELPERS) $(MPI_LIB) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
 	@mkdir -p $(@D)

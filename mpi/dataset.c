@@ -30,6 +30,7 @@ typedef struct dataset {
     mim_log *log;
     size_t n_sources, n_units;
     source *sources;
+    mim_h5_reader *reader; /* of the runs' plans and results */
     size_t n_parts, parts_capacity;
     mim_part **parts;
     mim_layout *layout;
@@ -202,6 +203,8 @@ static int take_layout(dataset *d, const char *what)
 {
     const mim_layout *found = d->parts[d->n_parts - 1]->layout;
     mim_layout *merged = NULL;
+    if (d->layout && mim_layout_compare(d->layout, found, what, true) == MIM_OK)
+        return MIM_OK; /* as good as always */
     int rc = d->layout ? mim_layout_merge(d->layout, found, what, d->options->mixed_hosts, &merged)
                        : mim_layout_copy(found, &merged);
     if (rc == MIM_OK) {
@@ -225,7 +228,7 @@ static int read_runs(dataset *d, const source *s, size_t first, size_t n, mim_pr
         mim_part *part = NULL;
         rc = check_stop();
         if (rc == MIM_OK)
-            rc = mim_run_import(&s->runs[i], &d->options->import, &part);
+            rc = mim_run_import(d->reader, &s->runs[i], &d->options->import, &part);
         if (rc == MIM_OK)
             rc = add_part(d, part);
         if (rc == MIM_OK)
@@ -269,6 +272,8 @@ static int read_share(dataset *d)
     mim_share_of(d->n_units, d->rank, d->n_ranks, &first, &count);
     int rc = mim_progress_create(d->rank == 0 ? d->log : NULL, "read", count, progress_every_s,
                                  &progress);
+    if (rc == MIM_OK)
+        rc = mim_h5_reader_create(&d->reader);
     for (size_t i = 0; rc == MIM_OK && i < d->n_sources; i++) {
         const source *s = &d->sources[i];
         const size_t from = first > start ? first - start : 0;
@@ -279,6 +284,7 @@ static int read_share(dataset *d)
                          : read_rows(d, s, from, to - from, progress, &n_done);
         start += s->n_units;
     }
+    mim_h5_reader_destroy(&d->reader);
     mim_progress_destroy(&progress);
     return rc;
 }

@@ -106,6 +106,10 @@ for n in 1 2 3 4; do
     report $? "a bad file ends $n ranks with its name (exit $rc)"
 done
 
+mkdir "$scratch/torn" && cp "$runs"/plan_00000[0-3].h5 "$runs"/stats-plan_00000[0-3].txt "$scratch/torn" &&
+    head -c 900 "$runs/plan_000002.h5" >"$scratch/torn/plan_000002.h5"
+refuses 5 'plan_000002.h5: not a readable HDF5 file' "a damaged plan between good ones" "$scratch/torn" -o "$scratch/x.h5"
+
 timeout 60 mpirun --oversubscribe -n 1 "$program" "$runs" -o "$scratch/x.h5" : \
     -n 1 "$program" "$runs" -o "$scratch/x.h5" --set dataset.seed=7 >"$scratch/out" 2>"$scratch/err"
 [ $? -eq 2 ] && grep -q 'rank 1 has other arguments or settings' "$scratch/err"

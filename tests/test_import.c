@@ -67,7 +67,7 @@ static int import(const made_run *run, const mim_import_options *options, mim_pa
     assert_int_equal(made_run_write(run), MIM_OK);
     assert_int_equal(mim_runs_list(folder, &n, &runs), MIM_OK);
     assert_int_equal(n, 1);
-    int rc = mim_run_import(&runs[0], options, part);
+    int rc = mim_run_import(NULL, &runs[0], options, part);
     mim_runs_free(n, &runs);
     return rc;
 }

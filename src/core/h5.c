@@ -2,13 +2,11 @@
 #include "core/h5_internal.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/atomic_file.h"
@@ -290,8 +288,7 @@ static int create(const char *path, bool in_place, const char *schema, int schem
         goto done;
     }
     made->id = H5I_INVALID_HID;
-    made->memory = made->socket = -1;
-    made->reader = -1;
+    made->memory = made->fd = -1;
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     if (!in_place && (made->memory = memfd_create("mimesys", MFD_CLOEXEC)) < 0) {
         rc = mim_fail(MIM_ENOMEM, "%s: no memory file: %s", path, strerror(errno));
@@ -359,13 +356,7 @@ void mim_h5_destroy(mim_h5 **file)
     if (!old)
         return;
     *file = NULL;
-    if (old->socket >= 0)
-        close(old->socket);
-    if (old->reader > 0) {
-        kill(old->reader, SIGKILL); /* it holds nothing worth an orderly end */
-        while (waitpid(old->reader, NULL, 0) < 0 && errno == EINTR)
-            ;
-    }
+    mim_h5_release(old);
     if (old->id >= 0)
         H5Fclose(old->id);
     if (old->memory >= 0)

@@ -11,6 +11,12 @@
  * the caller gets MIM_EDATA. What it says is checked against what the caller expects before memory
  * is taken. External links, external storage and virtual datasets are refused.
  *
+ * Many files: forking and starting the library takes longer than a small file's content. A
+ * mim_h5_reader keeps its process from file to file. One that fails at a file gets no other, and
+ * the file is tried again by a new one before it is called damaged: whether a file can be read does
+ * not depend on the files before it. What separate processes give beyond that, and one does not, is
+ * safety from a file that is made to take the reader over and speak for the files that follow.
+ *
  * Threads: a handle is used by one thread at a time; no two threads may write HDF5 files at once,
  * or one open a file while another writes (the library has no locks of its own). */
 #ifndef MIM_CORE_H5_H
@@ -25,6 +31,7 @@
 enum { MIM_H5_MAX_RANK = 4, MIM_H5_MAX_NAME = 256 };
 
 typedef struct mim_h5 mim_h5;
+typedef struct mim_h5_reader mim_h5_reader;
 
 /* `config` is an ini or JSON text, may be NULL. Texts are UTF-8; names at most
  * MIM_H5_MAX_NAME - 1 bytes. NULL units, dims, long_name are stored as "". Shapes are in rows-first
@@ -67,6 +74,12 @@ void mim_h5_destroy(mim_h5 **file);
 
 /* MIM_EIO: cannot be opened, or not a regular file; MIM_EDATA: not a (readable) HDF5 file. */
 int mim_h5_open(const char *path, mim_h5 **file);
+/* By a reader for many files, one at a time (MIM_EINVAL: it has another one open); NULL: by one of
+ * its own, as mim_h5_open. The file is to be destroyed before its reader. */
+int mim_h5_open_with(mim_h5_reader *reader, const char *path, mim_h5 **file);
+/* Starts its process when the first file needs it. */
+int mim_h5_reader_create(mim_h5_reader **reader);
+void mim_h5_reader_destroy(mim_h5_reader **reader);
 bool mim_h5_has(mim_h5 *file, const char *dataset);
 /* Rank and extents of a dataset of any type, for choosing what to ask for. MIM_EDATA when missing
  * or of a rank above MIM_H5_MAX_RANK. */

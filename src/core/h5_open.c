@@ -1,126 +1,15 @@
-/* Reading HDF5 files by asking a forked reader, whose word is not taken for granted either: the
- * file may have corrupted it. */
+/* Opening HDF5 files for reading, and the questions about them. */
 #include "core/h5_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/fault.h"
 #include "core/text.h"
-
-/* ---- the reader process -------------------------------------------------------------------- */
-
-/* The reader is of no use any more: ends it and says why in one sentence. */
-static int reader_lost(mim_h5 *file, const char *why)
-{
-    int status = 0;
-    if (file->socket >= 0)
-        close(file->socket);
-    file->socket = -1;
-    if (file->reader > 0) {
-        pid_t done = waitpid(file->reader, &status, WNOHANG);
-        for (int i = 0; done == 0 && i < 100; i++) { /* the socket closes just before the end */
-            poll(NULL, 0, 1);
-            done = waitpid(file->reader, &status, WNOHANG);
-        }
-        if (done == 0) {
-            kill(file->reader, SIGKILL);
-            while (waitpid(file->reader, NULL, 0) < 0 && errno == EINTR)
-                ;
-        } else if (done == file->reader && WIFSIGNALED(status)) {
-            why = WTERMSIG(status) == SIGXCPU ? "the HDF5 library did not get done with it"
-                                              : "the HDF5 library crashed on it";
-        }
-        file->reader = -1;
-    }
-    return mim_fail(MIM_EDATA, "%s: not a readable HDF5 file: %s", file->path, why);
-}
-
-static int receive(mim_h5 *file, void *bytes, size_t n)
-{
-    char *at = bytes;
-    while (n > 0) {
-        struct pollfd poll_for = {.fd = file->socket, .events = POLLIN};
-        int ready = poll(&poll_for, 1, MIM_H5_READER_WAIT_S * 1000);
-        if (ready < 0 && errno == EINTR)
-            continue;
-        if (ready <= 0) {
-            kill(file->reader, SIGKILL);
-            return reader_lost(file, "no answer from its reader");
-        }
-        ssize_t got = recv(file->socket, at, n, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return reader_lost(file, "its reader ended");
-        at += got;
-        n -= (size_t)got;
-    }
-    return MIM_OK;
-}
-
-/* The reader's error sentence, with anything unprintable taken out. */
-static int receive_error(mim_h5 *file, const mim_h5_frame *frame)
-{
-    char text[MIM_ERROR_TEXT_BYTES] = "";
-    if (frame->n_bytes >= sizeof text || frame->code < 0 || frame->code > MIM_ESTOPPED)
-        return reader_lost(file, "its reader is confused");
-    int rc = receive(file, text, frame->n_bytes);
-    if (rc != MIM_OK)
-        return rc;
-    text[frame->n_bytes] = 0;
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < 32 || *c == 127)
-            *c = '?';
-    return mim_fail(frame->code, "%s: %s", file->path, text);
-}
-
-/* Receives a frame of exactly n_bytes into `bytes`. */
-static int receive_frame(mim_h5 *file, void *bytes, size_t n_bytes)
-{
-    mim_h5_frame frame;
-    int rc = receive(file, &frame, sizeof frame);
-    if (rc != MIM_OK)
-        return rc;
-    if (frame.code != MIM_OK)
-        return receive_error(file, &frame);
-    if (frame.n_bytes != n_bytes)
-        return reader_lost(file, "its reader is confused");
-    return receive(file, bytes, n_bytes);
-}
-
-static int ask(mim_h5 *file, mim_h5_request *request, const char *name, const char *attribute,
-               mim_h5_answer *answer)
-{
-    name = name ? name : "";
-    if (strlen(name) >= sizeof request->name || strlen(attribute) >= sizeof request->attribute)
-        return mim_fail(MIM_EINVAL, "%s: a name has more than %d bytes", file->path,
-                        MIM_H5_MAX_NAME - 1);
-    strcpy(request->name, name);
-    strcpy(request->attribute, attribute);
-    if (file->socket < 0)
-        return mim_fail(MIM_EDATA, "%s: not a readable HDF5 file: its reader ended", file->path);
-    const char *at = (const char *)request;
-    for (size_t left = sizeof *request; left > 0;) {
-        ssize_t sent = send(file->socket, at, left, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent <= 0)
-            return reader_lost(file, "its reader ended");
-        at += sent;
-        left -= (size_t)sent;
-    }
-    return receive_frame(file, answer, sizeof *answer);
-}
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
@@ -162,137 +51,204 @@ static int open_regular(const char *path, int *fd, off_t *n_bytes)
     return MIM_OK;
 }
 
-static int start_reader(mim_h5 *file, int fd, off_t n_bytes)
+/* Gives the file to the reader: to a new process if there is none, or it has failed before, or has
+ * had its share of files. A new one is also tried where another one fails, for the files before may
+ * have harmed it: so what is said of a file never depends on other files. */
+static int hand_over(mim_h5 *file)
 {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-        return mim_fail(MIM_EIO, "%s: no socket for its reader: %s", file->path, strerror(errno));
-    file->socket = pair[0];
-    file->reader = fork();
-    if (file->reader == 0)
-        mim_h5_reader_run(fd, pair[1], (uint64_t)n_bytes);
-    int error = errno;
-    close(pair[1]);
-    if (file->reader < 0)
-        return mim_fail(MIM_ENOMEM, "%s: no process for its reader: %s", file->path,
-                        strerror(error));
-    return receive_frame(file, NULL, 0);
+    mim_h5_reader *r = file->reader;
+    const mim_h5_request request = {.question = MIM_H5_ASK_OPEN, .max_values = file->file_bytes};
+    for (;;) {
+        int rc = MIM_OK;
+        if (r->socket < 0 || r->is_spent || r->n_files >= MIM_H5_READER_FILES)
+            rc = mim_h5_reader_start(r);
+        if (rc != MIM_OK)
+            return rc;
+        r->n_files++;
+        rc = mim_h5_reader_send(r, &request, file->fd);
+        if (rc == MIM_OK)
+            rc = mim_h5_reader_frame_of(r, NULL, 0);
+        r->is_spent = rc != MIM_OK;
+        if (rc == MIM_OK || r->n_files == 1)
+            return rc;
+    }
 }
 
-int mim_h5_open(const char *path, mim_h5 **file)
+int mim_h5_open_with(mim_h5_reader *reader, const char *path, mim_h5 **file)
 {
-    int fd = -1;
     off_t n_bytes = 0;
     mim_h5 *made = NULL;
-    int rc = mim_fault(path);
-    if (rc == MIM_OK)
-        rc = open_regular(path, &fd, &n_bytes);
-    if (rc != MIM_OK)
-        return rc;
+    if (reader && reader->is_busy)
+        return mim_fail(MIM_EINVAL, "%s: its reader has another file open", path);
     if (!(made = calloc(1, sizeof *made)) || !(made->path = mim_strdup(path))) {
         free(made);
-        close(fd);
         return mim_fail(MIM_ENOMEM, "%s: file handle", path);
     }
     made->id = H5I_INVALID_HID;
-    made->memory = made->socket = -1;
-    made->reader = -1;
-    if ((rc = start_reader(made, fd, n_bytes)) == MIM_OK) {
+    made->memory = made->fd = -1;
+    int rc = mim_fault(path);
+    if (rc == MIM_OK)
+        rc = open_regular(path, &made->fd, &n_bytes);
+    made->file_bytes = (uint64_t)n_bytes;
+    made->reader = reader;
+    made->owns_reader = !reader;
+    if (rc == MIM_OK && !reader)
+        rc = mim_h5_reader_create(&made->reader);
+    if (rc == MIM_OK) {
+        made->reader->is_busy = true;
+        made->reader->path = made->path;
+        rc = hand_over(made);
+    }
+    if (rc == MIM_OK) {
         *file = made;
         made = NULL;
     }
-    close(fd);
     mim_h5_destroy(&made);
     return rc;
 }
 
+int mim_h5_open(const char *path, mim_h5 **file) { return mim_h5_open_with(NULL, path, file); }
+
+void mim_h5_release(mim_h5 *file)
+{
+    mim_h5_reader *r = file->reader;
+    const mim_h5_request request = {.question = MIM_H5_ASK_CLOSE};
+    if (file->fd >= 0)
+        close(file->fd);
+    if (file->owns_reader) {
+        mim_h5_reader_destroy(&file->reader);
+    } else if (r && r->path == file->path) { /* else the file was never its */
+        if (r->socket < 0 || r->is_spent || mim_h5_reader_send(r, &request, -1) != MIM_OK)
+            mim_h5_reader_stop(r);
+        r->is_busy = false;
+        r->path = NULL;
+    }
+}
+
 /* ---- questions ----------------------------------------------------------------------------- */
+
+/* What is asked, and the answer. */
+typedef struct question {
+    mim_h5_request request;
+    int (*take)(mim_h5_reader *r, struct question *q); /* what follows the first frame, or NULL */
+    mim_h5_answer answer;
+    size_t n; /* values or texts taken */
+    char *values;
+    char **texts;
+} question;
+
+static int ask_once(mim_h5 *file, question *q)
+{
+    mim_h5_reader *r = file->reader;
+    if (r->socket < 0)
+        return mim_fail(MIM_EDATA, "%s: not a readable HDF5 file: its reader ended", file->path);
+    int rc = mim_h5_reader_send(r, &q->request, -1);
+    if (rc == MIM_OK)
+        rc = mim_h5_reader_frame_of(r, &q->answer, sizeof q->answer);
+    return rc == MIM_OK && q->take ? q->take(r, q) : rc;
+}
+
+static int ask(mim_h5 *file, const char *name, const char *attribute, question *q)
+{
+    name = name ? name : "";
+    if (strlen(name) >= sizeof q->request.name || strlen(attribute) >= sizeof q->request.attribute)
+        return mim_fail(MIM_EINVAL, "%s: a name has more than %d bytes", file->path,
+                        MIM_H5_MAX_NAME - 1);
+    strcpy(q->request.name, name);
+    strcpy(q->request.attribute, attribute);
+    int rc = ask_once(file, q);
+    while (rc != MIM_OK && rc != MIM_ENOMEM) {
+        file->reader->is_spent = true;
+        if (file->reader->n_files <= 1) /* a new process: it is the file's fault */
+            break;
+        rc = hand_over(file);
+        if (rc == MIM_OK)
+            rc = ask_once(file, q);
+    }
+    return rc;
+}
+
+/* Memory is short: the frames under way are lost with their reader. */
+static int give_up(mim_h5_reader *r, size_t n, const char *what)
+{
+    mim_h5_reader_lost(r, "it was given up");
+    return mim_fail(MIM_ENOMEM, "%s: %zu %s", r->path, n, what);
+}
 
 bool mim_h5_has(mim_h5 *file, const char *dataset)
 {
-    mim_h5_answer answer;
-    mim_h5_request request = {.question = MIM_H5_ASK_HAS};
-    return dataset[0] && ask(file, &request, dataset, "", &answer) == MIM_OK && answer.is_there;
+    question q = {.request = {.question = MIM_H5_ASK_HAS}};
+    return dataset[0] && ask(file, dataset, "", &q) == MIM_OK && q.answer.is_there;
+}
+
+static int take_shape(mim_h5_reader *r, question *q)
+{
+    return q->answer.rank > MIM_H5_MAX_RANK ? mim_h5_reader_lost(r, "its reader is confused")
+                                            : MIM_OK;
 }
 
 int mim_h5_get_shape(mim_h5 *file, const char *name, size_t *rank, size_t shape[MIM_H5_MAX_RANK])
 {
-    mim_h5_answer answer;
-    mim_h5_request request = {.question = MIM_H5_ASK_SHAPE};
-    int rc = ask(file, &request, name, "", &answer);
+    question q = {.request = {.question = MIM_H5_ASK_SHAPE}, .take = take_shape};
+    int rc = ask(file, name, "", &q);
     if (rc != MIM_OK)
         return rc;
-    if (answer.rank > MIM_H5_MAX_RANK)
-        return reader_lost(file, "its reader is confused");
-    *rank = answer.rank;
-    for (size_t d = 0; d < answer.rank; d++)
-        shape[d] = (size_t)answer.shape[d];
+    *rank = q.answer.rank;
+    for (size_t d = 0; d < q.answer.rank; d++)
+        shape[d] = (size_t)q.answer.shape[d];
     return MIM_OK;
 }
 
 /* Product of the extents; false when it is not what was asked for. */
-static bool check_answer(const mim_h5_answer *answer, size_t rank, size_t max_values, size_t *n)
+static bool check_answer(question *q)
 {
+    const mim_h5_answer *answer = &q->answer;
     size_t product = 1;
-    if (answer->rank != rank || rank > MIM_H5_MAX_RANK)
+    if (answer->rank != q->request.rank || answer->rank > MIM_H5_MAX_RANK)
         return false;
-    for (size_t d = 0; d < rank; d++)
+    for (size_t d = 0; d < answer->rank; d++)
         if (answer->shape[d] == 0)
             product = 0;
-    for (size_t d = 0; d < rank && product > 0; d++) {
-        if (answer->shape[d] > max_values / product)
+    for (size_t d = 0; d < answer->rank && product > 0; d++) {
+        if (answer->shape[d] > q->request.max_values / product)
             return false;
         product *= (size_t)answer->shape[d];
     }
-    *n = product;
+    q->n = product;
     return true;
 }
 
-/* Frames of 8-byte values until n_values are there. */
-static int receive_values(mim_h5 *file, char *values, size_t n_values)
+/* Frames of 8-byte values until all are there. */
+static int take_values(mim_h5_reader *r, question *q)
 {
-    size_t left = n_values * 8;
-    while (left > 0) {
-        mim_h5_frame frame;
-        int rc = receive(file, &frame, sizeof frame);
-        if (rc != MIM_OK)
-            return rc;
-        if (frame.code != MIM_OK)
-            return receive_error(file, &frame);
-        if (frame.n_bytes == 0 || frame.n_bytes > left)
-            return reader_lost(file, "its reader is confused");
-        if ((rc = receive(file, values, frame.n_bytes)) != MIM_OK)
-            return rc;
-        values += frame.n_bytes;
-        left -= frame.n_bytes;
-    }
-    return MIM_OK;
-}
-
-static int get_values(mim_h5 *file, mim_h5_question question, const char *name, size_t rank,
-                      size_t max_values, size_t *shape, void **values)
-{
-    mim_h5_answer answer;
-    mim_h5_request request = {
-        .question = (int32_t)question, .rank = (uint32_t)rank, .max_values = max_values};
-    size_t n = 0;
-    int rc = ask(file, &request, name, "", &answer);
-    if (rc != MIM_OK)
-        return rc;
-    if (max_values > SIZE_MAX / 8 || !check_answer(&answer, rank, max_values, &n))
-        return reader_lost(file, "its reader is confused");
-    char *received = malloc(n ? n * 8 : 1);
-    if (!received) {
-        reader_lost(file, "it was given up"); /* its frames are still under way */
-        return mim_fail(MIM_ENOMEM, "%s: %zu values of %s", file->path, n, name);
-    }
-    if ((rc = receive_values(file, received, n)) != MIM_OK) {
+    size_t at = 0, frame = 0;
+    if (q->request.max_values > SIZE_MAX / 8 || !check_answer(q))
+        return mim_h5_reader_lost(r, "its reader is confused");
+    const size_t n_bytes = q->n * 8;
+    char *received = malloc(n_bytes ? n_bytes : 1);
+    int rc = received ? MIM_OK : give_up(r, q->n, "values");
+    for (; rc == MIM_OK && at < n_bytes; at += frame)
+        rc = mim_h5_reader_frame(r, received + at, n_bytes - at, &frame);
+    if (rc != MIM_OK) {
         free(received);
         return rc;
     }
+    q->values = received;
+    return MIM_OK;
+}
+
+static int get_values(mim_h5 *file, mim_h5_question kind, const char *name, size_t rank,
+                      size_t max_values, size_t *shape, void **values)
+{
+    question q = {
+        .request = {.question = (int32_t)kind, .rank = (uint32_t)rank, .max_values = max_values},
+        .take = take_values};
+    int rc = ask(file, name, "", &q);
+    if (rc != MIM_OK)
+        return rc;
     for (size_t d = 0; d < rank; d++)
-        shape[d] = (size_t)answer.shape[d];
-    *values = received;
+        shape[d] = (size_t)q.answer.shape[d];
+    *values = q.values;
     return MIM_OK;
 }
 
@@ -316,23 +272,21 @@ int mim_h5_get_count(mim_h5 *file, const char *name, size_t rank, size_t max_val
     return rc;
 }
 
-static int receive_text(mim_h5 *file, size_t *allowance, char **text)
+static int take_text(mim_h5_reader *r, size_t *allowance, char **text)
 {
     uint64_t n_bytes = 0;
-    int rc = receive_frame(file, &n_bytes, sizeof n_bytes);
+    int rc = mim_h5_reader_frame_of(r, &n_bytes, sizeof n_bytes);
     if (rc != MIM_OK)
         return rc;
     if (n_bytes > *allowance)
-        return reader_lost(file, "its texts are too long");
+        return mim_h5_reader_lost(r, "its texts are too long");
     char *received = malloc((size_t)n_bytes + 1);
-    if (!received) {
-        reader_lost(file, "it was given up");
-        return mim_fail(MIM_ENOMEM, "%s: text of %zu bytes", file->path, (size_t)n_bytes);
-    }
+    if (!received)
+        return give_up(r, (size_t)n_bytes, "bytes of text");
     for (size_t at = 0; rc == MIM_OK && at < n_bytes;) {
         size_t n = (size_t)n_bytes - at;
         n = n < MIM_H5_BLOCK_BYTES ? n : MIM_H5_BLOCK_BYTES;
-        rc = receive_frame(file, received + at, n);
+        rc = mim_h5_reader_frame_of(r, received + at, n);
         at += n;
     }
     if (rc != MIM_OK) {
@@ -345,29 +299,32 @@ static int receive_text(mim_h5 *file, size_t *allowance, char **text)
     return MIM_OK;
 }
 
+static int take_texts(mim_h5_reader *r, question *q)
+{
+    size_t allowance = MIM_H5_MAX_TEXT_BYTES;
+    if (!check_answer(q))
+        return mim_h5_reader_lost(r, "its reader is confused");
+    char **received = calloc(q->n ? q->n : 1, sizeof *received);
+    int rc = received ? MIM_OK : give_up(r, q->n, "texts");
+    for (size_t i = 0; rc == MIM_OK && i < q->n; i++)
+        rc = take_text(r, &allowance, &received[i]);
+    if (rc != MIM_OK) {
+        mim_h5_free_texts(q->n, &received);
+        return rc;
+    }
+    q->texts = received;
+    return MIM_OK;
+}
+
 int mim_h5_get_texts(mim_h5 *file, const char *name, size_t max_texts, size_t *n, char ***texts)
 {
-    mim_h5_answer answer;
-    mim_h5_request request = {.question = MIM_H5_ASK_TEXTS, .rank = 1, .max_values = max_texts};
-    size_t count = 0, allowance = MIM_H5_MAX_TEXT_BYTES;
-    int rc = ask(file, &request, name, "", &answer);
+    question q = {.request = {.question = MIM_H5_ASK_TEXTS, .rank = 1, .max_values = max_texts},
+                  .take = take_texts};
+    int rc = ask(file, name, "", &q);
     if (rc != MIM_OK)
         return rc;
-    if (!check_answer(&answer, 1, max_texts, &count))
-        return reader_lost(file, "its reader is confused");
-    char **received = calloc(count ? count : 1, sizeof *received);
-    if (!received) {
-        reader_lost(file, "it was given up");
-        return mim_fail(MIM_ENOMEM, "%s: %zu texts", file->path, count);
-    }
-    for (size_t i = 0; rc == MIM_OK && i < count; i++)
-        rc = receive_text(file, &allowance, &received[i]);
-    if (rc != MIM_OK) {
-        mim_h5_free_texts(count, &received);
-        return rc;
-    }
-    *n = count;
-    *texts = received;
+    *n = q.n;
+    *texts = q.texts;
     return MIM_OK;
 }
 
@@ -380,30 +337,30 @@ void mim_h5_free_texts(size_t n, char ***texts)
     *texts = NULL;
 }
 
+static int take_attribute_text(mim_h5_reader *r, question *q)
+{
+    size_t allowance = MIM_H5_MAX_TEXT_BYTES;
+    return q->answer.is_there ? take_text(r, &allowance, &q->values) : MIM_OK;
+}
+
 int mim_h5_get_attribute_text(mim_h5 *file, const char *dataset, const char *name, char **text)
 {
-    mim_h5_answer answer;
-    mim_h5_request request = {.question = MIM_H5_ASK_ATTRIBUTE_TEXT};
-    size_t allowance = MIM_H5_MAX_TEXT_BYTES;
-    int rc = ask(file, &request, dataset, name, &answer);
-    if (rc != MIM_OK)
-        return rc;
-    if (answer.is_there)
-        return receive_text(file, &allowance, text);
-    *text = NULL;
-    return MIM_OK;
+    question q = {.request = {.question = MIM_H5_ASK_ATTRIBUTE_TEXT}, .take = take_attribute_text};
+    int rc = ask(file, dataset, name, &q);
+    if (rc == MIM_OK)
+        *text = q.values;
+    return rc;
 }
 
 int mim_h5_get_attribute_real(mim_h5 *file, const char *dataset, const char *name, bool *is_there,
                               double *value)
 {
-    mim_h5_answer answer;
-    mim_h5_request request = {.question = MIM_H5_ASK_ATTRIBUTE_REAL};
-    int rc = ask(file, &request, dataset, name, &answer);
+    question q = {.request = {.question = MIM_H5_ASK_ATTRIBUTE_REAL}};
+    int rc = ask(file, dataset, name, &q);
     if (rc != MIM_OK)
         return rc;
-    *is_there = answer.is_there != 0;
-    if (answer.is_there)
-        *value = answer.value;
+    *is_there = q.answer.is_there != 0;
+    if (q.answer.is_there)
+        *value = q.answer.value;
     return MIM_OK;
 }

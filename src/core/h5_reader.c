@@ -1,158 +1,14 @@
-/* The forked reader: the only place where the HDF5 library meets files we did not write. It may
- * crash, loop or run out of memory here; h5_open.c turns that into an error. */
-#define _GNU_SOURCE /* close_range */
+/* What the forked reader answers: the only place where the HDF5 library meets files we did not
+ * write. It may crash, loop or run out of memory here; h5_open.c turns that into an error. */
 #include "core/h5_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-enum { READER_MEMORY_BYTES = 1 << 30, BYTES_PER_CPU_S = 20 << 20 };
-
-typedef struct reader {
-    int socket;
-    hid_t file;
-    unsigned char *block; /* [MIM_H5_BLOCK_BYTES] */
-} reader;
-
-/* ---- talking ------------------------------------------------------------------------------- */
-
-static void send_bytes(int socket, const void *bytes, size_t n)
-{
-    const char *at = bytes;
-    while (n > 0) {
-        ssize_t sent = send(socket, at, n, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent <= 0)
-            _exit(0); /* nobody listens any more */
-        at += sent;
-        n -= (size_t)sent;
-    }
-}
-
-static void send_frame(int socket, int code, const void *bytes, size_t n)
-{
-    mim_h5_frame frame = {.code = code, .n_bytes = (uint32_t)n};
-    send_bytes(socket, &frame, sizeof frame);
-    send_bytes(socket, bytes, n);
-}
-
-static void send_error(int socket, int code)
-{
-    send_frame(socket, code, mim_error(), strlen(mim_error()));
-}
-
-static void receive_request(int socket, mim_h5_request *request)
-{
-    char *at = (char *)request;
-    size_t n = sizeof *request;
-    while (n > 0) {
-        ssize_t got = recv(socket, at, n, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            _exit(0);
-        at += got;
-        n -= (size_t)got;
-    }
-}
-
-/* ---- limits -------------------------------------------------------------------------------- */
-
-/* Allows some seconds for the library's own work, and more for bytes known to be wanted. */
-static void allow_cpu(uint64_t n_bytes)
-{
-    struct rusage usage;
-    struct rlimit limit;
-    if (getrusage(RUSAGE_SELF, &usage) != 0 || getrlimit(RLIMIT_CPU, &limit) != 0)
-        return;
-    uint64_t used = (uint64_t)usage.ru_utime.tv_sec + (uint64_t)usage.ru_stime.tv_sec + 1;
-    limit.rlim_cur = used + MIM_H5_READER_CPU_S + n_bytes / BYTES_PER_CPU_S;
-    if (limit.rlim_max != RLIM_INFINITY && limit.rlim_cur > limit.rlim_max)
-        limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_CPU, &limit);
-}
-
-static void limit_to(unsigned resource, rlim_t value)
-{
-    struct rlimit limit = {value, value}, now;
-    if (getrlimit(resource, &now) == 0 && now.rlim_max < value)
-        limit.rlim_cur = limit.rlim_max = now.rlim_max;
-    setrlimit(resource, &limit);
-}
-
-#if defined(__SANITIZE_ADDRESS__)
-#define HAS_SHADOW_MEMORY 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) ||                         \
-    __has_feature(thread_sanitizer)
-#define HAS_SHADOW_MEMORY 1
-#endif
-#endif
-
-static void limit_memory(void)
-{
-#ifndef HAS_SHADOW_MEMORY /* which takes terabytes of address space */
-    unsigned long pages = 0;
-    FILE *statm = fopen("/proc/self/statm", "r");
-    if (statm) {
-        if (fscanf(statm, "%lu", &pages) != 1)
-            pages = 0;
-        fclose(statm);
-    }
-    if (pages > 0)
-        limit_to(RLIMIT_AS, (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + READER_MEMORY_BYTES);
-#endif
-}
-
-/* A crash shall look like one (no handler of the parent's program runs), make no noise and leave no
- * core; a stop signal to the whole job is the parent's affair. */
-static void settle_signals(void)
-{
-    static const int fatal[] = {SIGSEGV, SIGBUS,  SIGILL,  SIGFPE, SIGABRT,
-                                SIGTRAP, SIGXCPU, SIGXFSZ, SIGALRM};
-    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
-    sigset_t none;
-    for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
-        signal(fatal[i], SIG_DFL);
-    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
-        signal(ignored[i], SIG_IGN);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    limit_to(RLIMIT_CORE, 0);
-    int null = open("/dev/null", O_RDWR);
-    if (null >= 0) {
-        for (int fd = 0; fd <= 2; fd++)
-            dup2(null, fd);
-        if (null > 2)
-            close(null);
-    }
-}
-
-/* Other readers' sockets must not stay open here: their readers would miss the parent's end. */
-static void close_others(int fd, int socket)
-{
-    unsigned low = (unsigned)(fd < socket ? fd : socket),
-             high = (unsigned)(fd < socket ? socket : fd);
-    if ((low > 3 && close_range(3, low - 1, 0) != 0) ||
-        (high > low + 1 && close_range(low + 1, high - 1, 0) != 0) ||
-        close_range(high + 1, ~0U, 0) != 0)
-        for (int other = 3; other < 65536; other++) /* a kernel before 5.9 */
-            if (other != fd && other != socket)
-                close(other);
-}
 
 /* ---- finding and checking ------------------------------------------------------------------ */
 
 /* Opens the dataset (or the root for ""), if it is a plain one inside this file. */
-static int open_object(const reader *r, const char *name, hid_t *object)
+static int open_object(mim_h5_server *r, const char *name, hid_t *object)
 {
     H5L_info_t link;
     H5O_info_t info;
@@ -289,9 +145,10 @@ static uint64_t select_run(hid_t space, const mim_h5_answer *answer, uint64_t fi
     return n * inner;
 }
 
-static int send_run(const reader *r, hid_t dataset, hid_t space, hid_t type, hsize_t n)
+static int send_run(mim_h5_server *r, hid_t dataset, hid_t space, hid_t type, hsize_t n)
 {
     hid_t memory = H5Screate_simple(1, &n, NULL);
+    memset(r->block, 0, n * 8); /* what was never written is not the last file's */
     int failed = memory < 0 || H5Dread(dataset, type, memory, space, H5P_DEFAULT, r->block) < 0;
     if (memory >= 0)
         H5Sclose(memory);
@@ -305,11 +162,11 @@ static int send_run(const reader *r, hid_t dataset, hid_t space, hid_t type, hsi
                 return MIM_EDATA;
         }
     }
-    send_frame(r->socket, MIM_OK, r->block, n * 8);
+    mim_h5_server_frame(r, MIM_OK, r->block, n * 8);
     return MIM_OK;
 }
 
-static int send_values(const reader *r, hid_t dataset, const char *name,
+static int send_values(mim_h5_server *r, hid_t dataset, const char *name,
                        const mim_h5_answer *answer, uint64_t n_values, hid_t type)
 {
     hid_t space = H5Dget_space(dataset);
@@ -330,7 +187,7 @@ static int send_values(const reader *r, hid_t dataset, const char *name,
 }
 
 /* On failure the error frame is still to be sent. */
-static int answer_values(const reader *r, const mim_h5_request *request, hid_t dataset)
+static int answer_values(mim_h5_server *r, const mim_h5_request *request, hid_t dataset)
 {
     mim_h5_answer answer = {0};
     uint64_t n_values = 0;
@@ -350,18 +207,18 @@ static int answer_values(const reader *r, const mim_h5_request *request, hid_t d
     if ((rc = count_values(&answer, request->name, request->max_values, &n_values)) != MIM_OK ||
         (rc = check_storage(dataset, request->name)) != MIM_OK)
         return rc;
-    send_frame(r->socket, MIM_OK, &answer, sizeof answer);
-    allow_cpu(n_values * 8);
+    mim_h5_server_frame(r, MIM_OK, &answer, sizeof answer);
+    mim_h5_server_allow_cpu(n_values * 8);
     return send_values(r, dataset, request->name, &answer, n_values, memory_type);
 }
 
-static void send_text(const reader *r, const char *text)
+static void send_text(mim_h5_server *r, const char *text)
 {
     uint64_t left = strlen(text);
-    send_frame(r->socket, MIM_OK, &left, sizeof left);
+    mim_h5_server_frame(r, MIM_OK, &left, sizeof left);
     for (const char *at = text; left > 0;) {
         size_t n = left < MIM_H5_BLOCK_BYTES ? (size_t)left : MIM_H5_BLOCK_BYTES;
-        send_frame(r->socket, MIM_OK, at, n);
+        mim_h5_server_frame(r, MIM_OK, at, n);
         at += n;
         left -= n;
     }
@@ -384,33 +241,40 @@ static hid_t text_memory_type(hid_t type, size_t *n_bytes)
     return memory_type;
 }
 
-/* Reads one text at a time, so that a table's size on paper costs nothing. */
-static int send_texts(const reader *r, hid_t dataset, const char *name, hid_t memory_type,
+/* Reads as many texts at once as fit into the block, so that a table's size on paper costs nothing;
+ * longer and variable ones one by one. */
+static int send_texts(mim_h5_server *r, hid_t dataset, const char *name, hid_t memory_type,
                       size_t n_bytes, hsize_t n)
 {
-    hsize_t one = 1;
-    hid_t space = H5Dget_space(dataset), memory = H5Screate_simple(1, &one, NULL);
-    char *fixed = calloc(1, n_bytes + 1);
-    int rc = space < 0 || memory < 0 || !fixed ? damaged(name) : MIM_OK;
-    for (hsize_t i = 0; rc == MIM_OK && i < n; i++) {
+    const hsize_t fit = n_bytes ? MIM_H5_BLOCK_BYTES / n_bytes : 0, most = fit ? fit : 1;
+    hid_t space = H5Dget_space(dataset);
+    char *one = fit ? NULL : calloc(1, n_bytes + 1), *fixed = fit ? (char *)r->block : one;
+    int rc = space < 0 || !fixed ? damaged(name) : MIM_OK;
+    for (hsize_t at = 0, count; rc == MIM_OK && at < n; at += count) {
         char *variable = NULL;
-        if (H5Sselect_hyperslab(space, H5S_SELECT_SET, &i, NULL, &one, NULL) < 0 ||
+        count = n - at < most ? n - at : most;
+        hid_t memory = H5Screate_simple(1, &count, NULL);
+        memset(fixed, 0, count * n_bytes);
+        if (memory < 0 || H5Sselect_hyperslab(space, H5S_SELECT_SET, &at, NULL, &count, NULL) < 0 ||
             H5Dread(dataset, memory_type, memory, space, H5P_DEFAULT,
                     n_bytes ? (void *)fixed : (void *)&variable) < 0)
             rc = damaged(name);
-        else
-            send_text(r, n_bytes ? fixed : variable ? variable : "");
+        for (hsize_t i = 0; rc == MIM_OK && i < count; i++) {
+            if (n_bytes)
+                fixed[(i + 1) * n_bytes - 1] = 0; /* whatever the file made of it */
+            send_text(r, n_bytes ? fixed + i * n_bytes : variable ? variable : "");
+        }
         free(variable);
+        if (memory >= 0)
+            H5Sclose(memory);
     }
-    free(fixed);
-    if (memory >= 0)
-        H5Sclose(memory);
+    free(one);
     if (space >= 0)
         H5Sclose(space);
     return rc;
 }
 
-static int answer_texts(const reader *r, const mim_h5_request *request, hid_t dataset)
+static int answer_texts(mim_h5_server *r, const mim_h5_request *request, hid_t dataset)
 {
     mim_h5_answer answer = {0};
     uint64_t n = 0;
@@ -430,7 +294,7 @@ static int answer_texts(const reader *r, const mim_h5_request *request, hid_t da
         rc = damaged(request->name);
         goto done;
     }
-    send_frame(r->socket, MIM_OK, &answer, sizeof answer);
+    mim_h5_server_frame(r, MIM_OK, &answer, sizeof answer);
     rc = send_texts(r, dataset, request->name, memory_type, n_bytes, n);
 done:
     if (memory_type >= 0)
@@ -440,7 +304,7 @@ done:
     return rc;
 }
 
-static int send_attribute_text(const reader *r, hid_t attribute, const char *name, hid_t type)
+static int send_attribute_text(mim_h5_server *r, hid_t attribute, const char *name, hid_t type)
 {
     mim_h5_answer answer = {.is_there = 1};
     size_t n_bytes = 0;
@@ -454,7 +318,7 @@ static int send_attribute_text(const reader *r, hid_t attribute, const char *nam
         H5Aread(attribute, memory_type, n_bytes ? (void *)fixed : (void *)&variable) < 0) {
         rc = damaged(name);
     } else {
-        send_frame(r->socket, MIM_OK, &answer, sizeof answer);
+        mim_h5_server_frame(r, MIM_OK, &answer, sizeof answer);
         send_text(r, n_bytes ? fixed : variable ? variable : "");
     }
     free(variable);
@@ -464,7 +328,7 @@ static int send_attribute_text(const reader *r, hid_t attribute, const char *nam
     return rc;
 }
 
-static int send_attribute_real(const reader *r, hid_t attribute, const char *name, hid_t type)
+static int send_attribute_real(mim_h5_server *r, hid_t attribute, const char *name, hid_t type)
 {
     mim_h5_answer answer = {.is_there = 1};
     H5T_class_t class = H5Tget_class(type);
@@ -473,18 +337,18 @@ static int send_attribute_real(const reader *r, hid_t attribute, const char *nam
                         class_name(class));
     if (H5Aread(attribute, H5T_NATIVE_DOUBLE, &answer.value) < 0)
         return damaged(name);
-    send_frame(r->socket, MIM_OK, &answer, sizeof answer);
+    mim_h5_server_frame(r, MIM_OK, &answer, sizeof answer);
     return MIM_OK;
 }
 
-static int answer_attribute(const reader *r, const mim_h5_request *request, hid_t owner)
+static int answer_attribute(mim_h5_server *r, const mim_h5_request *request, hid_t owner)
 {
     htri_t is_there = H5Aexists(owner, request->attribute);
     if (is_there < 0)
         return damaged(request->attribute);
     if (is_there == 0) {
         mim_h5_answer answer = {0};
-        send_frame(r->socket, MIM_OK, &answer, sizeof answer);
+        mim_h5_server_frame(r, MIM_OK, &answer, sizeof answer);
         return MIM_OK;
     }
     hid_t attribute = H5Aopen(owner, request->attribute, H5P_DEFAULT);
@@ -508,13 +372,16 @@ static int answer_attribute(const reader *r, const mim_h5_request *request, hid_
     return rc;
 }
 
-static int answer_request(const reader *r, const mim_h5_request *request)
+int mim_h5_server_answer(mim_h5_server *r, const mim_h5_request *request)
 {
     hid_t object = H5I_INVALID_HID;
     mim_h5_answer answer = {0};
     if (request->question == MIM_H5_ASK_HAS) {
-        answer.is_there = H5Lexists(r->file, request->name, H5P_DEFAULT) > 0;
-        send_frame(r->socket, MIM_OK, &answer, sizeof answer);
+        htri_t is_there = H5Lexists(r->file, request->name, H5P_DEFAULT);
+        if (is_there < 0)
+            return damaged(request->name);
+        answer.is_there = is_there > 0;
+        mim_h5_server_frame(r, MIM_OK, &answer, sizeof answer);
         return MIM_OK;
     }
     int rc = open_object(r, request->name, &object);
@@ -523,7 +390,7 @@ static int answer_request(const reader *r, const mim_h5_request *request)
     switch (request->question) {
     case MIM_H5_ASK_SHAPE:
         if ((rc = get_extents(object, request->name, &answer)) == MIM_OK)
-            send_frame(r->socket, MIM_OK, &answer, sizeof answer);
+            mim_h5_server_frame(r, MIM_OK, &answer, sizeof answer);
         break;
     case MIM_H5_ASK_REAL:
     case MIM_H5_ASK_COUNT:
@@ -537,44 +404,4 @@ static int answer_request(const reader *r, const mim_h5_request *request)
     }
     H5Oclose(object);
     return rc;
-}
-
-/* ---- life ---------------------------------------------------------------------------------- */
-
-static hid_t open_file(int fd)
-{
-    char path[64];
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    if (access < 0 || H5Pset_fapl_stdio(access) < 0 || H5Pset_file_locking(access, false, true) < 0)
-        return H5I_INVALID_HID;
-    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
-    H5Pclose(access);
-    return file;
-}
-
-void mim_h5_reader_run(int fd, int socket, uint64_t file_bytes)
-{
-    reader r = {.socket = socket};
-    settle_signals();
-    close_others(fd, socket);
-    limit_memory();
-    limit_to(RLIMIT_FSIZE, 0);
-    allow_cpu(file_bytes);
-    if (!(r.block = malloc(MIM_H5_BLOCK_BYTES)) || (r.file = open_file(fd)) < 0) {
-        mim_fail(MIM_EDATA, "not a readable HDF5 file: it is damaged or cut short");
-        send_error(socket, MIM_EDATA);
-        _exit(0);
-    }
-    limit_to(RLIMIT_NOFILE, 0); /* no external file, no filter plug-in */
-    send_frame(socket, MIM_OK, NULL, 0);
-    for (;;) {
-        mim_h5_request request;
-        receive_request(socket, &request);
-        allow_cpu(file_bytes);
-        int rc = answer_request(&r, &request);
-        if (rc != MIM_OK)
-            send_error(socket, rc);
-    }
 }

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "core/fault.h"
-#include "core/h5.h"
 #include "core/text.h"
 #include "corpus/summary.h"
 #include "plan/plan.h"
@@ -116,6 +115,7 @@ int mim_runs_list(const char *folder, size_t *n, mim_run_files **runs)
 /* ---- one run -------------------------------------------------------------------------------- */
 
 typedef struct import {
+    mim_h5_reader *reader;
     const mim_run_files *run;
     const mim_import_options *options;
     mim_plan *plan;
@@ -176,7 +176,7 @@ static int ask_result(const import *x, bool *is_known, bool *has_idle)
 {
     mim_h5 *file = NULL;
     char *ini = NULL;
-    int rc = mim_h5_open(x->run->result, &file);
+    int rc = mim_h5_open_with(x->reader, x->run->result, &file);
     if (rc == MIM_OK)
         rc = mim_h5_get_attribute_text(file, NULL, "config", &ini);
     if (rc == MIM_OK && ini)
@@ -216,7 +216,7 @@ static int load(import *x)
     struct stat status;
     int rc = mim_fault(x->run->stats);
     if (rc == MIM_OK)
-        rc = mim_plan_read(x->run->plan, NULL, &x->plan);
+        rc = mim_plan_read_with(x->reader, x->run->plan, NULL, &x->plan);
     if (rc == MIM_OK)
         rc = mim_stats_read(x->run->stats, &x->stats);
     if (rc == MIM_OK && (rc = mim_series_create(x->stats, NULL, &x->series)) != MIM_OK)
@@ -355,9 +355,10 @@ static int add_window(import *x, size_t window, uint64_t id, double *figures)
     return MIM_OK;
 }
 
-int mim_run_import(const mim_run_files *run, const mim_import_options *options, mim_part **part)
+int mim_run_import(mim_h5_reader *reader, const mim_run_files *run,
+                   const mim_import_options *options, mim_part **part)
 {
-import x = {.run = run, .options = options };
+import x = {.reader = reader, .run = run, .options = options };
     double *figures = NULL;
     int rc = (x.part = calloc(1, sizeof *x.part)) ? load(&x) : mim_fail(MIM_ENOMEM, "part");
     if (rc == MIM_OK)

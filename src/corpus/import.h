@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "core/error.h"
+#include "core/h5.h"
 #include "corpus/campaign.h"
 #include "corpus/corpus.h"
 
@@ -51,8 +52,9 @@ typedef struct mim_import_options {
  * spread, zeros kept). The slot before a window is the window before it; before the first one it is
  * the idle slot or, in passes that follow directly, the last window (the first pass is left out
  * then, as it began from an idle machine). The plan's id is a hash of its weights and names.
- * MIM_EDATA, naming the file. */
-int mim_run_import(const mim_run_files *run, const mim_import_options *options, mim_part **part);
+ * `reader` reads its HDF5 files (core/h5.h); NULL: one for each. MIM_EDATA, naming the file. */
+int mim_run_import(mim_h5_reader *reader, const mim_run_files *run,
+                   const mim_import_options *options, mim_part **part);
 
 /* ---- campaigns ----------------------------------------------------------------------------- */
 

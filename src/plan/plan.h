@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "core/error.h"
+#include "core/h5.h"
 #include "plan/actions.h"
 
 /* Refused above these when read: far beyond real use, far below what would exhaust a machine. */
@@ -50,6 +51,9 @@ void mim_plan_keep_idle_start(mim_plan *plan);
 /* `fallback`: the list for files that do not name theirs (NULL: the default list of 20). MIM_EDATA:
  * not HDF5, no such dataset, wrong rank, wrong number of stressors, invalid weights. Validates. */
 int mim_plan_read(const char *path, const mim_actions *fallback, mim_plan **plan);
+/* The same by a reader for many files (core/h5.h); NULL: by one of its own. */
+int mim_plan_read_with(mim_h5_reader *reader, const char *path, const mim_actions *fallback,
+                       mim_plan **plan);
 int mim_plan_write(const mim_plan *plan, const char *path);
 
 /* What running a plan takes. */

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/h5.h"
-
 #define SCHEMA "mimesys_plan"
 
 enum { SCHEMA_VERSION = 1, N_DIMS = 3 };
@@ -109,12 +107,18 @@ static int read_attributes(mim_h5 *file, const char *path, mim_plan *plan)
 
 int mim_plan_read(const char *path, const mim_actions *fallback, mim_plan **plan)
 {
+    return mim_plan_read_with(NULL, path, fallback, plan);
+}
+
+int mim_plan_read_with(mim_h5_reader *reader, const char *path, const mim_actions *fallback,
+                       mim_plan **plan)
+{
     mim_h5 *file = NULL;
     mim_actions *actions = NULL;
     mim_plan *made = NULL;
     double *values = NULL;
     size_t shape[MIM_H5_MAX_RANK];
-    int rc = mim_h5_open(path, &file);
+    int rc = mim_h5_open_with(reader, path, &file);
     if (rc != MIM_OK)
         return rc;
     if ((rc = check_schema(file, path)) != MIM_OK ||
