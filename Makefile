@@ -164,10 +164,12 @@ CLI ?= $(patsubst tests/cli_%.sh,%,$(wildcard tests/cli_*.sh))
 check-cli: programs $(CLI_HELPERS:%=$(BUILD)/%)
 	@BIN=$(abspath $(BUILD)/bin) tests/run cli $(CLI:%=tests/cli_%.sh)
 
-## check-slurm tests on a real Slurm cluster of 4 nodes on this machine; needs root (1 min)
-check-slurm: programs $(BUILD)/tests/slurm_hdf5
+## check-slurm tests on a real Slurm cluster of 4 nodes on this machine; needs root (3 min;
+##             SLURM="learn" picks some)
+SLURM ?= $(patsubst tests/slurm_%.sh,%,$(sort $(wildcard tests/slurm_*.sh)))
+check-slurm: programs $(BUILD)/tests/slurm_hdf5 $(BUILD)/tests/make_corpus $(BUILD)/tests/make_runs
 	@BIN=$(abspath $(BUILD)/bin) PROGRAMS=$(abspath $(BUILD)/tests) \
-		tests/run cli $(sort $(wildcard tests/slurm_*.sh))
+		tests/run cli $(SLURM:%=tests/slurm_%.sh)
 
 # Every input of the fuzzers' corpora once, with sanitizers.
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))

@@ -56,7 +56,8 @@ static int check_same(MPI_Comm comm, int argc, char **argv, const mim_args *args
     return mim_agree(comm, rc);
 }
 
-static int run_agreed(const mim_program *program, int argc, char **argv, MPI_Comm comm,
+/* `begun`: what came of the steps before MPI ran. */
+static int run_agreed(const mim_program *program, int argc, char **argv, MPI_Comm comm, int begun,
                       int (*run)(MPI_Comm comm, const mim_args *args, mim_log *log))
 {
     int rank = 0, n_ranks = 0;
@@ -65,13 +66,13 @@ static int run_agreed(const mim_program *program, int argc, char **argv, MPI_Com
     mim_log_level level = MIM_LOG_INFO;
     MPI_Comm_rank(comm, &rank);
     MPI_Comm_size(comm, &n_ranks);
-    int rc = mim_args_create(program, argc, argv, &args);
+    int rc = begun;
+    if (rc == MIM_OK)
+        rc = mim_args_create(program, argc, argv, &args);
     if (rc == MIM_OK)
         rc = mim_program_log_level(args, &level);
     if (rc == MIM_OK)
         rc = mim_fault_start((uint32_t)rank);
-    if (rc == MIM_OK)
-        rc = mim_signals_install();
     if (rc == MIM_OK)
         rc = mim_log_create(stderr, level, rank, n_ranks, &log);
     rc = mim_agree(comm, rc);
@@ -97,9 +98,12 @@ int mim_program_mpi_main(const mim_program *program, int argc, char **argv,
         return launched_rank() == 0 ? mim_program_main(program, argc, argv, NULL) : 0;
     int provided = 0;
     MPI_Comm comm;
+    /* First: starting takes a while, and Slurm's early signal may come at once when a job's time
+     * limit is short. */
+    const int begun = mim_signals_install();
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_dup(MPI_COMM_WORLD, &comm);
-    int rc = run_agreed(program, argc, argv, comm, run);
+    int rc = run_agreed(program, argc, argv, comm, begun, run);
     MPI_Comm_free(&comm);
     MPI_Finalize();
     return mim_exit_status(rc);

@@ -43,6 +43,7 @@ step "format" 120 make --no-print-directory check-format
 step "unit tests" 900 make --no-print-directory check-unit
 step "tests at 1 to 4 ranks" 900 make --no-print-directory check-mpi
 step "program tests" 1500 make --no-print-directory check-cli
+step "learning on a Slurm cluster on this machine" 300 make --no-print-directory check-slurm SLURM=learn
 step "build with sanitizers" 900 make -j"$jobs" ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" programs tests
 step "unit tests with sanitizers" 1200 \
     make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-unit
@@ -57,7 +58,7 @@ if [ "$full" = full ]; then
         check-unit TESTS="executor scratch"
     step "kills at random moments" 3000 env TEST_TIMEOUT_S=2700 BIN="$PWD/build/bin" tests/run cli tests/long_kill.sh \
         tests/long_collect.sh
-    step "a Slurm cluster on this machine" 900 make --no-print-directory check-slurm
+    step "the testbed and jobs on that cluster" 900 make --no-print-directory check-slurm SLURM="jobs testbed"
     step "README, every command" 3600 env TEST_TIMEOUT_S=2700 BIN="$PWD/build/bin" tests/run cli tests/long_readme.sh
     step "fuzzing" 3600 make --no-print-directory fuzz
 fi

@@ -1,7 +1,7 @@
 #!/bin/bash
 # kill -9 of mimesys_collect at 1, 2 and 4 ranks, KILLS times in all, in turn at any moment from its
-# start, at any moment after it opened its store, and in the moments when it writes a plan: every
-# plan that was reported is in the store exactly once, and the next start goes on.
+# start, at any moment after it opened its store, and in the moment when it writes its second plan:
+# every plan that was reported is in the store exactly once, and the next start goes on.
 set -u
 program_name=mimesys_collect
 may_log=yes
@@ -31,20 +31,16 @@ wait_for_write() {
 # waited for: the kill before has left it unusable.
 kill_in_turn() {
     local k=$1 n=$2 file=$3 log=$4 rc=0
-    if ((k % 3 == 0)); then
-        sleep "$((RANDOM % 7)).$((RANDOM % 10))"
-        choose_victim "$n"
-    else
-        wait_for_line 60 ": plans=" "$log"
-        rc=$?
-        if ((k % 3 == 1)); then
-            sleep "$((RANDOM % 6)).$((RANDOM % 10))"
-            choose_victim "$n"
-        else
-            choose_victim "$n" # before, as looking for one takes longer than storing a plan
-            wait_for_write "$file" || rc=1
-        fi
-    fi
+    case $((k % 3)) in
+    0) sleep "$((RANDOM % 7)).$((RANDOM % 10))" ;;
+    1)
+        wait_for_line 60 ": plans=" "$log" || rc=1
+        sleep "$((RANDOM % 8)).$((RANDOM % 10))"
+        ;;
+    2) wait_for_line 60 "stored plan=" "$log" || rc=1 ;;
+    esac
+    choose_victim "$n" # before the write: that takes less time than looking for one
+    if ((k % 3 == 2)); then wait_for_write "$file" || rc=1; fi
     kill_victim
     return "$rc"
 }
