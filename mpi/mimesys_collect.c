@@ -129,8 +129,8 @@ static char *setting_line(const char *ini, const char *key)
 /* Ids stand for the same plans only while the settings that shape them are the same. */
 static int check_settings(const mim_collect *c, const char *ini)
 {
-    static const char *const keys[] = {"windows",    "sweep",      "sweep_counts", "mixed",
-                                       "small_io",   "budget_min", "io_ceiling",   "seed"};
+    static const char *const keys[] = {"windows",  "sweep",      "sweep_counts", "mixed",
+                                       "small_io", "budget_min", "io_ceiling",   "seed"};
     int rc = MIM_OK;
     for (size_t i = 0; rc == MIM_OK && i < sizeof keys / sizeof *keys; i++) {
         char *was = setting_line(mim_campaign_config(c->campaign), keys[i]);

@@ -53,7 +53,7 @@ other=$!
 : >"$scratch/err"
 scripts/learn.sh "$build" "${learn[@]}" >"$scratch/out" 2>"$scratch/err" &
 running=$!
-wait_for ' stored plan=' "$scratch/err" && kill -TERM "$(ps -o pid= --ppid "$running" | tr -d ' ')"
+wait_for_line 60 ' stored plan=' "$scratch/err" && kill -TERM "$(ps -o pid= --ppid "$running" | tr -d ' ')"
 wait "$running"
 rc=$?
 running=

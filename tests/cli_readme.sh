@@ -14,7 +14,7 @@ n_tagged=$(grep -cE '^<!-- tested: (quick|long|itself) -->$' README.md)
 report $? "every command block of the README names its test ($n_tagged of $n_blocks)"
 before=$(git status --porcelain 2>/dev/null)
 readme_run quick
-rm -f sort.h5 run.ini
+rm -f sort.h5 learned.h5 run.ini
 [ "$(git status --porcelain 2>/dev/null)" = "$before" ]
 report $? "the commands leave nothing else behind"
 finish

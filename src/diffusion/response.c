@@ -202,7 +202,8 @@ int mim_response_fit(const mim_domain *domain, const mim_examples *examples,
     }
     for (size_t g = 0; rc == MIM_OK && g < domain->n_node_metrics; g++) {
         gather_node(&p, domain, examples, g);
-        rc = fit_points(&p, made->mean + (1 + g) * n_columns, made->deviation + (1 + g) * n_columns);
+        rc =
+            fit_points(&p, made->mean + (1 + g) * n_columns, made->deviation + (1 + g) * n_columns);
     }
     free(p.x);
     if (rc == MIM_OK) {
@@ -247,8 +248,8 @@ double mim_response_of(const double *coefficients, bool is_node, const mim_domai
 static void put(const mim_domain *d, size_t metric, double share, double *metrics)
 {
     if (metric != SIZE_MAX)
-        metrics[metric] = d->minimum[metric] + fmin(1, fmax(0, share)) *
-                                                   (d->maximum[metric] - d->minimum[metric]);
+        metrics[metric] = d->minimum[metric] +
+                          fmin(1, fmax(0, share)) * (d->maximum[metric] - d->minimum[metric]);
 }
 
 void mim_response_predict(const mim_response *response, const mim_domain *domain,
@@ -271,8 +272,7 @@ void mim_response_predict(const mim_response *response, const mim_domain *domain
 static double miss_of(const mim_response *r, const mim_domain *d, size_t row, size_t thread,
                       size_t metric, const double *wanted, const double *weights)
 {
-    const double share =
-        metric == SIZE_MAX ? NAN : mim_response_share(d, metric, wanted[metric]);
+    const double share = metric == SIZE_MAX ? NAN : mim_response_share(d, metric, wanted[metric]);
     if (!isfinite(share) || !mim_response_knows(r, row))
         return NAN;
     const size_t at = row * r->n_columns;

@@ -22,8 +22,8 @@
 #include "diffusion/examples.h"
 
 /* Row 0 is the thread's CPU, row 1 + g the g-th metric of the node. A row: a, b, c of the S
- * stressors, and the constant (b and c are 0 for metrics of the node). All in shares of the metric's
- * training range, its minimum being 0. */
+ * stressors, and the constant (b and c are 0 for metrics of the node). All in shares of the
+ * metric's training range, its minimum being 0. */
 typedef struct mim_response {
     size_t n_rows, n_columns, n_stressors; /* 1 + G, 3 S + 1, S */
     double *mean;                          /* [n_rows][n_columns] */

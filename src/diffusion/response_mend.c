@@ -22,7 +22,7 @@ typedef struct span {
     const double *coefficients;
     size_t row;      /* of the response */
     size_t first, n; /* threads */
-    double wanted; /* share of the range */
+    double wanted;   /* share of the range */
 } span;
 
 /* Wanted minus predicted; 0 when both are at the same end of the range. */
