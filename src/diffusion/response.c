@@ -290,7 +290,7 @@ double mim_response_miss(const mim_response *response, const mim_domain *domain,
         const double miss =
             miss_of(response, domain, 0, t, domain->thread_metric[t], wanted, weights);
         cpu += isfinite(miss) ? miss : 0;
-        n_cpu += isfinite(miss);
+        n_cpu += isfinite(miss) ? 1 : 0;
     }
     if (n_cpu > 0) {
         total += cpu / (double)n_cpu;
@@ -300,7 +300,7 @@ double mim_response_miss(const mim_response *response, const mim_domain *domain,
         const double miss =
             miss_of(response, domain, 1 + g, 0, domain->node_metric[g], wanted, weights);
         total += isfinite(miss) ? miss : 0;
-        n_families += isfinite(miss);
+        n_families += isfinite(miss) ? 1 : 0;
     }
     return n_families > 0 ? total / (double)n_families : 0;
 }
