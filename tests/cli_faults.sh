@@ -11,6 +11,7 @@ may_log=yes
 . tests/support/collect.sh
 export OMP_NUM_THREADS=1
 made=${PROGRAMS:-$BIN/../tests}
+base=$scratch
 
 # with_faults N VICTIM FAULT ARGUMENTS...: the program at N ranks; rank VICTIM, or all of them, with
 # failing calls.
@@ -31,34 +32,42 @@ with_faults() {
     fi
 }
 
-# The fault's own status on all ranks, and its sentence once.
-ends_with_its_sentence() { # STATUS
+# The fault's own status on all ranks, and its sentence once; kept in "met" when others had to end.
+ends_with_its_sentence() { # STATUS N
     [ "$1" -eq 1 ] && [ "$(grep -c "^$program_name: " "$scratch/err")" -eq 1 ] &&
-        grep -q "^$program_name: .*injected fault" "$scratch/err"
+        grep "^$program_name: .*injected fault" "$scratch/err" >"$scratch/sentence" || return 1
+    [ "$2" -eq 1 ] || cat "$scratch/sentence" >>"$scratch/met"
 }
 
-# Which rank fails in the K-th try at N ranks: all of them, then one after the other.
-victim_of() { # K N
-    if [ "$1" -eq 0 ]; then echo all; else echo $((($1 - 1) % $2)); fi
+# ---- chains of failures at N ranks: of one rank after the other, then of all. Which call fails
+# follows from the seed and the rank; the seeds are chosen so that every kind of call has its turn
+# while other ranks wait.
+
+# chain FUNCTION N SEED...: in a folder of its own, as several run side by side.
+chain() {
+    local scratch=$base/$1-$2
+    mkdir "$scratch"
+    "$@" >"$scratch.txt" 2>&1
 }
 
-# ---- chains of failures at N ranks, each in a folder of its own
-
-fail_dataset() { # N
-    local n=$1 k victim rc few=$scratch/few.h5 many=$scratch/many.h5
-    local folder=$scratch/dataset-$1
+fail_dataset() { # N SEED...
+    local n=$1 k=0 victim every rc seed few=$base/few.h5 many=$base/many.h5
+    local corpus=$scratch/corpus.h5
     use_program mimesys_dataset
-    mkdir "$folder" && cp "$few" "$folder/corpus.h5"
-    for k in 0 1 2 3 4; do
-        victim=$(victim_of $k "$n")
-        with_faults "$n" "$victim" 6:$k "$runs" -o "$folder/corpus.h5"
+    cp "$few" "$corpus"
+    shift
+    for seed in "$@"; do
+        every=$((24 / n + (k == 0 ? 6 : 2))) # as many calls as the rank makes
+        victim=$((k++))
+        if [ "$victim" -eq "$n" ]; then victim=all; fi
+        with_faults "$n" "$victim" "$every:$seed" "$runs" -o "$corpus"
         rc=$?
-        ends_with_its_sentence "$rc" &&
-            { cmp -s "$folder/corpus.h5" "$few" || cmp -s "$folder/corpus.h5" "$many"; } &&
-            [ -z "$(find "$folder" -name '*.part*' -o -name '*.tmp*')" ]
-        report $? "dataset, $n rank(s), fault $k on $victim: one sentence, the corpus is whole (exit $rc)"
+        ends_with_its_sentence "$rc" "$n" &&
+            { cmp -s "$corpus" "$few" || cmp -s "$corpus" "$many"; } &&
+            [ -z "$(find "$scratch" -name '*.part*' -o -name '*.tmp*')" ]
+        report $? "dataset, $n rank(s), a fault on $victim: one sentence, the corpus is whole (exit $rc)"
     done
-    run_ranks "$n" "$runs" -o "$folder/corpus.h5" && cmp -s "$folder/corpus.h5" "$many"
+    run_ranks "$n" "$runs" -o "$corpus" && cmp -s "$corpus" "$many"
     report $? "dataset, $n rank(s): without faults it is made"
 }
 
@@ -67,47 +76,58 @@ next_step() { # FOLDER: where a resumed training would go on; empty when that ca
         sed -n 's/.*"step": *\([0-9]*\).*/\1/p'
 }
 
-fail_train() { # N
-    local n=$1 k victim rc before after folder=$scratch/train-$1
+fail_train() { # N SEED...
+    local n=$1 k=0 victim rc seed before after folder=$scratch/model
     use_program mimesys_train
-    for k in 0 1 2 3 4; do
-        victim=$(victim_of $k "$n")
-        before=$(next_step "$folder")
-        with_faults "$n" "$victim" 12:$((5 * n + k)) "${lessons[@]}" --out "$folder" --resume auto
+    shift
+    after=$(next_step "$folder")
+    for seed in "$@"; do
+        victim=$((k++))
+        if [ "$victim" -eq "$n" ]; then victim=all; fi
+        before=$after
+        with_faults "$n" "$victim" "12:$seed" "${lessons[@]}" --out "$folder" --resume auto
         rc=$?
         after=$(next_step "$folder")
-        ends_with_its_sentence "$rc" && [ -n "$before" ] && [ -n "$after" ] &&
+        ends_with_its_sentence "$rc" "$n" && [ -n "$before" ] && [ -n "$after" ] &&
             [ "$after" -ge "$before" ] && [ ! -e "$folder/model.h5" ]
-        report $? "train, $n rank(s), fault $k on $victim: one sentence, from step $before to ${after:-none} (exit $rc)"
+        report $? "train, $n rank(s), a fault on $victim: one sentence, from step $before to ${after:-none} (exit $rc)"
     done
     run_ranks "$n" "${lessons[@]}" --out "$folder" --resume auto &&
-        h5diff -d 1e-6 "$folder/model.h5" "$scratch/straight/model.h5" /ema /ema
+        h5diff -d 1e-6 "$folder/model.h5" "$base/straight/model.h5" /ema /ema
     report $? "train, $n rank(s): without faults it comes to the model of one undisturbed rank"
 }
 
-fail_collect() { # N, with a host of its own: what is measured does not matter
-    local n=$1 k victim rc
-    local logs=$scratch/logs-$1 store=$scratch/collect-$1.h5
-    scratch=$logs
-    mkdir "$logs"
-    export MIMESYS_HOST_LOCK=$logs/host.lock
+# With a host of its own: what is measured does not matter. The last rank may get one plan only: its
+# trial run or that one fails.
+fail_collect() { # N SEED SEED
+    local n=$1 victim=0 every=8 rc seed store=$scratch/campaign.h5
+    export MIMESYS_HOST_LOCK=$scratch/host.lock
     use_program mimesys_collect
-    for k in 0 1; do
-        # the last rank may get one plan only: its trial run or that one fails
-        victim=all every=6
-        if [ $k -eq 1 ]; then victim=$((n - 1)) every=$((n > 1 ? 2 : 4)); fi
-        with_faults "$n" "$victim" "$every:$n" --out "$store" --resume auto "${small[@]}" \
-            --set collect.n_plans="$((n + 1))"
+    shift
+    for seed in "$@"; do
+        with_faults "$n" "$victim" "$every:$seed" --out "$store" --resume auto "${small[@]}" \
+            --set collect.n_plans="$n"
         rc=$?
-        cp "$logs/err" "$logs/err-$k"
-        ends_with_its_sentence "$rc" &&
-            { [ ! -e "$store" ] || { has_reported "$store" "$logs"/err-* &&
-                timeout 20 "$BIN/mimesys_dataset" --check "$store" >"$logs/check" 2>&1; }; }
-        report $? "collect, $n rank(s), fault $k on $victim: one sentence, reported plans are stored (exit $rc)"
+        cp "$scratch/err" "$scratch/err-$victim-$seed"
+        ends_with_its_sentence "$rc" "$n" &&
+            { [ ! -e "$store" ] || { has_reported "$store" "$scratch"/err-* &&
+                timeout 20 "$BIN/mimesys_dataset" --check "$store" >"$scratch/check" 2>&1; }; }
+        report $? "collect, $n rank(s), a fault on $victim: one sentence, reported plans are stored (exit $rc)"
+        victim=$((n - 1))
+        if [ "$n" -gt 1 ]; then every=2; fi
     done
-    run_ranks "$n" --out "$store" --resume auto "${small[@]}" --set collect.n_plans="$((n + 1))" &&
-        is_whole "$store" "$((n + 1))"
+    run_ranks "$n" --out "$store" --resume auto "${small[@]}" --set collect.n_plans="$n" &&
+        is_whole "$store" "$n"
     report $? "collect, $n rank(s): without faults every plan is stored, once"
+}
+
+have_met() { # PROGRAM PART...: a fault of each kind ended many ranks
+    local name=$1 part
+    shift
+    for part in "$@"; do
+        cat "$base"/fail_"$name"-[234]/met | grep -q "^mimesys_$name: .*$part"
+        report $? "$name: faults of many ranks met \"$part\""
+    done
 }
 
 if ! command -v mpirun >/dev/null; then
@@ -116,10 +136,10 @@ if ! command -v mpirun >/dev/null; then
 fi
 
 # ---- what they start from
-runs=$scratch/runs lessons=(--corpus "$scratch/lessons.h5" --steps 80 --set model.width=16
+runs=$scratch/runs lessons=(--corpus "$scratch/lessons.h5" --steps 40 --set model.width=16
     --set model.blocks=1 --set model.heads=2 --set model.timesteps=50 --set train.batch=16
     --set train.shards=4 --set train.warmup=10 --set train.ema=0.9 --set train.ema_start=10
-    --set train.log_every=3 --set train.validate_every=20 --set train.checkpoint_every=2)
+    --set train.log_every=1 --set train.validate_every=10 --set train.checkpoint_every=2)
 "$made/make_runs" "$scratch/two" 2 && "$made/make_runs" "$runs" 12 &&
     "$made/make_corpus" "$scratch/lessons.h5" && run_program "$scratch/two" -o "$scratch/few.h5" &&
     run_program "$runs" -o "$scratch/many.h5"
@@ -132,18 +152,28 @@ run_ranks 1 --out "$scratch/first.h5" "${small[@]}" --set collect.n_plans=1
 report $? "a calibration to work with"
 
 # ---- the measuring ones wait most of the time: all at once, and the others beside them
-for n in 1 2 3 4; do
-    fail_collect "$n" >"$scratch/collect-$n.txt" 2>&1 &
-done
-for n in 1 2 3 4; do
-    fail_dataset "$n"
-    fail_train "$n"
-done
+chain fail_collect 1 0 5 &
+chain fail_collect 2 4 2 &
+chain fail_collect 3 9 0 &
+chain fail_collect 4 1 1 &
+{
+    chain fail_dataset 1 1 28
+    chain fail_dataset 2 0 10 1
+    chain fail_dataset 3 1 4 0 5
+    chain fail_dataset 4 2 2 0 1 9
+} &
+chain fail_train 1 0 16
+chain fail_train 2 1 4 8
+chain fail_train 3 0 3 3 10
+chain fail_train 4 2 7 4 1 5
 wait
-cat "$scratch"/collect-*.txt
-n_bad=$((n_bad + $(cat "$scratch"/collect-*.txt | grep -c '^not ok')))
-[ "$(cat "$scratch"/collect-*.txt | grep -c '^ok')" -eq 12 ]
-report $? "all chains of mimesys_collect came to their end"
+cat "$base"/fail_*.txt
+n_bad=$((n_bad + $(cat "$base"/fail_*.txt | grep -c '^not ok')))
+[ "$(cat "$base"/fail_*.txt | grep -c '^ok')" -eq 48 ]
+report $? "all chains came to their end"
+have_met dataset stats- plan_ corpus.h5.part corpus.h5: corpus.json
+have_met train lessons.h5 "training step" metrics.jsonl checkpoint-
+have_met collect "process of a task" campaign.h5
 [ -z "$(ls -A "$scratch/disk")" ]
 report $? "nothing is left on the scratch disk"
 finish
