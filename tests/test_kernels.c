@@ -197,7 +197,7 @@ static void test_work_is_as_documented_and_verifies(void **unused)
         const work_case *c = &work_cases[i];
         const mim_kernel *kernel = mim_kernel_find(c->kernel);
         void *state = create(c);
-        mim_work work = {5, 6};
+        mim_work work = {.n_ops = 5, .n_bytes = 6};
 
         check_ok(c->what, kernel->verify(state));
         check_ok(c->what, kernel->run(state, 0, &work));
@@ -237,7 +237,7 @@ static void test_long_runs_verify_at_every_stage(void **unused)
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
         const mim_kernel *kernel = mim_kernel_find(runs[i].c.kernel);
         void *state = create(&runs[i].c);
-        mim_work work = {0, 0};
+        mim_work work = {0};
 
         for (size_t k = 0; k < runs[i].n_times; k++) {
             check_ok(runs[i].c.what, kernel->run(state, runs[i].n_batches, &work));
@@ -273,7 +273,7 @@ static void test_verification_sees_damage(void **unused)
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
         const mim_kernel *kernel = mim_kernel_find(runs[i].c.kernel);
         void *state = create(&runs[i].c);
-        mim_work work = {0, 0};
+        mim_work work = {0};
 
         check_ok(runs[i].c.what, kernel->run(state, runs[i].c.n, &work));
         check_ok(runs[i].c.what, kernel->verify(state));
@@ -302,7 +302,7 @@ static void test_same_work_gives_the_same_memory(void **unused)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const mim_kernel *kernel = mim_kernel_find(cases[i].kernel);
         void *one = create(&cases[i]), *two = create(&cases[i]);
-        mim_work work_one = {0, 0}, work_two = {0, 0};
+        mim_work work_one = {0}, work_two = {0};
 
         check_ok(cases[i].what, kernel->run(one, cases[i].n, &work_one));
         for (size_t k = 0; k < cases[i].n; k++)

@@ -469,7 +469,7 @@ static void run_io(mim_scratch *scratch, const mim_kernel *kernel, bool is_read)
                                    .file_bytes = is_read ? 0 : OP * N_BLOCKS + 4096,
                                    .shared_file_bytes = is_read ? OP * N_BLOCKS + 4096 : 0,
                                    .op_bytes = OP};
-    mim_work work = {0, 0};
+    mim_work work = {0};
     uint64_t read_0 = 0, read_1 = 0, written_0 = 0, written_1 = 0, asked;
 
     for (size_t row = 0; row < 3; row++) {
@@ -482,7 +482,7 @@ static void run_io(mim_scratch *scratch, const mim_kernel *kernel, bool is_read)
         assert_int_equal(kernel->verify(state), MIM_OK);
         is_counted = device_bytes(&read_0, &written_0) && !mim_scratch_is_memory(scratch);
         asked = mim_scratch_written_bytes(scratch);
-        work = (mim_work){0, 0};
+        work = (mim_work){0};
         for (int i = 0; i < N_OPS; i++)
             if (kernel->run(state, 1, &work) != MIM_OK)
                 fail_msg("%s: %s", kernel->name, mim_error());
@@ -539,7 +539,7 @@ static void test_refused_write_says_why(void **unused)
     const mim_stressor stressor = {.name = "w", .file_bytes = 1 * MIB, .op_bytes = 256 * KIB};
     mim_scratch *scratch = create(MIM_IO_BUFFERED, 0, 2 * MIB);
     const mim_kernel_place place = {.row = 0, .scratch = scratch};
-    mim_work work = {0, 0};
+    mim_work work = {0};
     void *state = NULL;
 
     (void)unused;

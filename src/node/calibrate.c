@@ -70,7 +70,7 @@ static int median_of(const repeat *repeats, size_t n, size_t offset, double *med
 static int measure_once(const mim_kernel *kernel, const mim_stressor *stressor, void *state,
                         double seconds, repeat *out)
 {
-    mim_work work = {0, 0};
+    mim_work work = {0};
     size_t n = 0;
     int64_t begin_ns = mim_clock_mono_ns(), cpu_ns = mim_clock_thread_cpu_ns();
     int64_t end_ns = begin_ns + (int64_t)(seconds * 1e9), now;
@@ -127,7 +127,7 @@ static int measure_state(const mim_stressor *stressor, const mim_kernel *kernel,
     size_t n = options->n_repeats < MAX_REPEATS ? options->n_repeats : MAX_REPEATS;
     double before = 0.0, after = 0.0, n_ops = 0.0;
     int rc = MIM_OK;
-    mim_work warm = {0, 0};
+    mim_work warm = {0};
     for (int i = 0; rc == MIM_OK && i < 3; i++)
         rc = kernel->run(state, 1, &warm);
     bool has_device = is_io(stressor) && !mim_scratch_is_memory(scratch);

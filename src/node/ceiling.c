@@ -38,7 +38,7 @@ static void *push(void *argument)
 {
     pusher *self = argument;
     void *state = NULL;
-    mim_work work = {0, 0};
+    mim_work work = {0};
     mim_signals_block();
     mim_pin(self->place.cpu);
     int rc = self->kernel->create(self->stressor, &self->place, &state);

@@ -174,8 +174,7 @@ static int first_error(const execution *x)
     return MIM_OK;
 }
 
-/* Waits for all started threads to be ready, then lets them run or sends them home. */
-static int pass_gate(execution *x, int rc, size_t n_started)
+static void wait_until_ready(execution *x, size_t n_started)
 {
     mim_schedule *s = &x->schedule;
     pthread_mutex_lock(&s->mutex);
@@ -187,11 +186,25 @@ static int pass_gate(execution *x, int rc, size_t n_started)
         if (mim_signals_stop())
             atomic_store(&s->is_stopped, true);
     }
+    pthread_mutex_unlock(&s->mutex);
+}
+
+/* Waits for all started threads to be ready, then lets them run or sends them home. */
+static int pass_gate(execution *x, int rc, size_t n_started)
+{
+    mim_schedule *s = &x->schedule;
+    int64_t start_ns = 0;
+    wait_until_ready(x, n_started);
     if (rc == MIM_OK)
         rc = first_error(x);
     if (rc == MIM_OK && mim_signals_stop())
         rc = mim_fail(MIM_ESTOPPED, "stopped by a signal before the first slot");
-    s->start_ns = mim_clock_mono_ns() + lead_ns;
+    if (x->options->agree_start)
+        rc = x->options->agree_start(x->options->start_context, rc, &start_ns);
+    else
+        start_ns = mim_clock_mono_ns() + lead_ns;
+    pthread_mutex_lock(&s->mutex);
+    s->start_ns = start_ns;
     s->is_open = rc == MIM_OK;
     s->is_cancelled = !s->is_open;
     pthread_cond_broadcast(&s->changed);

@@ -27,6 +27,12 @@ typedef struct mim_execute_options {
     uint64_t seed;
     FILE *stats;     /* stats text goes here, a record at every slot edge; NULL = none */
     const char *job; /* job id in the stats text */
+    /* When slot 0 begins, for who starts together with others (another program, other nodes).
+     * Called once, when all threads are ready or, with `rc` and its sentence, when set-up failed;
+     * gives the instant (mim_clock_mono_ns), or an error (always when `rc` is one), which ends the
+     * run before slot 0. NULL: soon. */
+    int (*agree_start)(void *context, int rc, int64_t *start_ns);
+    void *start_context;
 } mim_execute_options;
 
 typedef struct mim_run_result {

@@ -16,6 +16,7 @@
 typedef struct mim_work {
     uint64_t n_ops;   /* operations in the kernel's own sense (calls, copies, inserts, reads ...) */
     uint64_t n_bytes; /* bytes moved or hashed; for I/O the bytes given to the kernel */
+    uint64_t extra_cpu_ns; /* CPU time of threads that the stressor keeps beside the calling one */
 } mim_work;
 
 typedef struct mim_kernel_place {

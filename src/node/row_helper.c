@@ -70,7 +70,7 @@ static void run_slot(mim_row_thread *self, size_t slot, due *dues)
             mim_clock_mono_ns() >= begin_ns + row->schedule->slot_ns)
             break;
         mim_instance *in = &self->instances[i];
-        mim_work work = {0, 0};
+        mim_work work = {0};
         mim_row_operate(self, in, 1, &work);
         size_t cell = mim_row_cell(row, slot, in->column);
         row->result->ops[cell] += (double)work.n_ops;
@@ -109,7 +109,7 @@ void *mim_row_helper(void *row_thread)
     if (!dues)
         mim_row_keep_error(self, mim_fail(MIM_ENOMEM, "%zu stressors", self->n_instances));
     for (size_t i = 0; dues && i < self->n_instances; i++) { /* first use of file and pages */
-        mim_work work = {0, 0};
+        mim_work work = {0};
         if (self->instances[i].state)
             mim_row_operate(self, &self->instances[i], 1, &work);
     }

@@ -29,7 +29,7 @@ static void warm_up(mim_row_thread *self)
 {
     for (size_t i = 0; i < self->n_instances; i++) {
         mim_instance *in = &self->instances[i];
-        mim_work work = {0, 0};
+        mim_work work = {0};
         double best_ns = INFINITY;
         for (int round = 0; round < 20 && in->state && !in->is_failed; round++) {
             int64_t before = mim_clock_thread_cpu_ns();
@@ -83,10 +83,10 @@ static void take_turn(mim_row_thread *self, slot_state *state, size_t slot, mim_
     double room = fmin(turn_ns, (double)(state->end_ns - now_ns));
     room = fmin(room, in->budget_ns - in->used_ns);
     size_t n = room > in->batch_ns ? (size_t)(room / in->batch_ns) : 1;
-    mim_work work = {0, 0};
+    mim_work work = {0};
     mim_row_operate(self, in, n, &work);
     int64_t meter_ns = mim_clock_thread_cpu_ns();
-    double spent = (double)(meter_ns - state->meter_ns);
+    double spent = (double)(meter_ns - state->meter_ns) + (double)work.extra_cpu_ns;
     state->meter_ns = meter_ns;
     /* The batch time follows the machine: working sets of other rows change it. */
     in->batch_ns = fmax(in->batch_ns + 0.05 * (spent / (double)n - in->batch_ns), least_batch_ns);
