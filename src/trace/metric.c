@@ -29,8 +29,9 @@ bool mim_family_is_target(mim_family family) { return family <= MIM_FAMILY_CACHE
 
 bool mim_metric_is_target(const char *name)
 {
-    static const char *const beginnings[] = {"avg_cpu_utilizations_core_", "io_read", "io_write",
-                                             "memory_bandwidth", "l3_cache_usage"};
+    static const char *const beginnings[] = {
+        "avg_cpu_utilizations_core_", "io_read",        "io_write",
+        "memory_bandwidth",           "l3_cache_usage", "pqos_"};
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
         if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
             return true;

@@ -39,6 +39,11 @@ typedef struct mim_series_options {
     double peak_bandwidth_gb_s; /* 0 = by the file's uncore types and CPU count (see the source) */
 } mim_series_options;
 
+/* For who fills it: values are absent, the rest is 0. MIM_EDATA when there are more than 2^27
+ * values.
+ */
+int mim_series_allocate(size_t n_slots, size_t n_metrics, const char *hostname,
+                        mim_series **series);
 /* `options` may be NULL. MIM_EDATA when the file has fewer than two records. */
 int mim_series_create(const mim_stats *stats, const mim_series_options *options,
                       mim_series **series);

@@ -62,10 +62,6 @@ typedef struct mim_series_plan {
     double length_s; /* of the slot that the record at hand ends */
 } mim_series_plan;
 
-/* series.c: values are NaN, the rest is 0. MIM_EDATA when there are more than 2^27 values. */
-int mim_series_allocate(size_t n_slots, size_t n_metrics, const char *hostname,
-                        mim_series **series);
-
 /* series_catalog.c */
 /* A device's name as a number: "12", without leading zeros, below 2^16; -1 for other names. */
 int mim_series_device_number(const char *name);
