@@ -20,7 +20,8 @@ const char *mim_family_name(mim_family family)
         [MIM_FAMILY_CPU] = "cpu",           [MIM_FAMILY_IO_READ] = "io_read",
         [MIM_FAMILY_IO_WRITE] = "io_write", [MIM_FAMILY_MEMORY] = "memory",
         [MIM_FAMILY_CACHE] = "cache",       [MIM_FAMILY_CAPACITY] = "capacity",
-        [MIM_FAMILY_NETWORK] = "network",   [MIM_FAMILY_KERNEL] = "kernel"};
+        [MIM_FAMILY_NETWORK] = "network",   [MIM_FAMILY_KERNEL] = "kernel",
+        [MIM_FAMILY_ENERGY] = "energy"};
     assert(family >= 0 && family < MIM_N_FAMILIES);
     return names[family];
 }
