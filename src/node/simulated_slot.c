@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/quantile.h"
 #include "node/simulated_constants.h"
 #include "node/simulated_internal.h"
 
@@ -81,12 +82,6 @@ static double wanted_cpu(const mim_simulated_work *x, const double *weights)
     return sum;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* What a row of this CPU gets at most: equal shares, what others leave is shared out again. */
 static double cpu_level(mim_simulated_work *x, size_t cpu)
 {
@@ -94,7 +89,7 @@ static double cpu_level(mim_simulated_work *x, size_t cpu)
     size_t n = 0;
     for (size_t r = cpu; r < x->n_rows; r += x->node->n_cpus)
         x->sorted[n++] = x->wanted_cpu[r];
-    qsort(x->sorted, n, sizeof *x->sorted, by_size);
+    qsort(x->sorted, n, sizeof *x->sorted, mim_by_value);
     for (size_t i = 0; i < n; i++)
         sum += x->sorted[i];
     if (sum <= left)
