@@ -14,6 +14,7 @@
 
 #include "baseline/asked.h"
 #include "node/simulated_constants.h"
+#include "node/simulated_internal.h"
 #include "tests/support/simulated_plans.h"
 #include "trace/accept.h"
 
@@ -185,6 +186,61 @@ static void test_calibration_can_be_stored(void **state)
     mim_calibration_destroy(&read);
     mim_calibration_destroy(&c);
     mim_actions_destroy(&actions);
+    mim_simulated_destroy(&node);
+}
+
+/* Entries of classes and kernels that the node has not heard of do something sane. */
+static void test_strange_stressors(void **state)
+{
+    (void)state;
+    const mim_stress_class strange = (mim_stress_class)99;
+    const struct {
+        mim_stressor stressor;
+        double cpu, read_bytes, write_bytes; /* a second at weight 1 */
+        bool uses_memory;
+    } cases[] = {
+        {{.kernel = "new", .stress_class = MIM_STRESS_CPU}, 1, 0, 0, false},
+        {{.kernel = "new", .stress_class = MIM_STRESS_CPU, .op_bytes = 8 << 20}, 1, 0, 0, true},
+        {{.kernel = "new", .stress_class = MIM_STRESS_MEMORY}, 1, 0, 0, true},
+        {{.kernel = "new", .stress_class = MIM_STRESS_MEMORY, .op_bytes = 4096}, 1, 0, 0, false},
+        {{.kernel = "new", .stress_class = strange, .op_bytes = 8 << 20}, 1, 0, 0, false},
+        {{.kernel = "new", .stress_class = strange, .is_paced = true, .sleep_us = 9000},
+         0.03,
+         0,
+         0,
+         false},
+        {{.kernel = "new", .stress_class = strange, .is_paced = true, .file_bytes = 1 << 20},
+         0.3,
+         0,
+         0,
+         false},
+        /* a megabyte of each in 1.03 + 1.78 ms */
+        {{.kernel = "new",
+          .stress_class = strange,
+          .is_paced = true,
+          .op_bytes = 1 << 20,
+          .file_bytes = 1 << 26,
+          .shared_file_bytes = 1 << 28},
+         0.09596,
+         373.04e6,
+         373.04e6,
+         false},
+        {{.kernel = "new", .stress_class = MIM_STRESS_READ, .is_paced = true, .op_bytes = 1 << 20},
+         0.13052,
+         1014.83e6,
+         0,
+         false},
+    };
+    mim_simulated *node = make_node("2x10", false, false, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const mim_simulated_effect e = mim_simulated_effect_of(node, &cases[i].stressor);
+        assert_true(e.is_known && e.ipc > 0.1);
+        expect_near(e.cpu, cases[i].cpu, 1e-3 * cases[i].cpu);
+        expect_near(e.read_bytes_per_s, cases[i].read_bytes, 1e-3 * cases[i].read_bytes);
+        expect_near(e.write_bytes_per_s, cases[i].write_bytes, 1e-3 * cases[i].write_bytes);
+        assert_true((e.bytes_per_s > 0) == cases[i].uses_memory);
+        assert_true(e.ops_per_s > 0 && isfinite(e.ops_per_s) && e.op_s > 0);
+    }
     mim_simulated_destroy(&node);
 }
 
@@ -609,6 +665,7 @@ int main(void)
         cmocka_unit_test(test_machine),
         cmocka_unit_test(test_calibration_is_true),
         cmocka_unit_test(test_calibration_can_be_stored),
+        cmocka_unit_test(test_strange_stressors),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_text_gives_the_series),
         cmocka_unit_test(test_text_says_simulated),

@@ -203,14 +203,16 @@ int mim_simulated_calibration(const mim_simulated *node, const mim_actions *acti
                               mim_calibration **calibration)
 {
     mim_machine *machine = NULL;
+    const size_t n = actions ? mim_actions_n(actions) : mim_stressor_count();
     mim_calibration *made = calloc(1, sizeof *made);
-    int rc = made && (made->costs = calloc(mim_actions_n(actions), sizeof *made->costs))
+    int rc = made && (made->costs = calloc(n, sizeof *made->costs))
                  ? mim_simulated_machine(node, &machine)
                  : mim_fail(MIM_ENOMEM, "calibration of %s", node->name);
     if (rc == MIM_OK)
         describe(node, machine, made);
-    for (size_t i = 0; rc == MIM_OK && i < mim_actions_n(actions); i++) {
-        const mim_stressor *stressor = mim_actions_stressor(actions, i);
+    for (size_t i = 0; rc == MIM_OK && i < n; i++) {
+        const mim_stressor *stressor =
+            actions ? mim_actions_stressor(actions, i) : mim_stressor_at(i);
         if (stressor)
             made->costs[made->n_costs++] = cost_of(node, stressor);
     }

@@ -59,7 +59,8 @@ const char *mim_simulated_name(const mim_simulated *node); /* "simulated-2x10": 
 char *mim_simulated_host_class(const mim_simulated *node);
 /* The model of its CPU says "simulated". */
 int mim_simulated_machine(const mim_simulated *node, mim_machine **machine);
-/* What calibrating it would give for the stressors of a list that the catalogue knows. */
+/* What calibrating it would give for the stressors of a list that the catalogue knows; NULL: for
+ * all of the catalogue. */
 int mim_simulated_calibration(const mim_simulated *node, const mim_actions *actions,
                               mim_calibration **calibration);
 

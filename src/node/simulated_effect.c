@@ -10,6 +10,25 @@ typedef struct family {
     double bytes_per_s, stall, write_share, ipc, looseness;
 } family;
 
+/* Share of its bytes that it reads from block devices, the rest it writes; NAN: no block I/O. What
+ * works on files in a class of its own does both when it has a file to read and one to write. */
+static double read_share(const mim_stressor *stressor)
+{
+    switch (stressor->stress_class) {
+    case MIM_STRESS_READ:
+        return 1;
+    case MIM_STRESS_WRITE:
+        return 0;
+    case MIM_STRESS_CPU:
+    case MIM_STRESS_MEMORY:
+        return NAN;
+    default: /* a class that this file has not heard of */
+        return stressor->is_paced && stressor->shared_file_bytes > 0 && stressor->file_bytes > 0
+                   ? 0.5
+                   : NAN;
+    }
+}
+
 static family family_of(const mim_stressor *stressor)
 {
     static const family families[] = MIM_SIMULATED_FAMILIES, cpu = MIM_SIMULATED_CPU_CLASS,
@@ -18,22 +37,11 @@ static family family_of(const mim_stressor *stressor)
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         if (strcmp(families[i].kernel, stressor->kernel) == 0)
             return families[i];
-    switch (stressor->stress_class) {
-    case MIM_STRESS_CPU:
-        return cpu;
-    case MIM_STRESS_MEMORY:
-        return memory;
-    case MIM_STRESS_READ:
-    case MIM_STRESS_WRITE:
+    if (!isnan(read_share(stressor)))
         return io;
-    default: /* a class that this file has not heard of */
-        return other;
-    }
-}
-
-static bool is_io(const mim_stressor *stressor)
-{
-    return stressor->stress_class == MIM_STRESS_READ || stressor->stress_class == MIM_STRESS_WRITE;
+    return stressor->stress_class == MIM_STRESS_CPU      ? cpu
+           : stressor->stress_class == MIM_STRESS_MEMORY ? memory
+                                                         : other;
 }
 
 double mim_simulated_miss_ratio(double pressure, double looseness)
@@ -60,15 +68,27 @@ static void set_memory(const mim_simulated *node, const mim_stressor *stressor, 
     e->bytes_per_s = f->bytes_per_s / (1 + f->stall * e->own_misses);
 }
 
-static void set_disk(const mim_stressor *stressor, mim_simulated_effect *e)
+/* Operations on the disk, one at a time: the mean of reads and writes. */
+static void set_disk(const mim_stressor *stressor, double reads, mim_simulated_effect *e)
 {
-    const bool is_read = stressor->stress_class == MIM_STRESS_READ;
     const double bytes =
         stressor->op_bytes > 0 ? (double)stressor->op_bytes : MIM_SIMULATED_IO_CLASS_BYTES;
     e->op_bytes = bytes;
-    e->op_s = is_read ? MIM_SIMULATED_READ_OP_S + bytes / MIM_SIMULATED_READ_BYTES_PER_S
-                      : MIM_SIMULATED_WRITE_OP_S + bytes / MIM_SIMULATED_WRITE_BYTES_PER_S;
+    e->op_s = reads * (MIM_SIMULATED_READ_OP_S + bytes / MIM_SIMULATED_READ_BYTES_PER_S) +
+              (1 - reads) * (MIM_SIMULATED_WRITE_OP_S + bytes / MIM_SIMULATED_WRITE_BYTES_PER_S);
     e->cpu_s_per_op = MIM_SIMULATED_IO_CPU_S + bytes / MIM_SIMULATED_IO_CPU_BYTES_PER_S;
+}
+
+/* Operations at due times that move no blocks: a sweep over a set of memory, or something light. */
+static void set_paced(mim_simulated_effect *e)
+{
+    if (e->bytes_per_s > 0) {
+        e->op_bytes = e->set_bytes;
+        e->op_s = e->cpu_s_per_op = e->set_bytes / e->bytes_per_s;
+    } else {
+        e->op_s = MIM_SIMULATED_OTHER_OP_S;
+        e->cpu_s_per_op = MIM_SIMULATED_OTHER_OP_CPU * MIM_SIMULATED_OTHER_OP_S;
+    }
 }
 
 mim_simulated_effect mim_simulated_effect_of(const mim_simulated *node,
@@ -78,30 +98,21 @@ mim_simulated_effect mim_simulated_effect_of(const mim_simulated *node,
     if (!stressor)
         return e;
     const family f = family_of(stressor);
-    const double pause_s = 1e-6 * stressor->sleep_us;
+    const double reads = read_share(stressor);
+    const bool is_io = !isnan(reads);
     e.ipc = f.ipc;
-    e.is_paced = stressor->is_paced || is_io(stressor);
-    if (is_io(stressor))
-        set_disk(stressor, &e);
+    e.is_paced = stressor->is_paced || is_io;
+    if (is_io)
+        set_disk(stressor, reads, &e);
     else
         set_memory(node, stressor, &f, &e);
-    if (!e.is_paced) {
+    if (e.is_paced && !is_io)
+        set_paced(&e);
+    else if (!e.is_paced)
         e.op_s = e.cpu_s_per_op = MIM_SIMULATED_BATCH_S;
-        e.ops_per_s = 1 / e.op_s;
-        return e;
-    }
-    if (!is_io(stressor) && e.bytes_per_s > 0) { /* a sweep over the set */
-        e.op_bytes = e.set_bytes;
-        e.op_s = e.cpu_s_per_op = e.set_bytes / e.bytes_per_s;
-    } else if (!is_io(stressor)) {
-        e.op_s = MIM_SIMULATED_OTHER_OP_S;
-        e.cpu_s_per_op = MIM_SIMULATED_OTHER_OP_CPU * MIM_SIMULATED_OTHER_OP_S;
-    }
-    e.ops_per_s = 1 / (e.op_s + pause_s);
+    e.ops_per_s = 1 / (e.op_s + (e.is_paced ? 1e-6 * stressor->sleep_us : 0));
     e.cpu = e.ops_per_s * e.cpu_s_per_op;
-    if (stressor->stress_class == MIM_STRESS_READ)
-        e.read_bytes_per_s = e.ops_per_s * e.op_bytes;
-    else if (stressor->stress_class == MIM_STRESS_WRITE)
-        e.write_bytes_per_s = e.ops_per_s * e.op_bytes;
+    e.read_bytes_per_s = is_io ? reads * e.ops_per_s * e.op_bytes : 0;
+    e.write_bytes_per_s = is_io ? (1 - reads) * e.ops_per_s * e.op_bytes : 0;
     return e;
 }

@@ -205,9 +205,11 @@ static void share_disk(mim_simulated_work *x, const disk_demand *asked)
 
 static double io_granted(const mim_simulated_work *x, const mim_simulated_effect *e)
 {
-    return e->read_bytes_per_s > 0    ? x->read_granted
-           : e->write_bytes_per_s > 0 ? x->write_granted
-                                      : 1;
+    const double moved = e->read_bytes_per_s + e->write_bytes_per_s;
+    return moved > 0
+               ? (e->read_bytes_per_s * x->read_granted + e->write_bytes_per_s * x->write_granted) /
+                     moved
+               : 1;
 }
 
 static void add_row_counts(mim_simulated_work *x, size_t window, size_t row)
