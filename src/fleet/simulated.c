@@ -32,17 +32,13 @@ static int open_simulated(const mim_fleet_options *options, void **state)
     return MIM_OK;
 }
 
-static int keep_shares(const mim_run_result *run, mim_fleet_result *result)
+static void take_shares(mim_run_result *run, mim_fleet_result *result)
 {
-    const size_t n = run->n_slots * run->n_rows * run->n_stressors;
     result->n_slots = run->n_slots;
     result->n_threads = run->n_rows;
     result->n_stressors = run->n_stressors;
-    if (!(result->given_share = malloc(n * sizeof *result->given_share)))
-        return mim_fail(MIM_ENOMEM, "shares of %zu slots", run->n_slots);
-    for (size_t i = 0; i < n; i++)
-        result->given_share[i] = run->share[i];
-    return MIM_OK;
+    result->given_share = run->share;
+    run->share = NULL;
 }
 
 /* Nobody disturbs a simulated node. */
@@ -63,8 +59,8 @@ static int run_task(const simulated *s, const mim_fleet_task *task, mim_fleet_re
     mim_run_result *run = NULL;
     const mim_simulated_outputs outputs = {.series = &result->series, .result = &run};
     int rc = mim_simulated_run(s->node, &asked, &outputs);
-    if (rc == MIM_OK)
-        rc = keep_shares(run, result);
+    if (rc == MIM_OK && run)
+        take_shares(run, result);
     if (rc == MIM_OK)
         rc = accept_all(result);
     mim_run_result_destroy(&run);
