@@ -31,9 +31,15 @@ static double read_share(const mim_stressor *stressor)
 
 static family family_of(const mim_stressor *stressor)
 {
-    static const family families[] = MIM_SIMULATED_FAMILIES, cpu = MIM_SIMULATED_CPU_CLASS,
-                        memory = MIM_SIMULATED_MEMORY_CLASS, io = MIM_SIMULATED_IO_CLASS,
-                        other = MIM_SIMULATED_OTHER_CLASS;
+    static const family families[] = {
+        {"crc_compute", MIM_SIMULATED_CRC}, {"crc_extend", MIM_SIMULATED_CRC},
+        {"memcpy", MIM_SIMULATED_COPY},     {"memcmp", MIM_SIMULATED_COMPARE},
+        {"simd", MIM_SIMULATED_VECTOR},     {"hashset", MIM_SIMULATED_HASH_SET},
+        {"memset", MIM_SIMULATED_SET},      {"stream", MIM_SIMULATED_STREAM},
+    };
+    static const family cpu = {"", MIM_SIMULATED_CPU_CLASS},
+                        memory = {"", MIM_SIMULATED_MEMORY_CLASS},
+                        io = {"", MIM_SIMULATED_IO_CLASS}, other = {"", MIM_SIMULATED_OTHER_CLASS};
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         if (strcmp(families[i].kernel, stressor->kernel) == 0)
             return families[i];
