@@ -226,4 +226,5 @@ static int verify(void *state)
     return MIM_OK;
 }
 
-const mim_kernel mim_kernel_hashset = {"hashset", create, destroy, run, verify};
+const mim_kernel mim_kernel_hashset = {
+    .name = "hashset", .create = create, .destroy = destroy, .run = run, .verify = verify};
