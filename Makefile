@@ -265,7 +265,7 @@ install: all
 	for unit in systemd/*.service; do \
 		sed 's|^ExecStart=mimesys_|ExecStart=$(PREFIX)/bin/mimesys_|' $$unit \
 			> $(UNIT_DIR)/$${unit##*/} && chmod 644 $(UNIT_DIR)/$${unit##*/} || exit 1; done
-	for file in $(wildcard ini/*.ini jobs/*.slurm); do \
+	for file in $(wildcard ini/*.ini ini/*.txt jobs/*.slurm); do \
 		install -D -m 644 $$file $(SHARE_DIR)/mimesys/$$file || exit 1; done
 
 ## uninstall   remove what install put there

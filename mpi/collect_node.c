@@ -77,6 +77,14 @@ int mim_collect_read_settings(mim_collect *c)
     return mim_actions_open(mim_config_text(k, "collect.actions"), &c->actions);
 }
 
+/* Working sets of this node, and the peer. */
+static int fit_actions(mim_collect *c)
+{
+    mim_actions_node node;
+    mim_actions_node_get(c->config, c->machine, &node);
+    return mim_actions_fit(c->actions, &node);
+}
+
 /* One rank of a host measures, the others wait asleep and then find what it stored. */
 static int get_calibration(mim_collect *c)
 {
@@ -228,6 +236,8 @@ int mim_collect_prepare(mim_collect *c)
     mim_fleet_result *trial = NULL;
     leave_core();
     int rc = mim_machine_create(c->limits.max_cpus, &c->machine);
+    if (rc == MIM_OK)
+        rc = fit_actions(c);
     if (rc == MIM_OK)
         rc = get_calibration(c);
     if (rc == MIM_OK)

@@ -147,10 +147,10 @@ static const work_case work_cases[] = {
     {"memcmp L2", "memcmp", 1 * MIB, 0, false, 85, 1536, 85 * 384 * KIB},
     {"memcmp LLC", "memcmp", 24 * MIB, 0, false, 341, 480, 341 * 384 * KIB},
     {"simd", "simd", 12 * KIB, 0, false, 7, 1400, 1400 * 16384},
-    /* two batches of inserts, one that clears */
-    {"hash set", "hashset", 0, 2000, false, 3, 2000, 16000},
-    {"hash set, next round", "hashset", 0, 2000, false, 4, 3024, 3024 * 8},
-    {"hash set, ordered", "hashset", 0, 2000 | MIM_STRESSOR_ORDERED_KEYS, false, 6, 4000, 32000},
+    /* four batches of inserts, one that clears */
+    {"hash set", "hashset", 0, 2000, false, 5, 2000, 16000},
+    {"hash set, next round", "hashset", 0, 2000, false, 6, 2512, 2512 * 8},
+    {"hash set, ordered", "hashset", 0, 2000 | MIM_STRESSOR_ORDERED_KEYS, false, 10, 4000, 32000},
     {"memset, a part", "memset", 2 * MIB, 0, false, 3, 0, 3 * 512 * KIB},
     {"memset", "memset", 2 * MIB, 0, false, 9, 2, 9 * 512 * KIB},
     {"memset, paced", "memset", 1 * MIB, 0, true, 1, 1, 1 * MIB},
@@ -223,7 +223,7 @@ static void test_long_runs_verify_at_every_stage(void **unused)
         size_t n_times, n_batches;
     } runs[] = {
         {{"hash set, all phases", "hashset", 0, 3000, false, 0, 0, 0}, 40, 1},
-        {{"hash set of 65536 keys", "hashset", 0, 65536, false, 0, 0, 0}, 9, 37},
+        {{"hash set of 65536 keys", "hashset", 0, 65536, false, 0, 0, 0}, 9, 73},
         {{"memset over a byte's wrap", "memset", 8 * KIB, 0, false, 0, 0, 0}, 600, 1},
         /* past the sweep that starts the values again, which is sweep 2^20 */
         {{"stream over its restart", "stream", 4 * KIB, 0, false, 0, 0, 0}, 5, 262143},

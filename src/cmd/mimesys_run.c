@@ -27,14 +27,15 @@ static const mim_option run_options[] = {
     {"run", "seed", MIM_OPTION_INT, "", "1", 0, 9e15, NULL, NULL,
      "seed of buffer contents and offsets"},
     {"run", "actions", MIM_OPTION_TEXT, "", "20", 0, 0, NULL, "ACTION_LIST_PATH",
-     "action list of plans that do not name theirs: 20, 19, 13, 13b or a file"},
+     "action list of plans that do not name theirs: " MIM_ACTIONS_WORDS " or a file"},
     {"run", "wait_s", MIM_OPTION_REAL, "s", "3600", 0, 1e9, NULL, NULL,
      "wait so long for other programs that load this host, 0 = not at all"},
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
-static const mim_option *const tables[] = {run_options, mim_scratch_settings, mim_limits_options,
-                                           mim_calibrate_settings, NULL};
+static const mim_option *const tables[] = {
+    run_options,        mim_stressor_settings,  mim_scratch_settings,
+    mim_limits_options, mim_calibrate_settings, NULL};
 
 static const mim_flag flags[] = {
     {"slot", "SECONDS", "run.slot_s", false, "length of a slot"},
@@ -154,7 +155,11 @@ static int load_plan(mim_run_job *j)
     const char *path = mim_args_at(j->args, 0);
     if (!path)
         return mim_fail(MIM_EUSAGE, "expected: mimesys_run PLAN.h5, or --calibrate");
+    mim_actions_node node;
     int rc = mim_plan_read(path, j->actions, &j->plan);
+    mim_actions_node_get(j->config, j->machine, &node);
+    if (rc == MIM_OK)
+        rc = mim_plan_fit(j->plan, &node);
     if (rc == MIM_OK)
         rc = mim_plan_needs(j->plan, &j->need);
     if (rc != MIM_OK)
@@ -336,6 +341,14 @@ static int run_plan(mim_run_job *j)
     return rc == MIM_OK ? verdict(j) : rc;
 }
 
+static int open_actions(mim_run_job *j)
+{
+    mim_actions_node node;
+    mim_actions_node_get(j->config, j->machine, &node);
+    int rc = mim_actions_open(mim_config_text(j->config, "run.actions"), &j->actions);
+    return rc == MIM_OK ? mim_actions_fit(j->actions, &node) : rc;
+}
+
 static int run(const mim_args *args, mim_log *log)
 {
     mim_run_job j = {
@@ -343,7 +356,7 @@ static int run(const mim_args *args, mim_log *log)
     mim_limits_get(j.config, &j.limits);
     int rc = mim_machine_create(j.limits.max_cpus, &j.machine);
     if (rc == MIM_OK)
-        rc = mim_actions_open(mim_config_text(j.config, "run.actions"), &j.actions);
+        rc = open_actions(&j);
     if (rc == MIM_OK)
         rc = mim_summary_create(program.name, (uint64_t)mim_config_int(j.config, "run.seed"), 1,
                                 j.config, &j.summary);

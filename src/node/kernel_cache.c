@@ -45,8 +45,7 @@ static int check(const char *kernel, const mim_stressor *stressor, const mim_ker
     if (!place->scratch)
         return mim_fail(MIM_EINVAL, "kernel %s: no scratch folder", kernel);
     if (stressor->op_bytes == 0 || stressor->op_bytes % MIM_PAGE_BYTES != 0 ||
-        stressor->file_bytes < stressor->op_bytes ||
-        stressor->file_bytes % stressor->op_bytes != 0)
+        stressor->file_bytes < stressor->op_bytes || stressor->file_bytes % stressor->op_bytes != 0)
         return mim_fail(MIM_EINVAL,
                         "kernel %s: file of %" PRIu64 " bytes in blocks of %" PRIu64
                         ", expected whole blocks of a multiple of %d",
@@ -185,8 +184,7 @@ static int verify_write(void *state)
         (rc = mim_kernel_read_at(s->fd, s->last_offset, s->op_bytes, back)) == MIM_OK &&
         memcmp(s->block, back, s->op_bytes) != 0)
         rc = mim_fail(MIM_ECHECK,
-                      "cache_write: block %" PRIu64 " at %" PRIu64
-                      " does not read back as written",
+                      "cache_write: block %" PRIu64 " at %" PRIu64 " does not read back as written",
                       s->n_done, s->last_offset);
     free(back);
     return rc;

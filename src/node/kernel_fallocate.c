@@ -90,8 +90,7 @@ static int allocate_and_flush(allocate_state *s, int fd)
     }
     if (fsync(fd) != 0 || fstat(fd, &st) != 0)
         return fail_file(s, "flushing it");
-    s->n_short +=
-        (uint64_t)st.st_size != s->op_bytes || (uint64_t)st.st_blocks * 512 < s->op_bytes;
+    s->n_short += (uint64_t)st.st_size != s->op_bytes || (uint64_t)st.st_blocks * 512 < s->op_bytes;
     return MIM_OK;
 }
 

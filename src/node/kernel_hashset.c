@@ -12,7 +12,7 @@
 
 enum {
     GROUP = 8,
-    INSERTS_A_BATCH = 1024,
+    INSERTS_A_BATCH = 512, /* some 7 us in L2, 30 us in memory */
     CLEAR_A_BATCH = 256 << 10,
     VERIFIED_KEYS = 4096,
     MIN_KEYS = 8,

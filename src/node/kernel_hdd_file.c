@@ -2,8 +2,9 @@
  * all that a file system adds to them.
  *
  * Nothing is left to be looked at afterwards, so the first file and then one in 1024 is read back
- * before it goes. Always through the page cache: the flush reaches the device. One operation = one file; bytes =
- * its content. What the device sees beyond that (inodes, journal) is the file system's. */
+ * before it goes. Always through the page cache: the flush reaches the device. One operation = one
+ * file; bytes = its content. What the device sees beyond that (inodes, journal) is the file
+ * system's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

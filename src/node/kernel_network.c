@@ -158,9 +158,9 @@ static int connect_to(int family, const struct sockaddr *address, socklen_t n_by
         rc = fail_socket(peer, "cannot connect");
     else
         rc = wait_connected(fd, peer);
-    if (rc == MIM_OK && ((flags = fcntl(fd, F_GETFL)) < 0 ||
-                         fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ||
-                         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &stall, sizeof stall) != 0))
+    if (rc == MIM_OK &&
+        ((flags = fcntl(fd, F_GETFL)) < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ||
+         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &stall, sizeof stall) != 0))
         rc = fail_socket(peer, "socket options");
     if (rc != MIM_OK) {
         close(fd);
@@ -180,9 +180,10 @@ static int split_peer(const char *peer, char **host, char **port)
 
     if (!colon || !colon[1] || !(has_brackets || is_plain))
         return mim_fail(MIM_EUSAGE,
-                        "network peer \"%s\": expected HOST:PORT, or [ADDRESS]:PORT for IPv6", peer);
-    *host = has_brackets ? mim_format("%.*s", (int)n - 2, peer + 1)
-                         : mim_format("%.*s", (int)n, peer);
+                        "network peer \"%s\": expected HOST:PORT, or [ADDRESS]:PORT for IPv6",
+                        peer);
+    *host =
+        has_brackets ? mim_format("%.*s", (int)n - 2, peer + 1) : mim_format("%.*s", (int)n, peer);
     *port = mim_strdup(colon + 1);
     return *host && *port ? MIM_OK : mim_fail(MIM_ENOMEM, "network peer");
 }
@@ -239,8 +240,7 @@ static int accept_own(int listener, int own, int *fd)
 
 static int connect_pair(int *fd, int *sink_fd)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n_bytes = sizeof address;
     int rc, listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -364,8 +364,8 @@ static int send_block(stream_state *s)
     uint64_t n_done = 0;
 
     while (n_done < s->op_bytes) {
-        ssize_t n = send(s->fd, (const char *)s->block + n_done, s->op_bytes - n_done,
-                         MSG_NOSIGNAL);
+        ssize_t n =
+            send(s->fd, (const char *)s->block + n_done, s->op_bytes - n_done, MSG_NOSIGNAL);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -427,8 +427,8 @@ static int verify(void *state)
         return rc;
     if (n_left > 0)
         return mim_fail(MIM_ECHECK,
-                        "network peer %s: %" PRIu64 " of %" PRIu64 " bytes did not arrive",
-                        s->peer, n_left, s->n_sent);
+                        "network peer %s: %" PRIu64 " of %" PRIu64 " bytes did not arrive", s->peer,
+                        n_left, s->n_sent);
     if (s->sink && atomic_load(&s->sink->n_wrong) > 0)
         return mim_fail(MIM_ECHECK, "network: %" PRIuFAST64 " pieces arrived changed",
                         atomic_load(&s->sink->n_wrong));

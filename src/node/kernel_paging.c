@@ -13,8 +13,8 @@
 #include "node/kernel_family.h"
 
 enum {
-    PAGES_A_BATCH = 32,
-    MAPPINGS_A_BATCH = 8,
+    PAGES_A_BATCH = 16,
+    MAPPINGS_A_BATCH = 3,
     WORDS_A_PAGE = MIM_PAGE_BYTES / sizeof(uint64_t),
     MAX_BYTES = 1 << 30
 };
@@ -29,8 +29,7 @@ typedef struct paging_state {
 
 static int map(const char *kernel, uint64_t n_bytes, uint64_t **region)
 {
-    void *made =
-        mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *made = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (made == MAP_FAILED)
         return mim_fail(errno == ENOMEM ? MIM_ENOMEM : MIM_EIO,
@@ -69,8 +68,7 @@ static int create(const char *kernel, uint64_t step_bytes, const mim_stressor *s
     if (stressor->memory_bytes < step_bytes || stressor->memory_bytes % step_bytes != 0 ||
         stressor->memory_bytes > MAX_BYTES)
         return mim_fail(MIM_EINVAL,
-                        "kernel %s: %" PRIu64 " bytes, expected a multiple of %" PRIu64
-                        " up to %d",
+                        "kernel %s: %" PRIu64 " bytes, expected a multiple of %" PRIu64 " up to %d",
                         kernel, stressor->memory_bytes, step_bytes, MAX_BYTES);
     if (!(s = calloc(1, sizeof *s)))
         return mim_fail(MIM_ENOMEM, "kernel %s", kernel);
@@ -95,8 +93,8 @@ static void touch(paging_state *s, uint64_t page) { put_stamp(s, page_at(s, page
 static int create_faults(const mim_stressor *stressor, const mim_kernel_place *place, void **state)
 {
     paging_state *s = NULL;
-    int rc = create("page_faults", PAGES_A_BATCH * MIM_PAGE_BYTES, stressor, place,
-                    state ? &s : NULL);
+    int rc =
+        create("page_faults", PAGES_A_BATCH * MIM_PAGE_BYTES, stressor, place, state ? &s : NULL);
 
     if (rc != MIM_OK)
         return rc;

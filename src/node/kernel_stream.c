@@ -27,9 +27,10 @@ static const double stream_factor = 1.000001, stream_term = 1e-7;
 typedef struct sweep_state {
     unsigned char *buffer;
     uint64_t n_bytes, part_bytes;
-    uint64_t offset;      /* where the next part starts */
-    uint64_t n_sweeps;    /* whole ones since the values' start */
-    uint64_t parts_an_op; /* paced; else 0 */
+    uint64_t offset;   /* where the next part starts */
+    uint64_t n_sweeps; /* whole ones since the values' start */
+    bool is_paced;
+    uint64_t op_bytes; /* paced: of one operation, whole parts */
     mim_stream_sweep sweep;
     double factor, term; /* of the sweep at hand */
 } sweep_state;
@@ -86,10 +87,11 @@ static int create(const char *kernel, const mim_stressor *stressor, const mim_ke
     if (!(s = calloc(1, sizeof *s)))
         return mim_fail(MIM_ENOMEM, "kernel %s", kernel);
     s->part_bytes = stressor->memory_bytes < PART_BYTES ? MIN_BYTES : PART_BYTES;
-    if (stressor->is_paced)
-        s->parts_an_op =
-            stressor->op_bytes > s->part_bytes ? stressor->op_bytes / s->part_bytes : 1;
+    s->is_paced = stressor->is_paced;
     s->n_bytes = stressor->memory_bytes / s->part_bytes * s->part_bytes;
+    s->op_bytes = stressor->op_bytes / s->part_bytes * s->part_bytes;
+    if (s->op_bytes == 0)
+        s->op_bytes = s->n_bytes;
     if ((rc = mim_kernel_buffer(s->n_bytes, 0, &buffer)) != MIM_OK)
         goto done;
     s->buffer = buffer;
@@ -165,17 +167,17 @@ static void next_sweep(sweep_state *s)
 static void run_parts(sweep_state *s, size_t n, void (*part)(sweep_state *), uint64_t bytes_a_byte,
                       mim_work *work)
 {
-    uint64_t n_parts = s->parts_an_op > 0 ? n * s->parts_an_op : n;
+    uint64_t n_parts = s->is_paced ? n * (s->op_bytes / s->part_bytes) : n;
 
     for (uint64_t i = 0; i < n_parts; i++) {
         part(s);
         s->offset += s->part_bytes;
         if (s->offset == s->n_bytes) {
             next_sweep(s);
-            work->n_ops += s->parts_an_op == 0;
+            work->n_ops += !s->is_paced;
         }
     }
-    work->n_ops += s->parts_an_op > 0 ? n : 0;
+    work->n_ops += s->is_paced ? n : 0;
     work->n_bytes += n_parts * s->part_bytes * bytes_a_byte;
 }
 

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 
 enum {
-    PART_BYTES = 256 << 10, /* some 5 us in a cache, 50 us from busy memory */
+    PART_BYTES = 512 << 10, /* some 10 us in a cache, 50 us from busy memory */
     MIN_BYTES = 4096
 };
 

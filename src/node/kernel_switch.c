@@ -252,8 +252,5 @@ const mim_kernel mim_kernel_switch_futex = {.name = "switch_futex",
                                             .destroy = destroy,
                                             .run = run,
                                             .verify = verify};
-const mim_kernel mim_kernel_switch_pipe = {.name = "switch_pipe",
-                                           .create = create_pipe,
-                                           .destroy = destroy,
-                                           .run = run,
-                                           .verify = verify};
+const mim_kernel mim_kernel_switch_pipe = {
+    .name = "switch_pipe", .create = create_pipe, .destroy = destroy, .run = run, .verify = verify};

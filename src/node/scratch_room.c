@@ -100,8 +100,8 @@ static int make_folder(const char *in, mim_scratch_room *room)
     if (!(room->path = mim_format("%s/" MIM_SCRATCH_PREFIX "%ld.XXXXXX", in, (long)getpid())))
         return mim_fail(MIM_ENOMEM, "scratch folder name");
     if (!mkdtemp(room->path)) {
-        rc = mim_fail(MIM_EIO, "scratch folder %s: cannot create a folder: %s", in,
-                      strerror(errno));
+        rc =
+            mim_fail(MIM_EIO, "scratch folder %s: cannot create a folder: %s", in, strerror(errno));
         free(room->path);
         room->path = NULL;
         return rc;

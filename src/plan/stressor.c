@@ -23,7 +23,8 @@ bool mim_stressor_is_same_operation(const mim_stressor *a, const mim_stressor *b
     return strcmp(a->kernel, b->kernel) == 0 && a->stress_class == b->stress_class &&
            a->is_paced == b->is_paced && a->memory_bytes == b->memory_bytes &&
            a->file_bytes == b->file_bytes && a->shared_file_bytes == b->shared_file_bytes &&
-           a->op_bytes == b->op_bytes && a->parameter == b->parameter;
+           a->op_bytes == b->op_bytes && a->parameter == b->parameter && a->level == b->level &&
+           a->is_own_size == b->is_own_size;
 }
 
 double mim_stressor_read_share(const mim_stressor *stressor)
