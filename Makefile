@@ -19,7 +19,7 @@ ifeq ($(TSAN),1)
 SANITIZE := -fsanitize=thread
 endif
 
-PACKAGES := hdf5-openmpi ompi-c jansson hwloc cairo lapacke
+PACKAGES := hdf5-openmpi ompi-c jansson hwloc cairo lapacke libzstd
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 # Silent before make deps: the first thing compiled then says what to do.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null | sed 's/-I/-isystem /g') \

@@ -136,7 +136,8 @@ static void test_older_lists(void **state)
         const char *kernel;
     } cases[] = {
         {"19", 19, 18, "BM_DIRECTSTREAMSIMD_8MB_NoSleep", "stream"},
-        {"13", 13, 0, "BM_COMPRESSION_ZSTD_DECOMPRESS_Fleet/compression_level:0/window_log:0", ""},
+        {"13", 13, 0, "BM_COMPRESSION_ZSTD_DECOMPRESS_Fleet/compression_level:0/window_log:0",
+         "zstd"},
         {"13", 13, 1, "BM_HASHING_Extendcrc32cinternal_Fleet_cold", "crc_extend"},
         {"13", 13, 12, "BM_STRESS_NG_Hdd_1MB", "hdd_file"},
         {"13b", 13, 9, "BM_STRESS_NG_HddRead_256KB_NoSleep", "hdd_read"},

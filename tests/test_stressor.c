@@ -167,18 +167,12 @@ static void test_read_shares(void **state)
         const char *name;
         double share; /* NAN: asks for no known number of bytes of a device */
     } cases[] = {
-        {"BM_STRESS_NG_HddRead_1MB_NoSleep", 1},
-        {"BM_STRESS_NG_Readahead", 1},
-        {"BM_STRESS_NG_HddWriteNF_1MB_NoSleep", 0},
-        {"BM_STRESS_NG_Hdd_4KB_Throttled_10ms", 0},
-        {"MIM_IO_MIXED_1MB_R70W30", 0.7},
-        {"MIM_IO_MIXED_64KB_R50W50", 0.5},
-        {"BM_STRESS_NG_Fallocate_4MB", NAN},
-        {"MIM_METADATA_32FILES", NAN},
-        {"MIM_NETWORK_LOOPBACK_256KB", NAN},
-        {"MIM_PAGECACHE_WRITE_64KB", NAN},
-        {"BM_LIBC_Memcpy_Fleet_L1", NAN},
-        {"BM_DIRECTMEMSET_32MB_WeightScaled_50ms", NAN},
+        {"BM_STRESS_NG_HddRead_1MB_NoSleep", 1},    {"BM_STRESS_NG_Readahead", 1},
+        {"BM_STRESS_NG_HddWriteNF_1MB_NoSleep", 0}, {"BM_STRESS_NG_Hdd_4KB_Throttled_10ms", 0},
+        {"MIM_IO_MIXED_1MB_R70W30", 0.7},           {"MIM_IO_MIXED_64KB_R50W50", 0.5},
+        {"BM_STRESS_NG_Fallocate_4MB", NAN},        {"MIM_METADATA_32FILES", NAN},
+        {"MIM_NETWORK_LOOPBACK_256KB", NAN},        {"MIM_PAGECACHE_WRITE_64KB", NAN},
+        {"BM_LIBC_Memcpy_Fleet_L1", NAN},           {"BM_DIRECTMEMSET_32MB_WeightScaled_50ms", NAN},
     };
     for (size_t i = 0; i < N_OF(cases); i++) {
         double share = mim_stressor_read_share(mim_stressor_find(cases[i].name));

@@ -13,16 +13,17 @@
 #include "node/kernel_family.h"
 
 static const mim_kernel *const kernels[] = {
-    &mim_kernel_crc_compute,  &mim_kernel_crc_extend,  &mim_kernel_memcpy,
-    &mim_kernel_memmove,      &mim_kernel_memcmp,      &mim_kernel_simd,
-    &mim_kernel_hashset,      &mim_kernel_hdd_read,    &mim_kernel_hdd_write,
-    &mim_kernel_memset,       &mim_kernel_stream,      &mim_kernel_bulk_copy,
-    &mim_kernel_nt_store,     &mim_kernel_scan,        &mim_kernel_write_crc,
-    &mim_kernel_hdd_file,     &mim_kernel_fallocate,   &mim_kernel_readahead,
-    &mim_kernel_mixed,        &mim_kernel_cache_read,  &mim_kernel_cache_write,
-    &mim_kernel_metadata,     &mim_kernel_page_faults, &mim_kernel_mmap_churn,
-    &mim_kernel_switch_futex, &mim_kernel_switch_pipe, &mim_kernel_net_loopback,
-    &mim_kernel_net_peer,     &mim_kernel_remote_read, &mim_kernel_remote_write,
+    &mim_kernel_crc_compute,  &mim_kernel_crc_extend,   &mim_kernel_memcpy,
+    &mim_kernel_memmove,      &mim_kernel_memcmp,       &mim_kernel_simd,
+    &mim_kernel_hashset,      &mim_kernel_zstd,         &mim_kernel_hdd_read,
+    &mim_kernel_hdd_write,    &mim_kernel_memset,       &mim_kernel_stream,
+    &mim_kernel_bulk_copy,    &mim_kernel_nt_store,     &mim_kernel_scan,
+    &mim_kernel_write_crc,    &mim_kernel_hdd_file,     &mim_kernel_fallocate,
+    &mim_kernel_readahead,    &mim_kernel_mixed,        &mim_kernel_cache_read,
+    &mim_kernel_cache_write,  &mim_kernel_metadata,     &mim_kernel_page_faults,
+    &mim_kernel_mmap_churn,   &mim_kernel_switch_futex, &mim_kernel_switch_pipe,
+    &mim_kernel_net_loopback, &mim_kernel_net_peer,     &mim_kernel_remote_read,
+    &mim_kernel_remote_write,
 };
 
 size_t mim_kernel_count(void) { return sizeof kernels / sizeof kernels[0]; }

@@ -15,7 +15,7 @@
 extern const mim_kernel mim_kernel_crc_compute, mim_kernel_crc_extend;
 extern const mim_kernel mim_kernel_memcpy, mim_kernel_memmove, mim_kernel_memcmp;
 extern const mim_kernel mim_kernel_simd;
-extern const mim_kernel mim_kernel_hashset;
+extern const mim_kernel mim_kernel_hashset, mim_kernel_zstd;
 extern const mim_kernel mim_kernel_hdd_read, mim_kernel_hdd_write;
 extern const mim_kernel mim_kernel_memset, mim_kernel_stream;
 extern const mim_kernel mim_kernel_bulk_copy, mim_kernel_nt_store, mim_kernel_scan;

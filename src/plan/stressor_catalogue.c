@@ -82,13 +82,6 @@
         .memory_bytes = 64 * KIB, .file_bytes = 64 * MIB, .op_bytes = 4 * MIB, .cost_us = 5000,    \
         .pressure = PRESSURE                                                                       \
     }
-/* Known by name from the older lists; nothing here runs it. */
-#define UNKNOWN(NAME, CLASS, PACED, PRESSURE)                                                      \
-    {                                                                                              \
-        .name = NAME, .kernel = "", .stress_class = CLASS, .is_paced = (PACED), .cost_us = 5000,   \
-        .pressure = PRESSURE                                                                       \
-    }
-
 /* Metered by CPU time; a level's size is that of the original's machine until it is fitted. */
 #define OWN(NAME, KERNEL, CLASS, BYTES, PARAMETER, LEVEL, PRESSURE)                                \
     {                                                                                              \
@@ -162,7 +155,7 @@ static const mim_stressor catalogue[] = {
     CRC("BM_HASHING_Extendcrc32c_Fleet_L3_16MB", "crc_extend", 16 * MIB, 32 * KIB, LLC,
         "CRC over the last-level cache"),
 
-    /* in the older lists only */
+    /* in the older lists, too */
     CRC("BM_HASHING_Extendcrc32cinternal_Fleet_cold", "crc_extend", 256 * MIB, 64 * KIB, DRAM,
         "CRC over cold memory: CPU, cache misses, memory reads"),
     SIMD(SIMD_PREFIX "512" SIMD_SUFFIX),
@@ -172,8 +165,8 @@ static const mim_stressor catalogue[] = {
          "block reads of 256 KiB, as fast as they go"),
     WRITE("BM_STRESS_NG_HddWriteNF_256KB_BurstScaled", 256 * KIB, 0, 5000,
           "block writes of 256 KiB, as fast as they go"),
-    UNKNOWN("BM_COMPRESSION_ZSTD_DECOMPRESS_Fleet/compression_level:0/window_log:0", MIM_STRESS_CPU,
-            false, "decompression"),
+    OWN("BM_COMPRESSION_ZSTD_DECOMPRESS_Fleet/compression_level:0/window_log:0", "zstd", CPU,
+        4 * MIB, 0, NONE, "decompression"),
     /* density is not honoured by the original's direct kernels: the same inserts as density:1 */
     HASHSET(HASHSET_NAME("ManyOrdered", "flat", "set_size:1048576/density:0"), 1048576, 2097152,
             ORDERED, "scattered stores in memory"),
