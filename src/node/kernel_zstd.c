@@ -142,8 +142,8 @@ static int run(void *state, size_t n, mim_work *work)
 
     for (size_t i = 0; i < n; i++) {
         size_t n_bytes =
-            ZSTD_decompressDCtx(s->context, s->output, FRAME_BYTES,
-                                s->packed + s->next * s->bound, s->packed_bytes[s->next]);
+            ZSTD_decompressDCtx(s->context, s->output, FRAME_BYTES, s->packed + s->next * s->bound,
+                                s->packed_bytes[s->next]);
 
         s->n_wrong += n_bytes != FRAME_BYTES; /* an error is a huge number */
         s->last = s->next;
