@@ -93,10 +93,14 @@ static void test_what_the_guard_is_asked(void **unused)
         const char *kernel;
         uint64_t set_up, per_20_ops;
     } cases[] = {
-        {"hdd_write", MIB, 20 * 64 * KIB}, {"write_crc", MIB, 20 * 64 * KIB},
-        {"hdd_file", 0, 20 * 64 * KIB},    {"fallocate", 0, 0},
-        {"readahead", MIB, 0},             {"mixed", 2 * MIB, 6 * 64 * KIB},
-        {"cache_read", MIB, 0},            {"cache_write", MIB, 0},
+        {"hdd_write", MIB, 20 * 64 * KIB},
+        {"write_crc", MIB, 20 * 64 * KIB},
+        {"hdd_file", 0, 20 * 64 * KIB},
+        {"fallocate", 0, 0},
+        {"readahead", MIB, 0},
+        {"mixed", 2 * MIB, 6 * 64 * KIB},
+        {"cache_read", MIB, 0},
+        {"cache_write", MIB, 0},
         {"metadata", 0, 0},
     };
 
@@ -144,8 +148,8 @@ static void test_mixed_keeps_its_ratio(void **unused)
             run(&stressor, state, 1, &work);
             writes = (double)(mim_scratch_written_bytes(scratch) - before) / 4096.0;
             if (writes < expected - 0.001 || writes >= expected + 1)
-                fail_msg("%u %% reads: %g writes in %llu operations", (unsigned)percents[i],
-                         writes, (unsigned long long)n);
+                fail_msg("%u %% reads: %g writes in %llu operations", (unsigned)percents[i], writes,
+                         (unsigned long long)n);
         }
         kernel_of(&stressor)->destroy(state);
     }
@@ -369,7 +373,10 @@ static void test_sizes_are_checked(void **unused)
         {.name = "nothing", .kernel = "fallocate"},
         {.name = "no chunks", .kernel = "readahead", .op_bytes = 4096, .file_bytes = MIB},
         {.name = "two pieces", .kernel = "readahead", .op_bytes = MIB, .file_bytes = 2 * MIB},
-        {.name = "no whole ones", .kernel = "readahead", .op_bytes = MIB, .file_bytes = 7 * MIB / 2},
+        {.name = "no whole ones",
+         .kernel = "readahead",
+         .op_bytes = MIB,
+         .file_bytes = 7 * MIB / 2},
         {.name = "small file", .kernel = "cache_read", .op_bytes = MIB, .file_bytes = 4096},
         {.name = "no whole blocks", .kernel = "cache_write", .op_bytes = 8192, .file_bytes = 12288},
         {.name = "no pages", .kernel = "mixed", .op_bytes = 1000, .parameter = 50},

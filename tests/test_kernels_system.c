@@ -369,10 +369,10 @@ static void test_other_node_goes_round(void **unused)
         unsigned long allowed[2];
         int own, other;
     } cases[] = {
-        {{0x1, 0}, 0, -1},       {{0x3, 0}, 0, 1},      {{0x3, 0}, 1, 0},
-        {{0xf, 0}, 2, 3},        {{0xf, 0}, 3, 0},      {{0x9, 0}, 0, 3},
-        {{0x9, 0}, 3, 0},        {{0x2, 0}, 0, 1}, /* own CPU's node without memory for us */
-        {{0x1, 0x1}, 0, BITS},   {{0x1, 0x1}, BITS, 0}, {{0, 0}, 0, -1},
+        {{0x1, 0}, 0, -1},     {{0x3, 0}, 0, 1},      {{0x3, 0}, 1, 0},
+        {{0xf, 0}, 2, 3},      {{0xf, 0}, 3, 0},      {{0x9, 0}, 0, 3},
+        {{0x9, 0}, 3, 0},      {{0x2, 0}, 0, 1}, /* own CPU's node without memory for us */
+        {{0x1, 0x1}, 0, BITS}, {{0x1, 0x1}, BITS, 0}, {{0, 0}, 0, -1},
         {{0, 1}, BITS, -1},
     };
 
