@@ -61,7 +61,7 @@ MAN_PAGES := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/man/%.1)
 COMPLETIONS := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/completion/%)
 
 .PHONY: all lib tests programs docs help deps deps-testbed deps-bench demo demo-full check check-unit check-mpi check-cli \
-	check-slurm check-corpus check-full bench fidelity fuzz fuzz-programs install uninstall format check-format lint clean info
+	check-slurm check-corpus check-valgrind check-full bench fidelity fuzz fuzz-programs install uninstall format check-format lint clean info
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -170,6 +170,11 @@ SLURM ?= $(patsubst tests/slurm_%.sh,%,$(sort $(wildcard tests/slurm_*.sh)))
 check-slurm: programs $(BUILD)/tests/slurm_hdf5 $(BUILD)/tests/make_corpus $(BUILD)/tests/make_runs
 	@BIN=$(abspath $(BUILD)/bin) PROGRAMS=$(abspath $(BUILD)/tests) \
 		tests/run cli $(SLURM:%=tests/slurm_%.sh)
+
+## check-valgrind  the stressors' reference loops and small tests under valgrind, where it is installed
+VALGRIND_TESTS := kernels kernels_io kernels_system
+check-valgrind: $(VALGRIND_TESTS:%=$(BUILD)/tests/test_%)
+	@scripts/valgrind.sh $(BUILD)
 
 # Every input of the fuzzers' corpora once, with sanitizers.
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))

@@ -20,8 +20,7 @@
 #include "node/known_node.h"
 
 static const char copy_l1[] = "BM_LIBC_Memcpy_Fleet_L1", peer[] = "MIM_NETWORK_PEER_64KB_10ms",
-                  switches[] = "MIM_SWITCH_FUTEX",
-                  fast[] = "MIM_NETWORK_LOOPBACK_64KB_10ms",
+                  switches[] = "MIM_SWITCH_FUTEX", fast[] = "MIM_NETWORK_LOOPBACK_64KB_10ms",
                   bursts[] = "BM_DIRECTMEMSET_32MB_WeightScaled_50ms";
 static const mim_calibrate_options quick = {.seconds_each = 0.05, .n_repeats = 3};
 
@@ -89,12 +88,21 @@ static void test_sizes_are_in_the_file(void **state)
     static const struct {
         const char *word; /* NULL: a file from before there was a choice */
         int rc;
-    } cases[] = {{"original", MIM_OK}, {"node", MIM_OK},       {NULL, MIM_OK},
-                 {"cache", MIM_EDATA}, {"", MIM_EDATA}};
+    } cases[] = {{"original", MIM_OK},
+                 {"node", MIM_OK},
+                 {NULL, MIM_OK},
+                 {"cache", MIM_EDATA},
+                 {"", MIM_EDATA}};
     mim_cost cost = {.stressor = "x", .n_repeats = 3, .op_s = 1, .ops_per_s = 1};
-    mim_calibration made = {.machine_key = "k", .io_mode = "direct", .n_cpus = 1, .n_sockets = 1,
-                            .io_read_max_kbs = NAN, .io_write_max_kbs = NAN, .n_costs = 1,
-                            .costs = &cost, .sizes = "node"};
+    mim_calibration made = {.machine_key = "k",
+                            .io_mode = "direct",
+                            .n_cpus = 1,
+                            .n_sockets = 1,
+                            .io_read_max_kbs = NAN,
+                            .io_write_max_kbs = NAN,
+                            .n_costs = 1,
+                            .costs = &cost,
+                            .sizes = "node"};
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mim_calibration *read = NULL;
@@ -187,7 +195,8 @@ static void test_other_sizes_have_a_file_of_their_own(void **state)
 static void test_pauses_are_not_measured(void **state)
 {
     const bench *b = *state;
-    static const char *const names[] = {"BM_STRESS_NG_Hdd_64KB", "BM_STRESS_NG_HddWriteNF_1MB_NoSleep",
+    static const char *const names[] = {"BM_STRESS_NG_Hdd_64KB",
+                                        "BM_STRESS_NG_HddWriteNF_1MB_NoSleep",
                                         "BM_STRESS_NG_HddWriteNF_1MB_WeightScaled_10ms",
                                         "BM_STRESS_NG_HddWriteNF_1MB_WeightScaled_100ms",
                                         "BM_STRESS_NG_HddWriteD_1MB_WeightScaled_0ms"};

@@ -465,7 +465,8 @@ static void test_next_start_removes_what_a_kill_left(void **unused)
     }
 }
 
-int main(void)
+/* With an argument only the tests whose names match it. */
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(test_what_the_guard_is_asked),
@@ -480,5 +481,7 @@ int main(void)
         WITH_FOLDER(test_file_size_limit_is_respected),
         WITH_FOLDER(test_next_start_removes_what_a_kill_left),
     };
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests_name("kernels of files", tests, NULL, NULL);
 }

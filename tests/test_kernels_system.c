@@ -417,7 +417,8 @@ static void test_remote_memory(void **unused)
     }
 }
 
-int main(void)
+/* With an argument only the tests whose names match it. */
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_faults_are_counted_by_the_kernel),
@@ -430,5 +431,7 @@ int main(void)
         cmocka_unit_test(test_other_node_goes_round),
         cmocka_unit_test(test_remote_memory),
     };
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests_name("kernels of the system", tests, NULL, NULL);
 }

@@ -21,8 +21,9 @@
 enum { MIXED, NAMES, NETWORK, FAULTS, CRC_WRITES, PEER, N };
 
 static const char *const names[N] = {
-    "MIM_IO_MIXED_1MB_R70W30", "MIM_METADATA_32FILES",           "MIM_NETWORK_LOOPBACK_256KB",
-    "MIM_PAGE_FAULTS",         "BM_STRESS_NG_HddWriteCRC_1MB_15ms", "MIM_NETWORK_PEER_256KB",
+    "MIM_IO_MIXED_1MB_R70W30",           "MIM_METADATA_32FILES",
+    "MIM_NETWORK_LOOPBACK_256KB",        "MIM_PAGE_FAULTS",
+    "BM_STRESS_NG_HddWriteCRC_1MB_15ms", "MIM_NETWORK_PEER_256KB",
 };
 
 static const double kb = 1024, mb = 1048576;
@@ -175,11 +176,8 @@ static void test_single_takes_no_other_classes(void **state)
     };
     mim_metric metrics[1] = {{.name = "cpu_core_00", .family = MIM_FAMILY_CPU, .core = 0}};
     double values[1] = {50}, length[1] = {1};
-    const mim_series series = {.n_slots = 1,
-                               .n_metrics = 1,
-                               .metrics = metrics,
-                               .values = values,
-                               .length_s = length};
+    const mim_series series = {
+        .n_slots = 1, .n_metrics = 1, .metrics = metrics, .values = values, .length_s = length};
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mim_plan *plan = NULL;

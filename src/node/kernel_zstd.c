@@ -1,7 +1,7 @@
 /* Decompression of zstd frames, one after the other: branches, table look-ups and short copies.
  *
  * The frames are made at the start from invented text, at the library's default level; they shrink
- * to a third or so, as text does. One operation = one frame of 32 KiB; bytes = those it unfolds to.
+ * to a third or so, as text does. One operation = one frame of 16 KiB; bytes = those it unfolds to.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include "node/kernel_family.h"
 
 enum {
-    FRAME_BYTES = 32 << 10, /* some 30 us */
+    FRAME_BYTES = 16 << 10, /* some 30 us */
     N_WORDS = 512,
     MAX_WORD = 12,
     LEVEL = 0, /* the default */
