@@ -166,7 +166,7 @@ static void test_figures_count_what_was_written(void **state)
 static void test_single_takes_no_other_classes(void **state)
 {
     const bench *b = *state;
-    static const struct {
+    const struct {
         mim_single_options options;
         const char *says;
     } cases[] = {
