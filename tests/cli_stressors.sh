@@ -51,6 +51,17 @@ printf '%s\n' MIM_NETWORK_PEER_256KB >"$scratch/peer.txt"
 MIMESYS_NETWORK_PEER=127.0.0.1:1 refuses 1 "127.0.0.1:1: cannot connect" "a peer that does not answer" \
     --calibrate "${quick[@]}" --set run.actions="$scratch/peer.txt"
 
+if small_disk 700M "$scratch/memory"; then
+    MIMESYS_SCRATCH=$scratch/memory MIMESYS_CALIBRATION=$scratch/memory.json run_program --calibrate \
+        "${quick[@]}" "${extended[@]}" --set limits.disk_free=64M &&
+        grep -q 'in memory' "$scratch/err" && nothing_in "$scratch/memory"
+    report $? "calibrates in memory, too, and says that there is no block I/O"
+    MIMESYS_SCRATCH=$scratch/memory refuses 4 "free" "a scratch disk too small for a calibration" \
+        --calibrate "${quick[@]}" "${extended[@]}" --set limits.disk_free=650M
+else
+    skip "calibration in memory" "needs the right to mount"
+fi
+
 # ---- a run
 cp "$MIMESYS_CALIBRATION" "$scratch/extended.json"
 "$BIN/mimesys_generate" --trace "$trace" --first 6 --slots 6 --slot 0.25 --method single \

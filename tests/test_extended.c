@@ -53,7 +53,7 @@ static int set_up(void **state)
     for (size_t i = 0; i < mim_actions_n(b->actions); i++) {
         const mim_kernel *kernel = NULL;
 
-        if (mim_kernel_for(mim_actions_stressor(b->actions, i), &kernel) == MIM_OK)
+        if (mim_kernel_for(mim_actions_stressor(b->actions, i), b->scratch, &kernel) == MIM_OK)
             b->columns[b->n_columns++] = i;
     }
     *state = b;

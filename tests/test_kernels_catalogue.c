@@ -188,7 +188,7 @@ static void test_every_name_runs(void **state)
 
         if (!stressor->kernel[0])
             continue;
-        rc = mim_kernel_for(stressor, &kernel);
+        rc = mim_kernel_for(stressor, f->scratch, &kernel);
         if (rc == MIM_EUNSUP) {
             print_message("skipped: %s\n", mim_error());
             continue;

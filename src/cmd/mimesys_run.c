@@ -71,7 +71,15 @@ static const mim_program program = {
         "One program of a user loads a host at a time: a run and a calibration wait for others,\n"
         "and for mimesys_collect's plan, up to run.wait_s (then 4); the log says for whom.\n\n"
         "I/O stressors need to know how fast this machine is: --calibrate measures and keeps it\n"
-        "under ~/.cache/mimesys. Without one, a run measures what it needs first.",
+        "under ~/.cache/mimesys. Without one, a run measures what it needs first.\n\n"
+        "A plan's columns are the stressors of an action list: 20 (the default), its forerunners\n"
+        "19, 13 and 13b, or extended: every stressor of the original and, named MIM_, those it\n"
+        "lacks: memory by cache level and to another NUMA node, page faults, mappings, context\n"
+        "switches, page cache, file names, mixed I/O, TCP streams. ini/actions-extended.txt tells\n"
+        "what each is. What a node cannot run (no second NUMA node, no stressors.network_peer, no\n"
+        "O_DIRECT) is left out of a calibration; a plan that uses it is refused (4).\n\n"
+        "stressors.sizes = node gives the original's cache-level stressors working sets by this\n"
+        "node's caches; such a calibration is kept apart, and other sizes never use it.",
     .json_keys = "status: done or stopped\n"
                  "figures.n_slots: slots that ran to their end\n"
                  "figures.share_error_mean: mean error of a thread's CPU shares (1 = the slot)\n"
@@ -87,10 +95,12 @@ static const mim_program program = {
     .files = "DIR/stats-PLAN.txt: this node's counters at every slot edge (stats text)\n"
              "DIR/result-PLAN.h5: planned and given shares, operations, overshoot per slot\n"
              "DIR/summary.json: how it went\n"
-             "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration\n"
+             "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration; "
+             "calibration-KEY-Ncpus-node.json with stressors.sizes = node\n"
              "/tmp/mimesys-UID.lock: locked by whoever loads this host; MIMESYS_HOST_LOCK names "
              "another",
     .examples = "mimesys_run --calibrate\n"
+                "mimesys_run --calibrate --set run.actions=extended\n"
                 "mimesys_run plan.h5 --out run1\n"
                 "mimesys_run plan.h5 --set limits.disk_write=64G --set limits.cpus=1",
 };

@@ -172,7 +172,7 @@ static int paced_actions(const mim_run_job *j, mim_actions **paced)
         for (size_t t = 0; t < mim_plan_n_threads(j->plan); t++)
             is_used = is_used || j->need.uses[t * n + s];
         if (is_used && stressor && stressor->is_paced) {
-            rc = mim_kernel_for(stressor, &kernel);
+            rc = mim_kernel_for(stressor, j->scratch, &kernel);
             columns[n_paced++] = s;
         }
     }

@@ -27,7 +27,7 @@ static void look_at(mim_capacity *capacity, size_t column, const mim_stressor *s
                     const mim_calibration *calibration)
 {
     const mim_kernel *kernel = NULL;
-    if (!stressor || mim_kernel_for(stressor, &kernel) != MIM_OK)
+    if (!stressor || mim_kernel_for(stressor, NULL, &kernel) != MIM_OK)
         return;
     const mim_cost *cost = calibration ? mim_calibration_cost(calibration, stressor->name) : NULL;
     if (stressor->is_paced && (!cost || !(cost->ops_per_s > 0)))

@@ -225,7 +225,7 @@ static int measure_all(const mim_machine *machine, const mim_actions *actions, m
         const mim_kernel *kernel = NULL;
         if (!stressor || !mim_kernel_find(stressor->kernel))
             continue;
-        rc = mim_kernel_for(stressor, &kernel);
+        rc = mim_kernel_for(stressor, scratch, &kernel);
         if (rc == MIM_EUNSUP) {
             mim_log_warn(log, "calibrate", "left out: %s", mim_error());
             rc = MIM_OK;

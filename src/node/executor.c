@@ -92,7 +92,7 @@ static int add_instance(execution *x, mim_row_run *row, size_t column)
     const mim_stressor *stressor = mim_actions_stressor(mim_plan_actions(x->plan), column);
     const char *name = mim_actions_name(mim_plan_actions(x->plan), column);
     const mim_kernel *kernel = NULL;
-    int rc = stressor ? mim_kernel_for(stressor, &kernel)
+    int rc = stressor ? mim_kernel_for(stressor, x->scratch, &kernel)
                       : mim_fail(MIM_EUNSUP, "stressor %s: this build has no kernel for it", name);
     if (rc != MIM_OK)
         return rc;

@@ -38,14 +38,14 @@ const mim_kernel *mim_kernel_find(const char *name)
     return NULL;
 }
 
-int mim_kernel_for(const mim_stressor *stressor, const mim_kernel **kernel)
+int mim_kernel_for(const mim_stressor *stressor, mim_scratch *scratch, const mim_kernel **kernel)
 {
     const mim_kernel *found = mim_kernel_find(stressor->kernel);
     int rc = MIM_OK;
 
     if (!found)
         return mim_fail(MIM_EUNSUP, "stressor %s: this build has no kernel for it", stressor->name);
-    if (found->check_node && (rc = found->check_node(stressor)) != MIM_OK)
+    if (found->check_node && (rc = found->check_node(stressor, scratch)) != MIM_OK)
         return mim_fail_in(rc, "stressor %s", stressor->name);
     *kernel = found;
     return MIM_OK;

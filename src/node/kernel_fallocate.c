@@ -45,6 +45,20 @@ static int check(const mim_stressor *stressor, const mim_kernel_place *place)
     return MIM_OK;
 }
 
+static int check_node(const mim_stressor *stressor, mim_scratch *scratch)
+{
+    int rc, fd = -1;
+
+    (void)stressor;
+    if (!scratch || (rc = mim_scratch_probe(scratch, &fd)) != MIM_OK)
+        return scratch ? rc : MIM_OK;
+    if (fallocate(fd, 0, 0, MIM_PAGE_BYTES) != 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
+        rc = mim_fail(MIM_EUNSUP, "scratch folder %s: its file system allocates no space",
+                      mim_scratch_folder(scratch));
+    close(fd);
+    return rc;
+}
+
 static int create(const mim_stressor *stressor, const mim_kernel_place *place, void **state)
 {
     int rc;
@@ -83,9 +97,6 @@ static int allocate_and_flush(allocate_state *s, int fd)
     while (fallocate(fd, 0, 0, (off_t)s->op_bytes) != 0) {
         if (errno == EINTR)
             continue;
-        if (errno == EOPNOTSUPP || errno == ENOSYS)
-            return mim_fail(MIM_EUNSUP, "scratch folder %s: its file system allocates no space",
-                            mim_scratch_folder(s->scratch));
         return fail_file(s, "allocating its space");
     }
     if (fsync(fd) != 0 || fstat(fd, &st) != 0)
@@ -173,5 +184,9 @@ static int verify(void *state)
     return close_file(s, fd, verify_zeros(s, fd));
 }
 
-const mim_kernel mim_kernel_fallocate = {
-    .name = "fallocate", .create = create, .destroy = destroy, .run = run, .verify = verify};
+const mim_kernel mim_kernel_fallocate = {.name = "fallocate",
+                                         .create = create,
+                                         .destroy = destroy,
+                                         .run = run,
+                                         .verify = verify,
+                                         .check_node = check_node};

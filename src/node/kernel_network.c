@@ -336,11 +336,12 @@ static int create_loopback(const mim_stressor *stressor, const mim_kernel_place 
     return rc == MIM_OK ? create(NULL, stressor, place, state) : rc;
 }
 
-static int check_peer(const mim_stressor *stressor)
+static int check_peer(const mim_stressor *stressor, mim_scratch *scratch)
 {
     char *host = NULL, *port = NULL;
     int rc;
 
+    (void)scratch;
     if (!stressor->network_peer)
         return mim_fail(MIM_EUNSUP, "no network peer: set stressors.network_peer or "
                                     "MIMESYS_NETWORK_PEER to HOST:PORT of one that discards");
@@ -355,7 +356,7 @@ static int create_peer(const mim_stressor *stressor, const mim_kernel_place *pla
     int rc = mim_kernel_check("net_peer", stressor, place, state);
 
     if (rc == MIM_OK)
-        rc = check_peer(stressor);
+        rc = check_peer(stressor, NULL);
     return rc == MIM_OK ? create(stressor->network_peer, stressor, place, state) : rc;
 }
 

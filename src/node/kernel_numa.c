@@ -62,11 +62,12 @@ static int find_nodes(int *own, int *other)
     return MIM_OK;
 }
 
-static int check_node(const mim_stressor *stressor)
+static int check_node(const mim_stressor *stressor, mim_scratch *scratch)
 {
     int own, other;
 
     (void)stressor;
+    (void)scratch;
     return find_nodes(&own, &other);
 }
 

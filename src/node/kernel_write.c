@@ -174,5 +174,17 @@ done:
     return rc;
 }
 
-const mim_kernel mim_kernel_hdd_write = {
-    .name = "hdd_write", .create = create, .destroy = destroy, .run = run, .verify = verify};
+static int check_node(const mim_stressor *stressor, mim_scratch *scratch)
+{
+    if (!scratch || stressor->parameter != MIM_STRESSOR_DIRECT || mim_scratch_takes_direct(scratch))
+        return MIM_OK;
+    return mim_fail(MIM_EUNSUP, "scratch folder %s: its file system refuses O_DIRECT",
+                    mim_scratch_folder(scratch));
+}
+
+const mim_kernel mim_kernel_hdd_write = {.name = "hdd_write",
+                                         .create = create,
+                                         .destroy = destroy,
+                                         .run = run,
+                                         .verify = verify,
+                                         .check_node = check_node};

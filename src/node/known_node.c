@@ -8,17 +8,19 @@
 #include "core/text.h"
 #include "node/kernel.h"
 
-static bool is_missing(const mim_calibration *calibration, const mim_stressor *stressor)
+static bool is_missing(const mim_calibration *calibration, const mim_stressor *stressor,
+                       mim_scratch *scratch)
 {
     const mim_kernel *kernel = NULL;
     return stressor && stressor->is_paced && !mim_calibration_cost(calibration, stressor->name) &&
-           mim_kernel_for(stressor, &kernel) == MIM_OK;
+           mim_kernel_for(stressor, scratch, &kernel) == MIM_OK;
 }
 
-static bool covers(const mim_calibration *calibration, const mim_actions *actions)
+static bool covers(const mim_calibration *calibration, const mim_actions *actions,
+                   mim_scratch *scratch)
 {
     for (size_t i = 0; i < mim_actions_n(actions); i++)
-        if (is_missing(calibration, mim_actions_stressor(actions, i)))
+        if (is_missing(calibration, mim_actions_stressor(actions, i), scratch))
             return false;
     return true;
 }
@@ -39,11 +41,11 @@ static const char *difference(const mim_calibration *c, const mim_machine *machi
 }
 
 static int take_named(const char *path, const mim_machine *machine, const mim_actions *actions,
-                      const mim_scratch *scratch, mim_log *log, mim_calibration **calibration)
+                      mim_scratch *scratch, mim_log *log, mim_calibration **calibration)
 {
     mim_calibration *read = NULL;
     int rc = mim_calibration_read(path, &read);
-    if (rc == MIM_OK && !covers(read, actions))
+    if (rc == MIM_OK && !covers(read, actions, scratch))
         rc = mim_fail(MIM_EUNSUP, "%s lacks stressors of the action list", path);
     if (rc != MIM_OK) {
         mim_calibration_destroy(&read);
@@ -82,7 +84,7 @@ static int complete(const mim_machine *machine, const mim_actions *actions, mim_
     size_t *columns = calloc(n, sizeof *columns);
     int rc = columns ? MIM_OK : mim_fail(MIM_ENOMEM, "%zu columns", n);
     for (size_t i = 0; rc == MIM_OK && i < n; i++)
-        if (is_missing(calibration, mim_actions_stressor(actions, i)))
+        if (is_missing(calibration, mim_actions_stressor(actions, i), scratch))
             columns[n_missing++] = i;
     own.has_ceilings = false;
     if (rc == MIM_OK)
@@ -122,7 +124,7 @@ int mim_calibration_obtain(const mim_machine *machine, const mim_actions *action
         mim_log_warn(log, "calibration", "%s is of %s: measuring this one", usual, other);
         mim_calibration_destroy(&made);
     }
-    bool is_new = rc == MIM_OK && (!made || !covers(made, actions));
+    bool is_new = rc == MIM_OK && (!made || !covers(made, actions, scratch));
     if (is_new)
         mim_log_info(log, "calibration", "measuring %s stressors", made ? "missing" : "all");
     if (is_new)

@@ -393,6 +393,26 @@ static bool direct_works(int fd)
     return works;
 }
 
+int mim_scratch_probe(const mim_scratch *scratch, int *fd)
+{
+    return open_unnamed(scratch->folder, fd);
+}
+
+bool mim_scratch_takes_direct(mim_scratch *scratch)
+{
+    int fd = -1;
+    bool works;
+
+    if (scratch->is_direct)
+        return true;
+    if (!may_write(scratch, ALIGNMENT_BYTES, ALIGNMENT_BYTES, true) ||
+        open_unnamed(scratch->folder, &fd) != MIM_OK)
+        return false;
+    works = direct_works(fd);
+    close(fd);
+    return works;
+}
+
 /* Also proves that a file can be made here at all. */
 static int choose_io_mode(mim_scratch *scratch, mim_io_mode wanted)
 {

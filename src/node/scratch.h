@@ -34,6 +34,11 @@ bool mim_scratch_is_direct(const mim_scratch *scratch);
 bool mim_scratch_is_memory(const mim_scratch *scratch); /* tmpfs: no block I/O will be seen */
 const char *mim_scratch_folder(const mim_scratch *scratch);
 
+/* An unnamed, empty file to see what the file system can do; the caller closes fd. */
+int mim_scratch_probe(const mim_scratch *scratch, int *fd);
+/* Whether files could be written past the page cache, also where this scratch does not. */
+bool mim_scratch_takes_direct(mim_scratch *scratch);
+
 /* A private file of n_bytes (a multiple of 4096), filled with blocks of `fill`, flushed, opened
  * read-write (O_DIRECT when the scratch is direct). The caller closes fd. MIM_EUNSUP: refused by
  * the guard or `ulimit -f`. What is written here counts toward the ceiling too. */

@@ -72,7 +72,7 @@ static int bench_stressor(const mim_stressor *stressor, const mim_kernel_place *
     const mim_kernel *kernel = NULL;
     void *state = NULL;
     double us[N_SAMPLES], spread, value;
-    int rc = mim_kernel_for(stressor, &kernel);
+    int rc = mim_kernel_for(stressor, place->scratch, &kernel);
 
     if (rc == MIM_EUNSUP)
         return MIM_OK;
@@ -99,8 +99,7 @@ static int is_wanted(const char *name, int n, char **parts)
     return n == 0;
 }
 
-static int bench_all(const mim_caches *caches, const mim_kernel_place *place, int n,
-                     char **parts)
+static int bench_all(const mim_caches *caches, const mim_kernel_place *place, int n, char **parts)
 {
     size_t n_outside = 0;
     int rc = MIM_OK;
