@@ -448,59 +448,60 @@ static void test_hash_set_keys(void **unused)
     free(keys);
 }
 
+static const work_case misuses[] = {
+    {"too small", "crc_compute", 100, 0, false, 0, 0, 0},
+    {"too small", "crc_extend", 0, 0, false, 0, 0, 0},
+    {"too small", "memcpy", 2047, 0, false, 0, 0, 0},
+    {"none", "memcmp", 0, 0, false, 0, 0, 0},
+    {"none", "memset", 0, 0, false, 0, 0, 0},
+    {"too small", "stream", 4095, 0, false, 0, 0, 0},
+    {"no keys", "hashset", 0, 0, false, 0, 0, 0},
+    {"only the flag", "hashset", 0, MIM_STRESSOR_ORDERED_KEYS, false, 0, 0, 0},
+    {"too many keys", "hashset", 0, 0x7fffffff, false, 0, 0, 0},
+    {"more than any machine has", "memset", UINT64_MAX, 0, false, 0, 0, 0},
+    {"too small", "memmove", 2047, 0, false, 0, 0, 0},
+    {"too small", "bulk_copy", 4096, 0, false, 0, 0, 0},
+    {"too small", "nt_store", 4095, 0, false, 0, 0, 0},
+    {"too small", "scan", 0, 0, false, 0, 0, 0},
+    {"more than any machine has", "scan", UINT64_MAX, 0, false, 0, 0, 0},
+    {"too small", "zstd", 16 * KIB, 0, false, 0, 0, 0},
+    {"too large", "zstd", UINT64_MAX, 0, false, 0, 0, 0},
+    {"no whole batch", "page_faults", 4096, 0, false, 0, 0, 0},
+    {"too large", "page_faults", UINT64_MAX / 65536 * 65536, 0, false, 0, 0, 0},
+    {"no whole page", "mmap_churn", 4097, 0, false, 0, 0, 0},
+    {"nothing", "mmap_churn", 0, 0, false, 0, 0, 0},
+    {"no whole page", "net_loopback", 100, 0, true, 0, 0, 0},
+    {"nothing", "net_loopback", 0, 0, true, 0, 0, 0},
+    {"no scratch", "hdd_file", 4096, 0, true, 0, 0, 0},
+    {"no scratch", "fallocate", 4096, 0, true, 0, 0, 0},
+    {"no scratch", "readahead", 65536, 0, true, 0, 0, 0},
+    {"no scratch", "metadata", 4096, 0, true, 0, 0, 0},
+    {"no scratch", "mixed", 4096, 50, true, 0, 0, 0},
+    {"no reads", "mixed", 4096, 0, true, 0, 0, 0},
+    {"nothing but reads", "mixed", 4096, 100, true, 0, 0, 0},
+    {"no scratch", "cache_read", 4096, 0, false, 0, 0, 0},
+    {"no scratch", "cache_write", 4096, 0, false, 0, 0, 0},
+    {"no scratch", "write_crc", 4096, 15000, true, 0, 0, 0},
+    {"no time", "write_crc", 4096, 0, true, 0, 0, 0},
+    {"too long", "write_crc", 4096, 0x7fffffff, true, 0, 0, 0},
+    {"no scratch", "hdd_read", 4096, 0, true, 0, 0, 0},
+    {"no scratch", "hdd_write", 4096, 0, true, 0, 0, 0},
+};
+
 static void test_misuse_is_refused(void **unused)
 {
-    static const work_case cases[] = {
-        {"too small", "crc_compute", 100, 0, false, 0, 0, 0},
-        {"too small", "crc_extend", 0, 0, false, 0, 0, 0},
-        {"too small", "memcpy", 2047, 0, false, 0, 0, 0},
-        {"none", "memcmp", 0, 0, false, 0, 0, 0},
-        {"none", "memset", 0, 0, false, 0, 0, 0},
-        {"too small", "stream", 4095, 0, false, 0, 0, 0},
-        {"no keys", "hashset", 0, 0, false, 0, 0, 0},
-        {"only the flag", "hashset", 0, MIM_STRESSOR_ORDERED_KEYS, false, 0, 0, 0},
-        {"too many keys", "hashset", 0, 0x7fffffff, false, 0, 0, 0},
-        {"more than any machine has", "memset", UINT64_MAX, 0, false, 0, 0, 0},
-        {"too small", "memmove", 2047, 0, false, 0, 0, 0},
-        {"too small", "bulk_copy", 4096, 0, false, 0, 0, 0},
-        {"too small", "nt_store", 4095, 0, false, 0, 0, 0},
-        {"too small", "scan", 0, 0, false, 0, 0, 0},
-        {"more than any machine has", "scan", UINT64_MAX, 0, false, 0, 0, 0},
-        {"too small", "zstd", 16 * KIB, 0, false, 0, 0, 0},
-        {"too large", "zstd", UINT64_MAX, 0, false, 0, 0, 0},
-        {"no whole batch", "page_faults", 4096, 0, false, 0, 0, 0},
-        {"too large", "page_faults", UINT64_MAX / 65536 * 65536, 0, false, 0, 0, 0},
-        {"no whole page", "mmap_churn", 4097, 0, false, 0, 0, 0},
-        {"nothing", "mmap_churn", 0, 0, false, 0, 0, 0},
-        {"no whole page", "net_loopback", 100, 0, true, 0, 0, 0},
-        {"nothing", "net_loopback", 0, 0, true, 0, 0, 0},
-        {"no scratch", "hdd_file", 4096, 0, true, 0, 0, 0},
-        {"no scratch", "fallocate", 4096, 0, true, 0, 0, 0},
-        {"no scratch", "readahead", 65536, 0, true, 0, 0, 0},
-        {"no scratch", "metadata", 4096, 0, true, 0, 0, 0},
-        {"no scratch", "mixed", 4096, 50, true, 0, 0, 0},
-        {"no reads", "mixed", 4096, 0, true, 0, 0, 0},
-        {"nothing but reads", "mixed", 4096, 100, true, 0, 0, 0},
-        {"no scratch", "cache_read", 4096, 0, false, 0, 0, 0},
-        {"no scratch", "cache_write", 4096, 0, false, 0, 0, 0},
-        {"no scratch", "write_crc", 4096, 15000, true, 0, 0, 0},
-        {"no time", "write_crc", 4096, 0, true, 0, 0, 0},
-        {"too long", "write_crc", 4096, 0x7fffffff, true, 0, 0, 0},
-        {"no scratch", "hdd_read", 4096, 0, true, 0, 0, 0},
-        {"no scratch", "hdd_write", 4096, 0, true, 0, 0, 0},
-    };
     const mim_stressor fine = {.name = "x", .memory_bytes = 1 * MIB, .parameter = 1000};
 
     (void)unused;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof misuses / sizeof *misuses; i++) {
         const mim_stressor stressor = {.name = "x",
-                                       .memory_bytes = cases[i].memory_bytes,
-                                       .op_bytes = cases[i].memory_bytes,
-                                       .parameter = cases[i].parameter};
+                                       .memory_bytes = misuses[i].memory_bytes,
+                                       .op_bytes = misuses[i].memory_bytes,
+                                       .parameter = misuses[i].parameter};
         void *state = NULL;
 
-        if (mim_kernel_find(cases[i].kernel)->create(&stressor, &here, &state) != MIM_EINVAL)
-            fail_msg("%s, %s: taken", cases[i].kernel, cases[i].what);
+        if (mim_kernel_find(misuses[i].kernel)->create(&stressor, &here, &state) != MIM_EINVAL)
+            fail_msg("%s, %s: taken", misuses[i].kernel, misuses[i].what);
         assert_null(state);
         assert_true(strlen(mim_error()) > 20);
     }

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <limits.h>
+#include <linux/mempolicy.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -397,6 +399,44 @@ static void test_other_node_goes_round(void **unused)
     }
 }
 
+/* The node that the page of this address is on; -1 where that cannot be seen. */
+static int node_of(void *address)
+{
+    int node = -1;
+
+    if (syscall(SYS_get_mempolicy, &node, NULL, 0UL, address, MPOL_F_NODE | MPOL_F_ADDR) != 0)
+        return -1;
+    return node;
+}
+
+/* From every node that this process has a CPU on: one, on most machines. */
+static void test_buffers_are_on_the_node_of_their_thread(void **unused)
+{
+    mim_machine *machine = NULL;
+
+    (void)unused;
+    check_ok(mim_machine_create(0, &machine));
+    for (size_t i = 0; i < machine->n_cpus; i++) {
+        const mim_cpu *cpu = &machine->cpus[i];
+        void *buffer = NULL;
+
+        if (i > 0 && cpu->numa_node == machine->cpus[i - 1].numa_node)
+            continue;
+        mim_pin(cpu->os_index);
+        check_ok(mim_kernel_buffer(4 * MIB, 1, &buffer));
+        for (uint64_t at = 0; at < 4 * MIB; at += 64 * KIB) {
+            int node = node_of((char *)buffer + at);
+
+            if (node >= 0 && node != cpu->numa_node)
+                fail_msg("CPU %d is on node %d, its buffer on %d", cpu->os_index, cpu->numa_node,
+                         node);
+        }
+        free(buffer);
+    }
+    mim_unpin(machine);
+    mim_machine_destroy(&machine);
+}
+
 /* Where there are two nodes it runs and its pages are looked up; where there is one it says so. */
 static void test_remote_memory(void **unused)
 {
@@ -441,6 +481,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_peers_that_misbehave),
         cmocka_unit_test(test_peers_that_are_none),
         cmocka_unit_test(test_other_node_goes_round),
+        cmocka_unit_test(test_buffers_are_on_the_node_of_their_thread),
         cmocka_unit_test(test_remote_memory),
     };
     if (argc > 1)

@@ -103,10 +103,11 @@
         .memory_bytes = 2 * (BYTES), .file_bytes = 64 * MIB, .shared_file_bytes = 256 * MIB,       \
         .op_bytes = (BYTES), .cost_us = 5000, .parameter = (PERCENT_READ), .pressure = PRESSURE    \
     }
+/* The block, what a sink of our own expects, and what it receives. */
 #define NETWORK(NAME, KERNEL, BYTES, SLEEP_US, COST_US, PRESSURE)                                  \
     {                                                                                              \
         .name = NAME, .kernel = KERNEL, .stress_class = MIM_STRESS_NETWORK, .is_paced = true,      \
-        .memory_bytes = (BYTES), .op_bytes = (BYTES), .sleep_us = (SLEEP_US),                      \
+        .memory_bytes = 2 * (BYTES) + 256 * KIB, .op_bytes = (BYTES), .sleep_us = (SLEEP_US),      \
         .cost_us = (COST_US), .pressure = PRESSURE                                                 \
     }
 
