@@ -118,6 +118,14 @@ static int know_simulated(mim_collect *c, char **host_class)
     return rc;
 }
 
+/* Working sets of this node, and the peer. */
+static int fit_actions(mim_collect *c)
+{
+    mim_actions_node node;
+    mim_actions_node_get(c->config, c->machine, &node);
+    return mim_actions_fit(c->actions, &node);
+}
+
 /* One rank of a host measures, the others wait asleep and then find what it stored. */
 static int get_calibration(mim_collect *c)
 {
@@ -270,6 +278,8 @@ int mim_collect_prepare(mim_collect *c)
     if (!mim_collect_is_simulated(c))
         leave_core();
     int rc = mim_collect_find_machine(c);
+    if (rc == MIM_OK)
+        rc = fit_actions(c);
     if (rc == MIM_OK)
         rc = mim_collect_is_simulated(c) ? know_simulated(c, &host_class) : get_calibration(c);
     if (rc == MIM_OK && !host_class && !(host_class = mim_host_class(c->machine, c->calibration)))

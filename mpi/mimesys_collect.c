@@ -41,7 +41,7 @@ static const mim_option collect_options[] = {
     {"collect", "threads", MIM_OPTION_INT, "", "0", 0, 4096, NULL, NULL,
      "threads of a plan, 0 = one for each CPU"},
     {"collect", "actions", MIM_OPTION_TEXT, "", "20", 0, 0, NULL, "ACTION_LIST_PATH",
-     "action list: 20, 19, 13, 13b or a file"},
+     "action list: " MIM_ACTIONS_WORDS " or a file"},
     {"collect", "seed", MIM_OPTION_INT, "", "1", 0, 9e15, NULL, NULL,
      "seed of the plans and of buffer contents"},
     {"collect", "max_minutes", MIM_OPTION_REAL, "min", "0", 0, 1e6, NULL, NULL,
@@ -53,13 +53,9 @@ static const mim_option collect_options[] = {
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
-static const mim_option *const tables[] = {collect_options,
-                                           mim_fleet_settings,
-                                           mim_scratch_settings,
-                                           mim_limits_options,
-                                           mim_calibrate_settings,
-                                           mim_simulated_settings,
-                                           NULL};
+static const mim_option *const tables[] = {
+    collect_options,    mim_fleet_settings,     mim_stressor_settings,  mim_scratch_settings,
+    mim_limits_options, mim_calibrate_settings, mim_simulated_settings, NULL};
 
 static const mim_flag flags[] = {
     {"out", "CAMPAIGN.h5", NULL, false, "the store; results are added to it"},

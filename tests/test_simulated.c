@@ -216,11 +216,10 @@ static void test_strange_stressors(void **state)
          false},
         /* a megabyte of each in 1.03 + 1.78 ms */
         {{.kernel = "new",
-          .stress_class = strange,
+          .stress_class = MIM_STRESS_MIXED,
           .is_paced = true,
           .op_bytes = 1 << 20,
-          .file_bytes = 1 << 26,
-          .shared_file_bytes = 1 << 28},
+          .parameter = 50},
          0.09596,
          373.04e6,
          373.04e6,

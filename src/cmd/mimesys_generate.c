@@ -16,7 +16,7 @@ typedef mim_generate_figures figures;
 
 static const mim_option generate_options[] = {
     {"generate", "actions", MIM_OPTION_TEXT, "", "20", 0, 0, NULL, NULL,
-     "action list of method single: 20, 19, 13, 13b or a file with one name a line"},
+     "action list of method single: " MIM_ACTIONS_WORDS " or a file with one name a line"},
     {"generate", "node", MIM_OPTION_CHOICE, "", "this", 0, 0, "this|simulated", NULL,
      "the machine that the plan is for: this one, or a simulated one"},
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
@@ -38,7 +38,7 @@ static const mim_flag flags[] = {
     {"slot", "SECONDS", NULL, false, "length of a slot of the plan (default the trace's median)"},
     {"threads", "auto|N", NULL, false, "rows of the plan (default auto: the calibrated CPUs)"},
     {"actions", "LIST", "generate.actions", false,
-     "action list of method single: 20, 19, 13, 13b or a file"},
+     "action list of method single: " MIM_ACTIONS_WORDS " or a file"},
     {"calibration", "FILE", NULL, false, "calibration to use (default this machine's)"},
     {NULL, NULL, NULL, false, NULL},
 };

@@ -28,7 +28,7 @@ static const mim_option run_options[] = {
     {"run", "seed", MIM_OPTION_INT, "", "1", 0, 9e15, NULL, NULL,
      "seed of buffer contents and offsets"},
     {"run", "actions", MIM_OPTION_TEXT, "", "20", 0, 0, NULL, "ACTION_LIST_PATH",
-     "action list of plans that do not name theirs: 20, 19, 13, 13b or a file"},
+     "action list of plans that do not name theirs: " MIM_ACTIONS_WORDS " or a file"},
     {"run", "node", MIM_OPTION_CHOICE, "", "this", 0, 0, "this|simulated", NULL,
      "where the plan runs: on this node, or on a simulated one (nothing runs)"},
     {"run", "wait_s", MIM_OPTION_REAL, "s", "3600", 0, 1e9, NULL, NULL,
@@ -37,6 +37,7 @@ static const mim_option run_options[] = {
 };
 
 static const mim_option *const tables[] = {run_options,
+                                           mim_stressor_settings,
                                            mim_scratch_settings,
                                            mim_limits_options,
                                            mim_calibrate_settings,
@@ -81,7 +82,15 @@ static const mim_program program = {
         "under ~/.cache/mimesys. Without one, a run measures what it needs first.\n\n"
         "With run.node=simulated nothing runs: a simulated node, described in [simulated], tells\n"
         "what its counters would have shown. Its files' names and what is printed say so.\n"
-        "[limits], [scratch] and calibrations do not matter then; --seed chooses other noise.",
+        "[limits], [scratch] and calibrations do not matter then; --seed chooses other noise.\n\n"
+        "A plan's columns are the stressors of an action list: 20 (the default), its forerunners\n"
+        "19, 13 and 13b, or extended: every stressor of the original and, named MIM_, those it\n"
+        "lacks: memory by cache level and to another NUMA node, page faults, mappings, context\n"
+        "switches, page cache, file names, mixed I/O, TCP streams. ini/actions-extended.txt tells\n"
+        "what each is. What a node cannot run (no second NUMA node, no stressors.network_peer, no\n"
+        "O_DIRECT) is left out of a calibration; a plan that uses it is refused (4).\n\n"
+        "stressors.sizes = node gives the original's cache-level stressors working sets by this\n"
+        "node's caches; such a calibration is kept apart, and other sizes never use it.",
     .json_keys = "status: done or stopped\n"
                  "figures.n_slots: slots that ran to their end\n"
                  "figures.share_error_mean: mean error of a thread's CPU shares (1 = the slot)\n"
@@ -100,10 +109,12 @@ static const mim_program program = {
              "DIR/summary.json: how it went\n"
              "DIR/stats-simulated-PLAN.txt, DIR/result-simulated-PLAN.h5: the same of a simulated\n"
              "node (DIR is ./run-simulated-PLAN then)\n"
-             "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration\n"
+             "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration; "
+             "calibration-KEY-Ncpus-node.json with stressors.sizes = node\n"
              "/tmp/mimesys-UID.lock: locked by whoever loads this host; MIMESYS_HOST_LOCK names "
              "another",
     .examples = "mimesys_run --calibrate\n"
+                "mimesys_run --calibrate --set run.actions=extended\n"
                 "mimesys_run plan.h5 --out run1\n"
                 "mimesys_run plan.h5 --set limits.disk_write=64G --set limits.cpus=1\n"
                 "mimesys_run plan.h5 --set run.node=simulated --set simulated.size=2x96",
@@ -171,7 +182,11 @@ static int load_plan(mim_run_job *j)
     const char *path = mim_args_at(j->args, 0);
     if (!path)
         return mim_fail(MIM_EUSAGE, "expected: mimesys_run PLAN.h5, or --calibrate");
+    mim_actions_node node;
     int rc = mim_plan_read(path, j->actions, &j->plan);
+    mim_actions_node_get(j->config, j->machine, &node);
+    if (rc == MIM_OK)
+        rc = mim_plan_fit(j->plan, &node);
     if (rc == MIM_OK)
         rc = mim_plan_needs(j->plan, &j->need);
     if (rc != MIM_OK)
@@ -361,6 +376,14 @@ static int run_plan(mim_run_job *j)
     return rc == MIM_OK ? verdict(j) : rc;
 }
 
+static int open_actions(mim_run_job *j)
+{
+    mim_actions_node node;
+    mim_actions_node_get(j->config, j->machine, &node);
+    int rc = mim_actions_open(mim_config_text(j->config, "run.actions"), &j->actions);
+    return rc == MIM_OK ? mim_actions_fit(j->actions, &node) : rc;
+}
+
 static int run(const mim_args *args, mim_log *log)
 {
     mim_run_job j = {
@@ -368,7 +391,7 @@ static int run(const mim_args *args, mim_log *log)
     mim_limits_get(j.config, &j.limits);
     int rc = mim_run_find_machine(&j);
     if (rc == MIM_OK)
-        rc = mim_actions_open(mim_config_text(j.config, "run.actions"), &j.actions);
+        rc = open_actions(&j);
     if (rc == MIM_OK)
         rc = mim_summary_create(program.name, (uint64_t)mim_config_int(j.config, "run.seed"), 1,
                                 j.config, &j.summary);

@@ -158,6 +158,7 @@ int mim_simulated_machine(const mim_simulated *node, mim_machine **machine)
     m->l1d_bytes = (uint64_t)MIM_SIMULATED_L1D_BYTES;
     m->l2_bytes = (uint64_t)MIM_SIMULATED_L2_BYTES;
     m->l3_bytes = (uint64_t)node->llc_bytes;
+    m->l3_sharers = (uint32_t)node->n_cores;
     m->memory_bytes = (uint64_t)(MIM_SIMULATED_MEMORY_BYTES_PER_CORE * (double)node->n_cpus);
     m->memory_available_bytes = m->memory_bytes;
     snprintf(m->kernel, sizeof m->kernel, "simulated");

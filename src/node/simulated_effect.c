@@ -10,25 +10,6 @@ typedef struct family {
     double bytes_per_s, stall, write_share, ipc, looseness;
 } family;
 
-/* Share of its bytes that it reads from block devices, the rest it writes; NAN: no block I/O. What
- * works on files in a class of its own does both when it has a file to read and one to write. */
-static double read_share(const mim_stressor *stressor)
-{
-    switch (stressor->stress_class) {
-    case MIM_STRESS_READ:
-        return 1;
-    case MIM_STRESS_WRITE:
-        return 0;
-    case MIM_STRESS_CPU:
-    case MIM_STRESS_MEMORY:
-        return NAN;
-    default: /* a class that this file has not heard of */
-        return stressor->is_paced && stressor->shared_file_bytes > 0 && stressor->file_bytes > 0
-                   ? 0.5
-                   : NAN;
-    }
-}
-
 static family family_of(const mim_stressor *stressor)
 {
     static const family families[] = {
@@ -36,6 +17,8 @@ static family family_of(const mim_stressor *stressor)
         {"memcpy", MIM_SIMULATED_COPY},     {"memcmp", MIM_SIMULATED_COMPARE},
         {"simd", MIM_SIMULATED_VECTOR},     {"hashset", MIM_SIMULATED_HASH_SET},
         {"memset", MIM_SIMULATED_SET},      {"stream", MIM_SIMULATED_STREAM},
+        {"memmove", MIM_SIMULATED_COPY},    {"bulk_copy", MIM_SIMULATED_COPY},
+        {"scan", MIM_SIMULATED_COMPARE},    {"nt_store", MIM_SIMULATED_SET},
     };
     static const family cpu = {"", MIM_SIMULATED_CPU_CLASS},
                         memory = {"", MIM_SIMULATED_MEMORY_CLASS},
@@ -43,7 +26,7 @@ static family family_of(const mim_stressor *stressor)
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         if (strcmp(families[i].kernel, stressor->kernel) == 0)
             return families[i];
-    if (!isnan(read_share(stressor)))
+    if (!isnan(mim_stressor_read_share(stressor)))
         return io;
     return stressor->stress_class == MIM_STRESS_CPU      ? cpu
            : stressor->stress_class == MIM_STRESS_MEMORY ? memory
@@ -104,7 +87,7 @@ mim_simulated_effect mim_simulated_effect_of(const mim_simulated *node,
     if (!stressor)
         return e;
     const family f = family_of(stressor);
-    const double reads = read_share(stressor);
+    const double reads = mim_stressor_read_share(stressor);
     const bool is_io = !isnan(reads);
     e.ipc = f.ipc;
     e.is_paced = stressor->is_paced || is_io;
