@@ -18,130 +18,8 @@
 #include "core/text.h"
 #include "node/sampler.h"
 #include "node/sampler_source.h"
+#include "tests/support/sampled.h"
 #include "trace/stats.h"
-
-#define FIXTURE "tests/data/proc-fixture"
-
-static void shell(const char *format, ...) MIM_PRINTF(1, 2);
-
-static void shell(const char *format, ...)
-{
-    char command[1024];
-    va_list values;
-
-    va_start(values, format);
-    vsnprintf(command, sizeof command, format, values);
-    va_end(values);
-    assert_int_equal(system(command), 0);
-}
-
-/* A copy of the fixture that a test may change. */
-static char *copy_fixture(void)
-{
-    const char *base = getenv("TMPDIR");
-    char *folder = mim_format("%s/mim_sampler.XXXXXX", base && *base ? base : "/tmp");
-
-    assert_non_null(mkdtemp(folder));
-    shell("cp -r " FIXTURE "/proc " FIXTURE "/sys '%s'", folder);
-    return folder;
-}
-
-static void remove_copy(char *folder)
-{
-    shell("rm -rf '%s'", folder);
-    free(folder);
-}
-
-static void put_file(const char *folder, const char *name, const char *text)
-{
-    char *path = mim_join_path(folder, name);
-    FILE *file = fopen(path, "w");
-
-    assert_non_null(file);
-    fputs(text, file);
-    assert_int_equal(fclose(file), 0);
-    free(path);
-}
-
-static mim_sampler *open_in(const char *folder, const mim_sampler_options *base)
-{
-    mim_sampler_options options = base ? *base : (mim_sampler_options){.hostname = "fixture-node"};
-    char *proc = mim_join_path(folder, "proc"), *sys = mim_join_path(folder, "sys");
-    mim_sampler *sampler = NULL;
-
-    options.proc_root = proc;
-    options.sys_root = sys;
-    int rc = mim_sampler_create(&options, &sampler);
-    if (rc != MIM_OK)
-        fail_msg("%s", mim_error());
-    free(proc);
-    free(sys);
-    return sampler;
-}
-
-/* Everything gathered so far; the caller frees it. */
-static char *text_of(mim_sampler *sampler)
-{
-    char *text = NULL;
-    size_t n = 0;
-    FILE *stream = open_memstream(&text, &n);
-
-    assert_non_null(stream);
-    assert_int_equal(mim_sampler_flush(sampler, stream), MIM_OK);
-    fclose(stream);
-    return text;
-}
-
-static mim_stats *parse(const char *text)
-{
-    mim_stats *stats = NULL;
-
-    if (mim_stats_parse("sampler", text, strlen(text), &stats) != MIM_OK)
-        fail_msg("%s", mim_error());
-    return stats;
-}
-
-/* One sample of a new sampler, parsed. */
-static mim_stats *sample_in(const char *folder)
-{
-    mim_sampler *sampler = open_in(folder, NULL);
-
-    assert_int_equal(mim_sampler_header(sampler), MIM_OK);
-    assert_int_equal(mim_sampler_take(sampler, NULL, 0, NULL), MIM_OK);
-    char *text = text_of(sampler);
-    mim_stats *stats = parse(text);
-    free(text);
-    mim_sampler_destroy(&sampler);
-    return stats;
-}
-
-/* The row of a device in a record, NULL when there is none. */
-static const uint64_t *find_row(const mim_stats *stats, size_t record, const char *type,
-                                const char *device)
-{
-    size_t t = mim_stats_find_type(stats, type);
-
-    for (size_t d = 0; t != SIZE_MAX && d < mim_stats_n_devices(stats, t); d++) {
-        if (strcmp(mim_stats_device(stats, t, d), device) != 0)
-            continue;
-        mim_row row = mim_stats_find_row(stats, record, t, d);
-        return row.n_values ? row.values : NULL;
-    }
-    return NULL;
-}
-
-static uint64_t value_of(const mim_stats *stats, size_t record, const char *type,
-                         const char *device, const char *key)
-{
-    const uint64_t *values = find_row(stats, record, type, device);
-    size_t t = mim_stats_find_type(stats, type);
-
-    if (!values)
-        fail_msg("record %zu has no row %s %s", record, type, device);
-    size_t k = mim_stats_find_key(stats, t, key);
-    assert_true(k < mim_stats_n_keys(stats, t));
-    return values[k];
-}
 
 /* ---- exact text ----------------------------------------------------------------------------- */
 
@@ -176,6 +54,11 @@ static void assert_same_text(const char *text, const char *expected)
     free(uname_text);
 }
 
+#define TIERS                                                                                      \
+    "1:yes 2:no(perf: this kernel has no perf_event; imc: this kernel has no perf_event; llc: "    \
+    "this kernel has no perf_event) 3:no(resctrl: not in this kernel; energy: powercap has no "    \
+    "energy domain; msr: not used, the other sources give the same figures)"
+
 static void test_exact_text(void **state)
 {
     (void)state;
@@ -196,9 +79,7 @@ static void test_exact_text(void **state)
     assert_int_equal(mim_sampler_take(sampler, NULL, 0, NULL), MIM_OK);
     char *text = text_of(sampler);
     assert_same_text(text, expected);
-    assert_string_equal(mim_sampler_tiers(sampler),
-                        "1:yes 2:no(perf_event: not in this kernel) 3:no(msr: no driver; resctrl: "
-                        "not in this kernel; powercap: no energy domain)");
+    assert_string_equal(mim_sampler_tiers(sampler), TIERS);
 
     mim_stats *stats = parse(text); /* and back through the reader */
     assert_int_equal(mim_stats_n_records(stats), 2);
@@ -488,39 +369,6 @@ static void test_growing_file(void **state)
 
 /* ---- other parts ---------------------------------------------------------------------------- */
 
-static void test_tiers(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *make, *expected;
-    } cases[] = {
-        {"mkdir -p proc/sys/kernel && echo 2 > proc/sys/kernel/perf_event_paranoid",
-         "2:no(perf_event: software events only, no hardware counters)"},
-        {"mkdir -p proc/sys/kernel sys/bus/event_source/devices/cpu && "
-         "echo 2 > proc/sys/kernel/perf_event_paranoid",
-         "2:no(perf_event: available but not read by this version)"},
-        {"mkdir -p sys/class/msr", "3:no(msr: available but not read by this version;"},
-        {"printf 'nodev\\tresctrl\\n' >> proc/filesystems", "resctrl: not mounted;"},
-        {"printf 'nodev\\tresctrl\\n' >> proc/filesystems; mkdir -p sys/fs/resctrl/info",
-         "resctrl: no monitoring;"},
-        {"printf 'nodev\\tresctrl\\n' >> proc/filesystems; mkdir -p sys/fs/resctrl/info "
-         "sys/fs/resctrl/mon_data",
-         "resctrl: available but not read by this version;"},
-        {"d=sys/class/powercap/intel-rapl:0; mkdir -p $d; echo 5 > $d/energy_uj",
-         "powercap: available but not read by this version)"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *folder = copy_fixture();
-        shell("cd '%s'; %s", folder, cases[i].make);
-        mim_stats *stats = sample_in(folder);
-        const char *tiers = mim_stats_property(stats, "x_tiers");
-        if (!strstr(tiers, cases[i].expected))
-            fail_msg("expected %s in %s", cases[i].expected, tiers);
-        mim_stats_destroy(&stats);
-        remove_copy(folder);
-    }
-}
-
 static void test_numbers(void **state)
 {
     (void)state;
@@ -627,17 +475,11 @@ static void test_live(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact_text),
-        cmocka_unit_test(test_strict),
-        cmocka_unit_test(test_bad_rows),
-        cmocka_unit_test(test_missing_sources),
-        cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_devices_change),
-        cmocka_unit_test(test_net_parts),
-        cmocka_unit_test(test_growing_file),
-        cmocka_unit_test(test_tiers),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_keyed_order_changes),
+        cmocka_unit_test(test_exact_text), cmocka_unit_test(test_strict),
+        cmocka_unit_test(test_bad_rows),   cmocka_unit_test(test_missing_sources),
+        cmocka_unit_test(test_malformed),  cmocka_unit_test(test_devices_change),
+        cmocka_unit_test(test_net_parts),  cmocka_unit_test(test_growing_file),
+        cmocka_unit_test(test_numbers),    cmocka_unit_test(test_keyed_order_changes),
         cmocka_unit_test(test_live),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

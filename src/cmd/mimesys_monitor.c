@@ -23,6 +23,9 @@ static const mim_option options[] = {
      "job id in the records; empty = that of the file's last record for collect and end, else 0"},
     {"monitor", "strict", MIM_OPTION_BOOL, "", "false", 0, 0, NULL, NULL,
      "write only what HPCPerfStats 2.4 knows, no x_ types"},
+    {"monitor", "peak_bandwidth_gb_s", MIM_OPTION_REAL, "GB/s", "0", 0, 1e6, NULL, NULL,
+     "what this machine's memory can move, for the header: readers give bandwidth in % of it; 0 = "
+     "not told"},
     {"monitor", "lock_s", MIM_OPTION_REAL, "s", "30", 0, 3600, NULL, NULL,
      "longest wait for another process that is writing to the file"},
     {NULL, NULL, MIM_OPTION_INT, NULL, NULL, 0, 0, NULL, NULL, NULL},
@@ -61,13 +64,20 @@ static const mim_program program = {
     .min_arguments = 1,
     .max_arguments = 1,
     .description =
-        "Reads the counters of processors, disks, memory and network that every user may read and "
-        "appends them to a stats file (text, HPCPerfStats 2.4). What this machine does not offer "
-        "is absent from the file, never 0, and the header says why.\n\n"
+        "Reads the counters of processors, disks, memory and network and appends them to a stats "
+        "file (text, HPCPerfStats 2.4). What this machine does not offer "
+        "is absent from the file, never 0, and the header says why. Where the kernel and the "
+        "rights of the caller allow, the processor's counters (perf_event), cache monitoring "
+        "(resctrl) and energy (powercap) are recorded, too; --dry-run lists every source, and why "
+        "it is not read.\n\n"
         "An existing file is continued when it is of this host and has the same types; any other "
         "file is left as it is. A record is one write under a lock, so several callers may share "
         "a file, and a kill leaves whole records. A file that is moved away during loop is "
         "followed by a new one of the same name.\n\n"
+        "Counters of perf_event begin with the process that opens them, and energy is counted on "
+        "where it wraps: such types (x_perf, x_imc, x_llc, x_energy) are only in records of loop, "
+        "and not in one that follows a record of another process, as a difference between "
+        "processes means nothing.\n\n"
         "loop keeps to an absolute schedule: a record that is late by more than half an interval "
         "is left out, never doubled. SIGTERM, SIGINT, SIGHUP and SIGUSR1 end it with a last "
         "record and exit status 0.",
@@ -77,7 +87,9 @@ static const mim_program program = {
                  "n_records: records written by this call\n"
                  "n_skipped: records of loop left out because they would have been late\n"
                  "n_bytes: size of the file, null with --dry-run when it does not exist\n"
-                 "tiers: which counters this machine offers, and why others are absent",
+                 "tiers: which counters this machine offers, and why others are absent\n"
+                 "sources: the same source by source: name, tier, types (of the file), is_read, "
+                 "note (why not, or what is read of it)",
     .files = "FILE: the records; about 1 KB each on a small machine, and a header of 3 KB",
     .examples = "mimesys_monitor loop --out trace.txt --duration 60\n"
                 "mimesys_monitor begin --out trace.txt --job 17\n"
@@ -137,6 +149,8 @@ static int recording_open(recording *r)
     char *machine = machine_text(r->log), *header = NULL;
     mim_sampler_options wanted = {.job = r->job,
                                   .machine = machine,
+                                  .peak_bandwidth_gb_s =
+                                      mim_config_real(r->config, "monitor.peak_bandwidth_gb_s"),
                                   .is_strict = mim_config_bool(r->config, "monitor.strict")};
     int rc = MIM_OK;
 
@@ -184,6 +198,8 @@ static int add_record(recording *r, const char *mark, int64_t latest)
     if (mim_clock_mono_ns() > latest) {
         r->n_skipped++;
     } else {
+        if (!mim_record_file_is_empty(r->file) && !mim_record_file_is_own(r->file))
+            mim_sampler_break(r->sampler);
         rc = mim_sampler_take(r->sampler, mark, 0, NULL);
         if (rc == MIM_OK)
             rc = take_text(r);
@@ -273,12 +289,31 @@ static json_t *size_json(const recording *r)
     return json_integer((json_int_t)n_bytes);
 }
 
+/* NULL when out of memory. */
+static json_t *sources_json(const mim_probe *probe)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; array && i < probe->n_sources; i++) {
+        const mim_probe_source *s = &probe->sources[i];
+        json_t *source =
+            json_pack("{s:s, s:I, s:s, s:b, s:s}", "name", s->name, "tier", (json_int_t)s->tier,
+                      "types", s->types, "is_read", (int)s->is_read, "note", s->note);
+        if (json_array_append_new(array, source) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
 static int report(const recording *r, const char *command)
 {
-    json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:s}", "command", command, "out",
-                               r->path, "job", r->job, "n_records", (json_int_t)r->n_records,
+    json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:s, s:o}", "command", command,
+                               "out", r->path, "job", r->job, "n_records", (json_int_t)r->n_records,
                                "n_skipped", (json_int_t)r->n_skipped, "n_bytes", size_json(r),
-                               "tiers", mim_sampler_tiers(r->sampler));
+                               "tiers", mim_sampler_tiers(r->sampler), "sources",
+                               sources_json(mim_sampler_probe(r->sampler)));
     int rc = object ? mim_json_print(object, stdout) : mim_fail(MIM_ENOMEM, "JSON object");
 
     json_decref(object);
@@ -294,9 +329,12 @@ static int dry_run(recording *r, const char *command, bool is_json)
         rc = take_text(r);
     if (rc != MIM_OK || is_json)
         return rc;
-    printf("%s: would %s %s, job %s, %zu bytes a record\ntiers: %s\n", command,
-           n_file > 0 ? "continue" : "make", r->path, r->job, r->n_bytes,
-           mim_sampler_tiers(r->sampler));
+    char *table = mim_probe_table(mim_sampler_probe(r->sampler));
+    if (!table)
+        return mim_fail(MIM_ENOMEM, "table of the sources");
+    printf("%s: would %s %s, job %s, %zu bytes a record\n%s", command,
+           n_file > 0 ? "continue" : "make", r->path, r->job, r->n_bytes, table);
+    free(table);
     return MIM_OK;
 }
 

@@ -2,8 +2,13 @@
  *
  * Files are opened once and read again at every sample; nothing is allocated after the first one,
  * unless a device appears (looked for after every 16th sample) or text has not been flushed.
- * Needs no privileges; what the node does not offer (perf_event, MSR, resctrl) is named in the
- * header line `$x_tiers` and absent from the records. */
+ * Needs no privileges, and uses those it has: x_perf, x_imc and x_llc count through perf_event,
+ * x_resctrl and x_energy read resctrl and powercap. What the node does not offer or permit is named
+ * in the header line `$x_tiers` (see node/probe.h) and absent from the records.
+ *
+ * x_perf (raw counters of a CPU) has the times enabled_ns and running_ns: where others use the
+ * counters, too, multiply by the growth of the first over that of the second. Keys that the
+ * processor cannot count are not declared. x_imc, x_llc (sums of a socket) are scaled already. */
 #ifndef MIM_NODE_SAMPLER_H
 #define MIM_NODE_SAMPLER_H
 
@@ -13,6 +18,8 @@
 #include <stdio.h>
 
 #include "core/error.h"
+#include "node/perf_group.h"
+#include "node/probe.h"
 #include "trace/stats.h"
 
 typedef struct mim_sampler_options {
@@ -23,7 +30,11 @@ typedef struct mim_sampler_options {
     /* Extra types of the caller, e.g. the executor's, in `schema` form as in the file:
      * NULL-terminated pairs {"x_slot", "planned_us,E busy_us,E"}. NULL = none. */
     const char *const (*extra_types)[2];
-    const char *proc_root, *sys_root; /* NULL = "/proc", "/sys"; tests point them at fixtures */
+    double peak_bandwidth_gb_s; /* of this node's memory, for `$x_peak_bandwidth_gb_s`; 0 = none */
+    /* NULL = "/proc", "/sys", the kernel's; tests give files and counters of other machines. With
+     * other roots and no calls, perf_event is not asked. */
+    const char *proc_root, *sys_root;
+    const mim_perf_calls *perf;
 } mim_sampler_options;
 
 typedef struct mim_sampler_row {
@@ -45,10 +56,14 @@ int mim_sampler_header(mim_sampler *sampler);
  * extra types are left out. */
 int mim_sampler_take(mim_sampler *sampler, const char *mark, size_t n_rows,
                      const mim_sampler_row *rows);
+/* The next record will stand behind one of another process. Counters that began with this process
+ * (x_perf, x_imc, x_llc, x_energy) are left out of it: a reader takes the difference of neighbours,
+ * and one across processes means nothing. */
+void mim_sampler_break(mim_sampler *sampler);
 /* Writes what was gathered since the last flush. */
 int mim_sampler_flush(mim_sampler *sampler, FILE *out);
-/* Text of the `$x_tiers` line: "1:yes 2:no(perf_event: ...) 3:no(msr: ...; resctrl: ...; powercap:
- * ...)"; "1:yes(without vmstat)" where sources of tier 1 are missing. Owned by the sampler. */
+/* What is read, and why the rest is not; and as the text of `$x_tiers`. Owned by the sampler. */
+const mim_probe *mim_sampler_probe(const mim_sampler *sampler);
 const char *mim_sampler_tiers(const mim_sampler *sampler);
 
 #endif

@@ -145,5 +145,5 @@ static void block_read(mim_source *source)
     }
 }
 
-const mim_source_ops mim_source_block = {"block", block_open, block_read, block_refresh,
-                                         block_close};
+const mim_source_ops mim_source_block = {"block",    1,          "block",       false,
+                                         block_open, block_read, block_refresh, block_close};

@@ -289,4 +289,5 @@ done:
     return rc;
 }
 
-const mim_source_ops mim_source_net = {"net", net_open, net_read, net_refresh, net_close};
+const mim_source_ops mim_source_net = {"net",    1,        "net",       false,
+                                       net_open, net_read, net_refresh, net_close};

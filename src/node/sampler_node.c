@@ -152,4 +152,5 @@ static void node_read(mim_source *source)
     }
 }
 
-const mim_source_ops mim_source_node = {"node", node_open, node_read, NULL, node_close};
+const mim_source_ops mim_source_node = {"node",    1,         "mem numa", false,
+                                        node_open, node_read, NULL,       node_close};

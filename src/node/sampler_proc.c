@@ -193,7 +193,8 @@ static void stat_refresh(mim_source *source)
         add_cpus((stat_source *)source); /* out of memory: the new CPU stays absent */
 }
 
-const mim_source_ops mim_source_stat = {"stat", stat_open, stat_read, stat_refresh, stat_close};
+const mim_source_ops mim_source_stat = {"stat",    1,         "cpu x_cpu ps", false,
+                                        stat_open, stat_read, stat_refresh,   stat_close};
 
 /* ---- sources with one type and one row, all from files with fixed names --------------------- */
 enum { MAX_ROW_FILES = 3 };
@@ -292,7 +293,7 @@ static void vm_read(mim_source *source)
         mim_kept_read(&s->files[0]) && mim_keyed_scan(&s->keyed, s->files[0].text, 0, row->values);
 }
 
-const mim_source_ops mim_source_vm = {"vmstat", vm_open, vm_read, NULL, row_close};
+const mim_source_ops mim_source_vm = {"vmstat", 1, "vm", false, vm_open, vm_read, NULL, row_close};
 
 /* ---- /proc/sys/fs: vfs ---------------------------------------------------------------------- */
 static int vfs_open(const mim_source_roots *roots, mim_source **source)
@@ -320,7 +321,7 @@ static void vfs_read(mim_source *source)
     row->is_present = n == 3;
 }
 
-const mim_source_ops mim_source_vfs = {"vfs", vfs_open, vfs_read, NULL, row_close};
+const mim_source_ops mim_source_vfs = {"vfs", 1, "vfs", false, vfs_open, vfs_read, NULL, row_close};
 
 /* ---- /proc/sysvipc/shm: sysv_shm ------------------------------------------------------------ */
 static int shm_open_source(const mim_source_roots *roots, mim_source **source)
@@ -362,7 +363,8 @@ static void shm_read(mim_source *source)
     row->is_present = true;
 }
 
-const mim_source_ops mim_source_shm = {"sysv_shm", shm_open_source, shm_read, NULL, row_close};
+const mim_source_ops mim_source_shm = {"sysv_shm",      1,        "sysv_shm", false,
+                                       shm_open_source, shm_read, NULL,       row_close};
 
 /* ---- /proc/pressure: x_psi ------------------------------------------------------------------ */
 static const char *const psi_devices[] = {"cpu", "io", "memory"};
@@ -430,4 +432,5 @@ static void psi_read(mim_source *source)
     }
 }
 
-const mim_source_ops mim_source_psi = {"pressure", psi_open, psi_read, NULL, row_close};
+const mim_source_ops mim_source_psi = {"pressure", 1,        "x_psi", false,
+                                       psi_open,   psi_read, NULL,    row_close};

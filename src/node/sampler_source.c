@@ -8,8 +8,9 @@
 #include "core/text.h"
 
 const mim_source_ops *const mim_sources[] = {
-    &mim_source_stat, &mim_source_block, &mim_source_net, &mim_source_node,  &mim_source_vm,
-    &mim_source_vfs,  &mim_source_shm,   &mim_source_psi, &mim_source_tmpfs, NULL};
+    &mim_source_stat, &mim_source_block,   &mim_source_net,    &mim_source_perf,  &mim_source_imc,
+    &mim_source_llc,  &mim_source_resctrl, &mim_source_energy, &mim_source_node,  &mim_source_vm,
+    &mim_source_vfs,  &mim_source_shm,     &mim_source_psi,    &mim_source_tmpfs, NULL};
 
 size_t mim_count_keys(const char *keys)
 {

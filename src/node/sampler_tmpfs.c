@@ -203,5 +203,5 @@ static void tmpfs_read(mim_source *source)
     }
 }
 
-const mim_source_ops mim_source_tmpfs = {"tmpfs", tmpfs_open, tmpfs_read, tmpfs_refresh,
-                                         tmpfs_close};
+const mim_source_ops mim_source_tmpfs = {"tmpfs",    1,          "tmpfs",       false,
+                                         tmpfs_open, tmpfs_read, tmpfs_refresh, tmpfs_close};
