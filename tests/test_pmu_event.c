@@ -122,7 +122,7 @@ static void test_terms(void **state)
         {"config=0xffffffffffffffff", MIM_OK, 1, {{"config", UINT64_MAX}}},
         {"event=0x10000000000000000", MIM_EDATA, 0, {{"", 0}}},
         {"event=18446744073709551616", MIM_EDATA, 0, {{"", 0}}},
-        {"event=?", MIM_EDATA, 0, {{"", 0}}}, /* a value that the caller is to give */
+        {"event=?", MIM_EDATA, 0, {{"", 0}}},   /* a value that the caller is to give */
         {"event=010", MIM_EDATA, 0, {{"", 0}}}, /* 8 or 10? */
         {"event=-1", MIM_EDATA, 0, {{"", 0}}},
         {"event=+1", MIM_EDATA, 0, {{"", 0}}},
@@ -239,8 +239,9 @@ static void test_cpu_lists(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields), cmocka_unit_test(test_put),       cmocka_unit_test(test_terms),
-        cmocka_unit_test(test_scales), cmocka_unit_test(test_cpu_lists),
+        cmocka_unit_test(test_fields),    cmocka_unit_test(test_put),
+        cmocka_unit_test(test_terms),     cmocka_unit_test(test_scales),
+        cmocka_unit_test(test_cpu_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

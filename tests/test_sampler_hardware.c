@@ -117,7 +117,8 @@ static void test_perf(void **state)
         /* 10 ms counting all the time, then 40 ms so far of which 20 were counted */
         assert_true(value_of(stats, 0, "x_perf", device, "cycles") == (2000 + cpu) * 10000);
         assert_true(value_of(stats, 1, "x_perf", device, "cycles") == (2000 + cpu) * 20000);
-        assert_true(value_of(stats, 1, "x_perf", device, "instructions") == (4000 + 2 * cpu) * 20000);
+        assert_true(value_of(stats, 1, "x_perf", device, "instructions") ==
+                    (4000 + 2 * cpu) * 20000);
         assert_true(value_of(stats, 1, "x_perf", device, "llc_refs") == 7 * 20000);
         assert_true(value_of(stats, 1, "x_perf", device, "llc_misses") == 3 * 20000);
         assert_true(value_of(stats, 0, "x_perf", device, "enabled_ns") == 10 * MS);
@@ -142,11 +143,16 @@ static void test_perf_bad_reads(void **state)
         long result;
         const uint64_t *words;
         bool is_present;
-    } cases[] = {{sizeof good, good, true},          {0, NULL, false}, /* in error state */
-                 {-EIO, NULL, false},                {-ENODEV, NULL, false},
-                 {sizeof three, three, false},       {sizeof good - 8, good, false},
-                 {sizeof good - 1, good, false},     {sizeof wrong_count, wrong_count, false},
-                 {sizeof impossible, impossible, false}, {sizeof still, still, false}};
+    } cases[] = {{sizeof good, good, true},
+                 {0, NULL, false}, /* in error state */
+                 {-EIO, NULL, false},
+                 {-ENODEV, NULL, false},
+                 {sizeof three, three, false},
+                 {sizeof good - 8, good, false},
+                 {sizeof good - 1, good, false},
+                 {sizeof wrong_count, wrong_count, false},
+                 {sizeof impossible, impossible, false},
+                 {sizeof still, still, false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         machine m;
         prepare(&m, "skylake");
@@ -494,12 +500,14 @@ static void test_imc_families(void **state)
         {"hybrid", "true", "1 x uncore_imc in 1 groups", 10 * 640000, 20 * 640000},
         {"hybrid",
          "mv uncore_imc uncore_imc_free_running_0; cd uncore_imc_free_running_0/events; "
-         "for f in data_reads* data_writes*; do mv $f $(echo $f | sed 's/s\\(\\.\\|$\\)/\\1/'); done",
+         "for f in data_reads* data_writes*; do mv $f $(echo $f | sed 's/s\\(\\.\\|$\\)/\\1/'); "
+         "done",
          "1 x uncore_imc_free_running in 1 groups", 10 * 640000, 20 * 640000},
         {"zen4", "true", "2 x amd_umc in 2 groups", 100 * 640000, 100 * 640000},
         /* 12 channels, codes 0x1f, 0x5f ... of which the fake sees the low byte */
         {"zen4", "rm -r amd_umc_0 amd_umc_1", "1 x amd_df in 24 groups",
-         UINT64_C(19200000) * (0x1f + 0x5f + 0x9f + 0xdf), UINT64_C(19200000) * (0x1f + 0x5f + 0x9f + 0xdf)},
+         UINT64_C(19200000) * (0x1f + 0x5f + 0x9f + 0xdf),
+         UINT64_C(19200000) * (0x1f + 0x5f + 0x9f + 0xdf)},
         {"zen2", "true", "counts reads and writes together", 0, 0},
         {"zen2", "rm -r amd_df", "no counters of a memory controller", 0, 0},
         {"skylake", "echo > uncore_imc_0/cpumask; echo > uncore_imc_1/cpumask",
@@ -516,7 +524,8 @@ static void test_imc_families(void **state)
         mim_stats *stats = stats_of(m.sampler);
         if (cases[i].read_bytes > 0) {
             if (value_of(stats, 0, "x_imc", "0", "read_bytes") != cases[i].read_bytes)
-                fail_msg("case %zu: %llu bytes", i, (unsigned long long)value_of(stats, 0, "x_imc", "0", "read_bytes"));
+                fail_msg("case %zu: %llu bytes", i,
+                         (unsigned long long)value_of(stats, 0, "x_imc", "0", "read_bytes"));
             assert_true(value_of(stats, 0, "x_imc", "0", "read_bytes") == cases[i].read_bytes);
             assert_true(value_of(stats, 0, "x_imc", "0", "write_bytes") == cases[i].write_bytes);
         } else {
@@ -540,8 +549,9 @@ static void test_llc(void **state)
          "for i in 0 1; do mv uncore_cha_$i uncore_cbox_$i; "
          "echo config1:17-23 > uncore_cbox_$i/format/filter_state; done",
          "2 x uncore_cbox in 4 groups", 2 * 520 * 10000},
-        {"skylake", "for i in 0 1; do mv uncore_cha_$i uncore_cbox_$i; "
-                    "rm uncore_cbox_$i/format/filter_state; done",
+        {"skylake",
+         "for i in 0 1; do mv uncore_cha_$i uncore_cbox_$i; "
+         "rm uncore_cbox_$i/format/filter_state; done",
          "not known here", 0},
         /* two complexes on CPUs 0 and 2 of one socket */
         {"zen2", "true", "1 x amd_l3 in 2 groups", (40 + 42) * 10000},
@@ -586,7 +596,7 @@ static void test_uncore_multiplexed(void **state)
     const uint64_t first = 2 * 3 * 10000 * 64;
     assert_true(value_of(stats, 0, "x_imc", "0", "read_bytes") == first);
     assert_true(value_of(stats, 1, "x_imc", "0", "read_bytes") == 2 * first); /* 5 of 10, scaled */
-    assert_false(has_row(stats, 2, "x_imc", "0"));                           /* 15 of 30 */
+    assert_false(has_row(stats, 2, "x_imc", "0"));                            /* 15 of 30 */
     assert_true(value_of(stats, 3, "x_imc", "0", "read_bytes") == 4 * first); /* 5 of 20 */
     mim_stats_destroy(&stats);
     end(&m);
@@ -654,7 +664,15 @@ static void test_resctrl(void **state)
     start(&m, "skylake");
     assert_note(&m, "resctrl", true, "");
     pass(&m, 10);
-    static const char *const no_number[] = {"Unavailable\n", "Error\n", "Unassigned\n", "-1\n", "12 34\n", "0x10\n", "18446744073709551616\n", "12", ""};
+    static const char *const no_number[] = {"Unavailable\n",
+                                            "Error\n",
+                                            "Unassigned\n",
+                                            "-1\n",
+                                            "12 34\n",
+                                            "0x10\n",
+                                            "18446744073709551616\n",
+                                            "12",
+                                            ""};
     enum { N = sizeof no_number / sizeof *no_number };
     for (size_t i = 0; i < N; i++) {
         put_file(m.folder, CACHE_0 "llc_occupancy", no_number[i]);
@@ -805,7 +823,7 @@ static void test_energy_unknown(void **state)
         {"262143328850\n", "1000\n", "5.5\n", false},
         {"262143328850\n", "1000\n", "5 6\n", false},
         {"262143328850\n", "1000\n", "262143328851\n", false}, /* beyond its range */
-        {"0\n", "1000\n", "999\n", false},                    /* wrapped, but where? */
+        {"0\n", "1000\n", "999\n", false},                     /* wrapped, but where? */
         {"none\n", "1000\n", "999\n", false},
         {"none\n", "1000\n", "1001\n", true},
         {"900\n", "1000\n", "999\n", false},
@@ -901,7 +919,8 @@ static void test_whole_probe(void **state)
                         "figures)");
     char *table = mim_probe_table(mim_sampler_probe(m.sampler));
     assert_non_null(strstr(table, "tier 2  perf      x_perf       read\n"));
-    assert_non_null(strstr(table, "tier 2  imc       x_imc        read: 2 x uncore_imc in 4 groups\n"));
+    assert_non_null(
+        strstr(table, "tier 2  imc       x_imc        read: 2 x uncore_imc in 4 groups\n"));
     assert_non_null(strstr(table, "tier 3  energy    x_energy     read\n"));
     free(table);
     assert_true(mim_probe_is_read(mim_sampler_probe(m.sampler), "resctrl"));

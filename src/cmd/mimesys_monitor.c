@@ -1,5 +1,6 @@
 /* mimesys_monitor: records this machine into a stats file, without privileges. */
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "core/summary.h"
 #include "core/text.h"
 #include "node/machine.h"
+#include "node/pqos_log.h"
 #include "node/record_file.h"
 #include "node/sampler.h"
 
@@ -26,6 +28,12 @@ static const mim_option options[] = {
     {"monitor", "peak_bandwidth_gb_s", MIM_OPTION_REAL, "GB/s", "0", 0, 1e6, NULL, NULL,
      "what this machine's memory can move, for the header: readers give bandwidth in % of it; 0 = "
      "not told"},
+    {"monitor", "pqos_log", MIM_OPTION_TEXT, "", "", 0, 0, NULL, NULL,
+     "file for loop to append the original's second log to (instructions, cache, memory traffic "
+     "between records); needs x_perf and x_resctrl"},
+    {"monitor", "pqos_cpus", MIM_OPTION_TEXT, "", "", 0, 0, NULL, "PQOS_CPUS",
+     "CPUs whose instructions and misses that log counts: one, or a range such as 0-19; empty = "
+     "all"},
     {"monitor", "lock_s", MIM_OPTION_REAL, "s", "30", 0, 3600, NULL, NULL,
      "longest wait for another process that is writing to the file"},
     {NULL, NULL, MIM_OPTION_INT, NULL, NULL, 0, 0, NULL, NULL, NULL},
@@ -90,7 +98,10 @@ static const mim_program program = {
                  "tiers: which counters this machine offers, and why others are absent\n"
                  "sources: the same source by source: name, tier, types (of the file), is_read, "
                  "note (why not, or what is read of it)",
-    .files = "FILE: the records; about 1 KB each on a small machine, and a header of 3 KB",
+    .files = "FILE: the records; about 1 KB each on a small machine, and a header of 3 KB\n"
+             "monitor.pqos_log: three lines a record (time in UTC, titles, figures), the layout of "
+             "the original's pqos-PLAN.log: misses and traffic are those since the record before, "
+             "whatever the interval",
     .examples = "mimesys_monitor loop --out trace.txt --duration 60\n"
                 "mimesys_monitor begin --out trace.txt --job 17\n"
                 "mimesys_monitor end --out trace.txt",
@@ -101,9 +112,12 @@ typedef struct recording {
     const mim_config *config;
     mim_log *log;
     const char *path;
+    bool is_loop;
     char job[MIM_RECORD_JOB_BYTES];
     mim_sampler *sampler;
     mim_record_file *file;
+    mim_pqos_log *pqos; /* NULL = not wanted */
+    FILE *pqos_file;
     FILE *record; /* memory stream over `text` */
     char *text;
     size_t n_bytes;
@@ -113,7 +127,11 @@ typedef struct recording {
 static void recording_close(recording *r)
 {
     mim_record_file_destroy(&r->file);
+    mim_pqos_log_destroy(&r->pqos);
     mim_sampler_destroy(&r->sampler);
+    if (r->pqos_file)
+        fclose(r->pqos_file); /* flushed after every block */
+    r->pqos_file = NULL;
     if (r->record)
         fclose(r->record);
     free(r->text);
@@ -144,6 +162,40 @@ static int take_text(recording *r)
     return mim_sampler_flush(r->sampler, r->record);
 }
 
+/* The log of pqos, when it is wanted and this machine can give it. */
+static int open_pqos(recording *r)
+{
+    const char *path = mim_config_text(r->config, "monitor.pqos_log");
+    int rc = MIM_OK;
+
+    if (!*path)
+        return MIM_OK;
+    rc = mim_pqos_log_create(r->sampler, mim_config_text(r->config, "monitor.pqos_cpus"), &r->pqos);
+    if (rc != MIM_OK)
+        return mim_fail_in(rc, "monitor.pqos_%s", rc == MIM_EUSAGE ? "cpus" : "log");
+    return MIM_OK;
+}
+
+/* Not before the first block, so that --dry-run makes no file. */
+static int add_pqos(recording *r)
+{
+    const char *path = mim_config_text(r->config, "monitor.pqos_log");
+    char text[MIM_PQOS_TEXT_BYTES];
+    int rc = MIM_OK;
+
+    if (!r->pqos)
+        return MIM_OK;
+    rc = mim_pqos_log_add(r->pqos, r->sampler, (double)mim_clock_real_ns() / (double)MIM_NS_PER_S,
+                          text);
+    if (rc != MIM_OK || !*text)
+        return rc;
+    if (!r->pqos_file)
+        r->pqos_file = fopen(path, "a");
+    if (!r->pqos_file || fputs(text, r->pqos_file) < 0 || fflush(r->pqos_file) != 0)
+        return mim_fail(MIM_EIO, "%s: cannot be written: %s", path, strerror(errno));
+    return MIM_OK;
+}
+
 static int recording_open(recording *r)
 {
     char *machine = machine_text(r->log), *header = NULL;
@@ -159,7 +211,8 @@ static int recording_open(recording *r)
         goto done;
     }
     if ((rc = mim_sampler_create(&wanted, &r->sampler)) != MIM_OK ||
-        (rc = mim_sampler_header(r->sampler)) != MIM_OK || (rc = take_text(r)) != MIM_OK)
+        (rc = open_pqos(r)) != MIM_OK || (rc = mim_sampler_header(r->sampler)) != MIM_OK ||
+        (rc = take_text(r)) != MIM_OK)
         goto done;
     if (!(header = mim_format("%.*s", (int)r->n_bytes, r->text))) {
         rc = mim_fail(MIM_ENOMEM, "header of %zu bytes", r->n_bytes);
@@ -198,7 +251,7 @@ static int add_record(recording *r, const char *mark, int64_t latest)
     if (mim_clock_mono_ns() > latest) {
         r->n_skipped++;
     } else {
-        if (!mim_record_file_is_empty(r->file) && !mim_record_file_is_own(r->file))
+        if (!r->is_loop || (!mim_record_file_is_empty(r->file) && !mim_record_file_is_own(r->file)))
             mim_sampler_break(r->sampler);
         rc = mim_sampler_take(r->sampler, mark, 0, NULL);
         if (rc == MIM_OK)
@@ -206,6 +259,8 @@ static int add_record(recording *r, const char *mark, int64_t latest)
         if (rc == MIM_OK)
             rc = mim_record_file_append(r->file, r->text, r->n_bytes);
         r->n_records += rc == MIM_OK;
+        if (rc == MIM_OK)
+            rc = add_pqos(r);
     }
     mim_record_file_unlock(r->file);
     return rc;
@@ -341,19 +396,22 @@ static int dry_run(recording *r, const char *command, bool is_json)
 static int run(const mim_args *args, mim_log *log)
 {
     const char *command = mim_args_at(args, 0);
-    recording r = {.config = mim_args_config(args), .log = log, .path = NULL};
+    recording r = {.config = mim_args_config(args), .log = log};
     bool is_json = mim_args_has(args, "json");
     int rc = MIM_OK;
 
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a write error with a sentence */
     if (!(r.path = mim_args_value(args, "out")) || !*r.path)
         return mim_fail(MIM_EUSAGE, "expected --out FILE");
+    r.is_loop = strcmp(command, "loop") == 0;
+    if (*mim_config_text(r.config, "monitor.pqos_log") && !r.is_loop)
+        return mim_fail(MIM_EUSAGE, "monitor.pqos_log: only loop can write it, not %s", command);
     if ((rc = choose_job(&r, command)) != MIM_OK || (rc = recording_open(&r)) != MIM_OK)
         goto done;
     mim_log_debug(log, "monitor", "tiers %s", mim_sampler_tiers(r.sampler));
     if (mim_args_has(args, "dry-run"))
         rc = dry_run(&r, command, is_json);
-    else if (strcmp(command, "loop") == 0)
+    else if (r.is_loop)
         rc = run_loop(&r);
     else if (strcmp(command, "collect") == 0)
         rc = add_record(&r, NULL, INT64_MAX);

@@ -45,8 +45,8 @@ int mim_perf_group_open(const mim_perf_calls *calls, int cpu, size_t n,
         attr.config = events[i].config;
         attr.config1 = events[i].config1;
         attr.config2 = events[i].config2;
-        attr.read_format = PERF_FORMAT_GROUP | PERF_FORMAT_TOTAL_TIME_ENABLED |
-                           PERF_FORMAT_TOTAL_TIME_RUNNING;
+        attr.read_format =
+            PERF_FORMAT_GROUP | PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING;
         int fd = calls->open(calls->context, &attr, cpu, i > 0 ? group->fds[0] : -1);
         if (fd < 0) {
             mim_perf_group_close(calls, group);

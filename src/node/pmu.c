@@ -53,8 +53,7 @@ static int read_cpus(const char *folder, const char *name, int **cpus, size_t *n
     if (rc == MIM_OK && (rc = mim_cpu_list_parse(text, MAX_CPUS, found, &n)) != MIM_OK)
         rc = mim_fail_in(rc, "%s/%s", folder, name);
     if (rc == MIM_OK) {
-        int *fitted = realloc(found, (n + 1) * sizeof *found);
-        *cpus = fitted ? fitted : found;
+        *cpus = found;
         *n_cpus = n;
         found = NULL;
     }

@@ -1,5 +1,6 @@
 #include "node/sampler.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -316,6 +317,50 @@ int mim_sampler_take(mim_sampler *s, const char *mark, size_t n_rows, const mim_
         rc = write_type(s, &s->types[i], n_rows, rows);
     refresh(s);
     return rc;
+}
+
+/* ---- looking at the last sample ------------------------------------------------------------ */
+
+static const mim_table *table_of(const mim_sampler *s, const char *type)
+{
+    for (size_t i = 0; i < s->n_types; i++)
+        if (strcmp(s->types[i].type, type) == 0)
+            return s->types[i].table;
+    return NULL;
+}
+
+size_t mim_sampler_n_rows(const mim_sampler *s, const char *type)
+{
+    const mim_table *table = table_of(s, type);
+
+    return table ? table->n_rows : 0;
+}
+
+const char *mim_sampler_device(const mim_sampler *s, const char *type, size_t row)
+{
+    const mim_table *table = table_of(s, type);
+
+    assert(table && row < table->n_rows);
+    return table->rows[row].device;
+}
+
+bool mim_sampler_has_key(const mim_sampler *s, const char *type, const char *key)
+{
+    const mim_table *table = table_of(s, type);
+
+    return table && mim_find_key(table->keys, key) < table->n_values;
+}
+
+bool mim_sampler_value(const mim_sampler *s, const char *type, size_t row, const char *key,
+                       uint64_t *value)
+{
+    const mim_table *table = table_of(s, type);
+    const size_t k = table ? mim_find_key(table->keys, key) : SIZE_MAX;
+
+    if (k == SIZE_MAX || row >= table->n_rows || !table->rows[row].is_present)
+        return false;
+    *value = table->rows[row].values[k];
+    return true;
 }
 
 void mim_sampler_break(mim_sampler *s) { s->is_broken = true; }

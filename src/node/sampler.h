@@ -62,6 +62,15 @@ int mim_sampler_take(mim_sampler *sampler, const char *mark, size_t n_rows,
 void mim_sampler_break(mim_sampler *sampler);
 /* Writes what was gathered since the last flush. */
 int mim_sampler_flush(mim_sampler *sampler, FILE *out);
+/* The last sample, row by row, of the types that the sampler reads itself: how many rows (0 for
+ * other types), the device of one, one of its values. No value: absent from the sample, or no such
+ * key. Rows of x_perf, x_imc, x_llc, x_resctrl and x_energy keep their places; new ones come last.
+ */
+size_t mim_sampler_n_rows(const mim_sampler *sampler, const char *type);
+const char *mim_sampler_device(const mim_sampler *sampler, const char *type, size_t row);
+bool mim_sampler_has_key(const mim_sampler *sampler, const char *type, const char *key);
+bool mim_sampler_value(const mim_sampler *sampler, const char *type, size_t row, const char *key,
+                       uint64_t *value);
 /* What is read, and why the rest is not; and as the text of `$x_tiers`. Owned by the sampler. */
 const mim_probe *mim_sampler_probe(const mim_sampler *sampler);
 const char *mim_sampler_tiers(const mim_sampler *sampler);

@@ -31,8 +31,9 @@ int mim_hardware_files(size_t n_files)
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
         n_files + OTHER_FILES <= limit.rlim_cur)
         return MIM_OK;
-    return mim_fail(MIM_EUNSUP, "needs %zu open files, the limit of %llu leaves too few (ulimit -n)",
-                    n_files, (unsigned long long)limit.rlim_cur);
+    return mim_fail(MIM_EUNSUP,
+                    "needs %zu open files, the limit of %llu leaves too few (ulimit -n)", n_files,
+                    (unsigned long long)limit.rlim_cur);
 }
 
 int mim_hardware_refused(const char *proc, int error)

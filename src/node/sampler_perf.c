@@ -98,8 +98,8 @@ static int find_units(perf_source *s)
     DIR *listing = folder ? opendir(folder) : NULL;
     int rc = MIM_OK;
 
-    for (struct dirent *e;
-         listing && rc == MIM_OK && s->n_units < MAX_CORE_UNITS && (e = readdir(listing)) != NULL;) {
+    for (struct dirent *e; listing && rc == MIM_OK && s->n_units < MAX_CORE_UNITS &&
+                           (e = readdir(listing)) != NULL;) {
         mim_pmu *unit = NULL;
         if (strcmp(e->d_name, "cpu") != 0 && strncmp(e->d_name, "cpu_", 4) != 0 &&
             strncmp(e->d_name, "arm", 3) != 0)
@@ -255,7 +255,8 @@ static int perf_open(const mim_source_roots *roots, mim_source **source)
     if ((rc = find_units(s)) != MIM_OK || (rc = mim_hardware_has_calls(roots)) != MIM_OK ||
         (rc = add_cpus(s)) != MIM_OK ||
         (rc = mim_hardware_files(N_ALL_EVENTS * s->base.tables[0].n_rows)) != MIM_OK ||
-        (rc = choose_size(s, roots->proc)) != MIM_OK || (rc = open_groups(s, roots->proc)) != MIM_OK)
+        (rc = choose_size(s, roots->proc)) != MIM_OK ||
+        (rc = open_groups(s, roots->proc)) != MIM_OK)
         goto done;
     if (s->n_events == N_FEW_EVENTS) {
         s->base.tables[0].keys = few_keys;

@@ -135,8 +135,7 @@ static int choose_figures(resctrl_source *s)
                                   n ? ", " : "without ", figures[i].file);
             continue;
         }
-        char *longer =
-            mim_format("%s%s%s", s->keys, s->n_figures ? " " : "", figures[i].key);
+        char *longer = mim_format("%s%s%s", s->keys, s->n_figures ? " " : "", figures[i].key);
         if (!longer)
             return mim_fail(MIM_ENOMEM, "keys of x_resctrl");
         free(s->keys);
@@ -161,9 +160,9 @@ static int add_group(resctrl_source *s, const char *name)
     else if (!g.name || !(g.files = calloc(s->n_domains * s->n_figures, sizeof *g.files)))
         rc = mim_fail(MIM_ENOMEM, "control group %s", name);
     for (size_t i = 0; rc == MIM_OK && i < s->n_domains * s->n_figures; i++) {
-        char *file = mim_format("%s%smon_data/mon_L3_%02u/%s", name, *name ? "/" : "",
-                                s->domains[i / s->n_figures],
-                                figures[s->figures[i % s->n_figures]].file);
+        char *file =
+            mim_format("%s%smon_data/mon_L3_%02u/%s", name, *name ? "/" : "",
+                       s->domains[i / s->n_figures], figures[s->figures[i % s->n_figures]].file);
         rc = file ? mim_kept_open(&g.files[i], s->folder, file)
                   : mim_fail(MIM_ENOMEM, "control group %s", name);
         free(file);
@@ -351,7 +350,5 @@ static void resctrl_refresh(mim_source *source)
     list_groups((resctrl_source *)source); /* what fails is tried again */
 }
 
-const mim_source_ops mim_source_resctrl = {"resctrl",       3,
-                                           "x_resctrl",     false,
-                                           resctrl_open,    resctrl_read,
-                                           resctrl_refresh, resctrl_close};
+const mim_source_ops mim_source_resctrl = {
+    "resctrl", 3, "x_resctrl", false, resctrl_open, resctrl_read, resctrl_refresh, resctrl_close};

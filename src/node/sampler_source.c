@@ -21,6 +21,21 @@ size_t mim_count_keys(const char *keys)
     return n;
 }
 
+size_t mim_find_key(const char *keys, const char *key)
+{
+    const size_t n = strlen(key);
+    size_t at = 0;
+
+    for (const char *p = keys; *p; at++) {
+        const size_t n_word = strcspn(p, " ");
+        if (strncmp(p, key, n) == 0 && strcspn(p, ", ") == n)
+            return at;
+        p += n_word;
+        p += strspn(p, " ");
+    }
+    return SIZE_MAX;
+}
+
 void mim_table_init(mim_table *table, const char *type, const char *keys)
 {
     *table = (mim_table){.type = type, .keys = keys, .n_values = mim_count_keys(keys)};

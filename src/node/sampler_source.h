@@ -31,6 +31,8 @@ typedef struct mim_table {
 
 /* Number of keys of "user,E,U=cs nice,E,U=cs". */
 size_t mim_count_keys(const char *keys);
+/* Place of "idle" among them, SIZE_MAX when it is not there. */
+size_t mim_find_key(const char *keys, const char *key);
 void mim_table_init(mim_table *table, const char *type, const char *keys);
 void mim_table_clear(mim_table *table);
 /* Puts a row before row `at`, or at the end when `at` is n_rows. */

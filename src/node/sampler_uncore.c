@@ -235,9 +235,9 @@ static int uncore_open(const mim_source_ops *ops, const mim_source_roots *roots,
 
 static int imc_open(const mim_source_roots *roots, mim_source **source)
 {
-    const char *none = reason_for_none(roots->sys, "amd_df",
-                                       "this processor counts reads and writes together",
-                                       "no counters of a memory controller");
+    const char *none =
+        reason_for_none(roots->sys, "amd_df", "this processor counts reads and writes together",
+                        "no counters of a memory controller");
 
     return uncore_open(&mim_source_imc, roots, "read_bytes,E,U=B write_bytes,E,U=B", mim_uncore_imc,
                        mim_uncore_n_imc, none, source);
@@ -246,9 +246,9 @@ static int imc_open(const mim_source_roots *roots, mim_source **source)
 static int llc_open(const mim_source_roots *roots, mim_source **source)
 {
     static const char unknown[] = "its events for lookups are not known here";
-    const char *none = reason_for_none(roots->sys, "uncore_cbox_", unknown,
-                                       reason_for_none(roots->sys, "uncore_cha_", unknown,
-                                                       "no counters of the last-level cache"));
+    const char *none = reason_for_none(
+        roots->sys, "uncore_cbox_", unknown,
+        reason_for_none(roots->sys, "uncore_cha_", unknown, "no counters of the last-level cache"));
 
     return uncore_open(&mim_source_llc, roots, "lookups,E", mim_uncore_llc, mim_uncore_n_llc, none,
                        source);
@@ -277,11 +277,11 @@ static bool count_on(uncore_source *s, uncore_group *g)
         return false;
     for (size_t i = 0; i < g->n_events; i++) {
         const uint64_t counted = now.values[i] - g->last.values[i];
-        g->counts[i] += running >= enabled ? counted
-                                           : (uint64_t)((long double)counted *
-                                                            (long double)enabled /
-                                                            (long double)running +
-                                                        0.5L);
+        g->counts[i] +=
+            running >= enabled
+                ? counted
+                : (uint64_t)((long double)counted * (long double)enabled / (long double)running +
+                             0.5L);
     }
     g->last = now;
     return true;

@@ -98,10 +98,7 @@ const mim_uncore_family mim_uncore_llc[] = {
      .events = {{LOOKUPS, "event=0x34,umask=0x11,filter_state=0x1f"}}},
     /* AMD: one unit for every complex of cores. Without a mask the kernel counts all its threads
      * and slices. */
-    {.units = "amd_l3",
-     .factor = 1,
-     .n_events = 1,
-     .events = {{LOOKUPS, "event=0x04,umask=0xff"}}},
+    {.units = "amd_l3", .factor = 1, .n_events = 1, .events = {{LOOKUPS, "event=0x04,umask=0xff"}}},
 };
 const size_t mim_uncore_n_llc = sizeof mim_uncore_llc / sizeof *mim_uncore_llc;
 

@@ -29,8 +29,8 @@ static int fake_open(void *context, struct perf_event_attr *attr, int cpu, int g
     int error = fake->refuse ? fake->refuse(&event, cpu) : 0, i = 0;
 
     assert(attr->size == sizeof *attr);
-    assert(attr->read_format == (PERF_FORMAT_GROUP | PERF_FORMAT_TOTAL_TIME_ENABLED |
-                                 PERF_FORMAT_TOTAL_TIME_RUNNING));
+    assert(attr->read_format ==
+           (PERF_FORMAT_GROUP | PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING));
     if (!error && cpu == fake->offline_cpu)
         error = ENODEV;
     const int leader = group_fd < 0 ? -1 : group_fd - FAKE_PERF_FIRST_FD;

@@ -30,7 +30,7 @@ typedef struct fake_perf {
     double running; /* part of the time that groups count; 1 at first */
     /* Counts after `us` of counting; NULL = the event's config times us. */
     uint64_t (*count)(const mim_perf_event *event, int cpu, uint64_t us);
-    int offline_cpu; /* its counters stand still, opening them is refused; -1 = none */
+    int offline_cpu;  /* its counters stand still, opening them is refused; -1 = none */
     size_t max_group; /* larger groups are refused with EINVAL; 0 = any */
     /* errno for opening a counter, 0 = it can be opened; NULL = all can */
     int (*refuse)(const mim_perf_event *event, int cpu);

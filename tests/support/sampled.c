@@ -134,7 +134,7 @@ const mim_probe_source *find_source(const mim_sampler *sampler, const char *name
 }
 
 const uint64_t *find_row(const mim_stats *stats, size_t record, const char *type,
-                                const char *device)
+                         const char *device)
 {
     size_t t = mim_stats_find_type(stats, type);
 
@@ -147,8 +147,8 @@ const uint64_t *find_row(const mim_stats *stats, size_t record, const char *type
     return NULL;
 }
 
-uint64_t value_of(const mim_stats *stats, size_t record, const char *type,
-                         const char *device, const char *key)
+uint64_t value_of(const mim_stats *stats, size_t record, const char *type, const char *device,
+                  const char *key)
 {
     const uint64_t *values = find_row(stats, record, type, device);
     size_t t = mim_stats_find_type(stats, type);
@@ -159,4 +159,3 @@ uint64_t value_of(const mim_stats *stats, size_t record, const char *type,
     assert_true(k < mim_stats_n_keys(stats, t));
     return values[k];
 }
-

@@ -25,8 +25,8 @@ mim_sampler *open_in(const char *folder, const mim_sampler_options *base);
 void take_sample(mim_sampler *sampler);
 char *text_of(mim_sampler *sampler); /* everything gathered so far; the caller frees it */
 mim_stats *parse(const char *text);
-mim_stats *stats_of(mim_sampler *sampler);   /* text_of, parsed */
-mim_stats *sample_in(const char *folder);    /* one sample of a new sampler */
+mim_stats *stats_of(mim_sampler *sampler); /* text_of, parsed */
+mim_stats *sample_in(const char *folder);  /* one sample of a new sampler */
 const mim_probe_source *find_source(const mim_sampler *sampler, const char *name);
 
 /* The row of a device in a record, NULL when there is none. */
