@@ -52,9 +52,9 @@ static void test_misses(void **state)
     static const struct {
         double misses;
         const char *expected;
-    } cases[] = {{0, " 0 "},         {999, " 999 "},     {1000, " 1k "},      {1499, " 1k "},
-                 {1501, " 2k "},     {999000, " 999k "}, {1000000, " 1M "},   {2600000, " 3M "},
-                 {1e12, " 1000000M "}};
+    } cases[] = {{0, " 0 "},        {999, " 999 "},    {1000, " 1k "},
+                 {1499, " 1k "},    {1501, " 2k "},    {999000, " 999k "},
+                 {1000000, " 1M "}, {2600000, " 3M "}, {1e12, " 1000000M "}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const mim_pqos_figures figures = {.misses = cases[i].misses};
         char text[MIM_PQOS_TEXT_BYTES];

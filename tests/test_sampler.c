@@ -189,6 +189,73 @@ static void test_missing_sources(void **state)
     assert_null(none);
 }
 
+/* ---- devices come and go -------------------------------------------------------------------- */
+
+enum { N_LOOKS = 20 }; /* samples in which a change must have been seen */
+
+static mim_stats *sample_often(mim_sampler *sampler)
+{
+    for (size_t i = 0; i < N_LOOKS; i++)
+        assert_int_equal(mim_sampler_take(sampler, NULL, 0, NULL), MIM_OK);
+    char *text = text_of(sampler);
+    mim_stats *stats = parse(text);
+    free(text);
+    return stats;
+}
+
+/* Names that would make the record unreadable are left out; found by fuzzing. */
+static void test_names_of_devices(void **state)
+{
+    (void)state;
+    char *folder = copy_fixture();
+    char *mounts = mim_format("tmpfs /bad\006name tmpfs rw 0 0\ntmpfs /%0300d tmpfs rw 0 0\n"
+                              "tmpfs /dev/shm tmpfs rw 0 0\n",
+                              7);
+    put_file(folder, "proc/self/mounts", mounts);
+    put_file(folder, "proc/net/dev",
+             "a\nb\n\003: 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n"
+             " lo: 5 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n"
+             "two words: 5 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n");
+    mim_sampler *sampler = open_in(folder, NULL);
+    assert_int_equal(mim_sampler_header(sampler), MIM_OK);
+    mim_stats *stats = sample_often(sampler); /* the files are looked at again, too */
+    assert_int_equal(mim_stats_n_devices(stats, mim_stats_find_type(stats, "net")), 1);
+    assert_true(value_of(stats, 0, "net", "lo", "rx_bytes") == 5);
+    size_t tmpfs = mim_stats_find_type(stats, "tmpfs");
+    for (size_t d = 0; d < mim_stats_n_devices(stats, tmpfs); d++)
+        assert_string_equal(mim_stats_device(stats, tmpfs, d), "/dev/shm");
+    mim_stats_destroy(&stats);
+    mim_sampler_destroy(&sampler);
+    free(mounts);
+    remove_copy(folder);
+}
+
+/* Stalls of a container that does not see those of the machine. */
+static void test_pressure_of_group(void **state)
+{
+    (void)state;
+    char *folder = copy_fixture();
+    mim_sampler *sampler = open_in(folder, NULL);
+    assert_string_equal(find_source(sampler, "pressure")->note, "");
+    mim_sampler_destroy(&sampler);
+    shell("cd '%s' && mkdir -p sys/fs/cgroup && mv proc/pressure/io sys/fs/cgroup/io.pressure && "
+          "sed 's/total=.*/total=77/' proc/pressure/cpu > sys/fs/cgroup/cpu.pressure",
+          folder);
+    mim_stats *stats = sample_in(folder); /* the machine's go first */
+    assert_true(value_of(stats, 0, "x_psi", "cpu", "some_us") == 3795558);
+    assert_null(find_row(stats, 0, "x_psi", "io"));
+    mim_stats_destroy(&stats);
+    shell("rm -r '%s'/proc/pressure", folder);
+    sampler = open_in(folder, NULL);
+    assert_non_null(strstr(find_source(sampler, "pressure")->note, "of this control group"));
+    mim_sampler_destroy(&sampler);
+    stats = sample_in(folder);
+    assert_true(value_of(stats, 0, "x_psi", "cpu", "some_us") == 77);
+    assert_true(value_of(stats, 0, "x_psi", "io", "some_us") == 2689295);
+    mim_stats_destroy(&stats);
+    remove_copy(folder);
+}
+
 /* A file that is bad in one record is absent in that one: never 0, and back in the next. */
 static void test_malformed(void **state)
 {
@@ -251,20 +318,6 @@ static void test_malformed(void **state)
         free(path);
         remove_copy(folder);
     }
-}
-
-/* ---- devices come and go -------------------------------------------------------------------- */
-
-enum { N_LOOKS = 20 }; /* samples in which a change must have been seen */
-
-static mim_stats *sample_often(mim_sampler *sampler)
-{
-    for (size_t i = 0; i < N_LOOKS; i++)
-        assert_int_equal(mim_sampler_take(sampler, NULL, 0, NULL), MIM_OK);
-    char *text = text_of(sampler);
-    mim_stats *stats = parse(text);
-    free(text);
-    return stats;
 }
 
 static void test_devices_change(void **state)
@@ -475,11 +528,18 @@ static void test_live(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact_text), cmocka_unit_test(test_strict),
-        cmocka_unit_test(test_bad_rows),   cmocka_unit_test(test_missing_sources),
-        cmocka_unit_test(test_malformed),  cmocka_unit_test(test_devices_change),
-        cmocka_unit_test(test_net_parts),  cmocka_unit_test(test_growing_file),
-        cmocka_unit_test(test_numbers),    cmocka_unit_test(test_keyed_order_changes),
+        cmocka_unit_test(test_exact_text),
+        cmocka_unit_test(test_strict),
+        cmocka_unit_test(test_bad_rows),
+        cmocka_unit_test(test_missing_sources),
+        cmocka_unit_test(test_names_of_devices),
+        cmocka_unit_test(test_pressure_of_group),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_devices_change),
+        cmocka_unit_test(test_net_parts),
+        cmocka_unit_test(test_growing_file),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_keyed_order_changes),
         cmocka_unit_test(test_live),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

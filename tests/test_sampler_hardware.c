@@ -634,6 +634,23 @@ static void test_uncore_bad_reads(void **state)
     }
 }
 
+/* A scale that makes no sense makes no number; found by fuzzing. */
+static void test_uncore_beyond_64_bits(void **state)
+{
+    (void)state;
+    machine m;
+    prepare(&m, "skylake");
+    m.fake.count = count_by_umask;
+    put_file(m.folder, "sys/bus/event_source/devices/uncore_imc_0/events/cas_count_read.scale",
+             "7777777777777777777777777777777777777777777777777777\n");
+    open_sampler(&m);
+    pass(&m, 10);
+    mim_stats *stats = stats_of(m.sampler);
+    assert_false(has_row(stats, 0, "x_imc", "0"));
+    mim_stats_destroy(&stats);
+    end(&m);
+}
+
 /* A unit that refuses groups is counted event by event. */
 static void test_uncore_without_groups(void **state)
 {
@@ -971,6 +988,7 @@ int main(void)
         cmocka_unit_test(test_llc),
         cmocka_unit_test(test_uncore_multiplexed),
         cmocka_unit_test(test_uncore_bad_reads),
+        cmocka_unit_test(test_uncore_beyond_64_bits),
         cmocka_unit_test(test_uncore_without_groups),
         cmocka_unit_test(test_resctrl),
         cmocka_unit_test(test_resctrl_tiers),

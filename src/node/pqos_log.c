@@ -104,8 +104,8 @@ static int choose_cpus(mim_pqos_log *log, const mim_sampler *sampler, const char
     if (*cpus && !scan_label(cpus, &log->first_cpu, &log->last_cpu))
         return mim_fail(MIM_EUSAGE, "expected a CPU or a range such as 0-19, found \"%s\"", cpus);
     for (size_t i = 0; i < n; i++)
-        is_found = is_found || (cpu_of(sampler, i) >= log->first_cpu &&
-                                cpu_of(sampler, i) <= log->last_cpu);
+        is_found = is_found ||
+                   (cpu_of(sampler, i) >= log->first_cpu && cpu_of(sampler, i) <= log->last_cpu);
     if (!is_found)
         return mim_fail(MIM_EUSAGE, "none of CPUs %s is sampled", cpus);
     if (log->first_cpu == log->last_cpu)
@@ -166,8 +166,8 @@ static kept_row read_row(const mim_sampler *sampler, const kept_type *kept, size
     kept_row now = {.is_present = true};
 
     for (size_t k = 0; k < kept->n_keys; k++)
-        now.is_present = now.is_present && mim_sampler_value(sampler, kept->type, row,
-                                                             kept->keys[k], &now.values[k]);
+        now.is_present = now.is_present &&
+                         mim_sampler_value(sampler, kept->type, row, kept->keys[k], &now.values[k]);
     return now;
 }
 

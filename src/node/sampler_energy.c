@@ -168,8 +168,10 @@ static int add_domain(energy_source *s, const char *folder, const char *name, bo
     }
     s->domains = domains;
     const size_t row = mim_table_place(table, device);
-    if ((rc = mim_table_insert(table, row, device)) != MIM_OK)
+    if ((rc = mim_table_insert(table, row, device)) != MIM_OK) {
+        rc = rc == MIM_EDATA ? MIM_OK : rc;
         goto done;
+    }
     memmove(domains + row + 1, domains + row, (table->n_rows - 1 - row) * sizeof *domains);
     domains[row] = d;
     d = (energy_domain){.energy = {.fd = -1}};

@@ -370,31 +370,49 @@ const mim_source_ops mim_source_shm = {"sysv_shm",      1,        "sysv_shm", fa
 static const char *const psi_devices[] = {"cpu", "io", "memory"};
 enum { N_PSI = 3 };
 
+/* Opens the files that are there, with a row each. */
+static int add_pressure(row_source *s, const char *folder, const char *suffix)
+{
+    mim_table *table = &s->base.tables[0];
+    char name[32];
+    int rc = MIM_OK;
+
+    for (size_t i = 0; rc == MIM_OK && i < N_PSI; i++) {
+        snprintf(name, sizeof name, "%s%s", psi_devices[i], suffix);
+        if (mim_kept_open(&s->files[table->n_rows], folder, name) == MIM_OK)
+            rc = mim_table_add(table, psi_devices[i]);
+    }
+    return rc;
+}
+
+/* /proc/pressure tells of the machine. Where a container hides it, the group at the root of its
+ * control group tree (version 2) tells of the container. */
 static int psi_open(const mim_source_roots *roots, mim_source **source)
 {
     row_source *s = mim_source_new(sizeof *s, &mim_source_psi);
     char *folder = mim_join_path(roots->proc, "pressure");
+    char *group = mim_join_path(roots->sys, "fs/cgroup");
     mim_table *table = s ? &s->base.tables[0] : NULL;
     int rc = MIM_ENOMEM;
 
-    if (!s || !folder)
+    if (!s || !folder || !group)
         goto done;
     mim_table_init(table, "x_psi", "some_us,E full_us,E");
     s->base.n_tables = 1;
-    for (size_t i = 0; i < N_PSI; i++) {
-        if (mim_kept_open(&s->files[table->n_rows], folder, psi_devices[i]) == MIM_OK &&
-            (rc = mim_table_add(table, psi_devices[i])) != MIM_OK)
-            goto done;
+    rc = add_pressure(s, folder, "");
+    if (rc == MIM_OK && table->n_rows == 0) {
+        rc = add_pressure(s, group, ".pressure");
+        snprintf(s->base.note, sizeof s->base.note, "of this control group, not of the machine");
     }
-    if (table->n_rows == 0) {
+    if (rc == MIM_OK && table->n_rows == 0)
         rc = mim_fail(MIM_EUNSUP, "%s: no pressure file", folder);
+    if (rc != MIM_OK)
         goto done;
-    }
     *source = &s->base;
     s = NULL;
-    rc = MIM_OK;
 done:
     free(folder);
+    free(group);
     if (s)
         row_close(&s->base);
     return rc;

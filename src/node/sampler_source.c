@@ -56,10 +56,22 @@ void mim_table_clear(mim_table *table)
     table->n_rows = table->capacity = 0;
 }
 
+/* What a reader takes as the name of a device: no blanks, no control characters, not too long. */
+static bool is_device_name(const char *name)
+{
+    size_t n = 0;
+
+    while ((unsigned char)name[n] > ' ' && name[n] != 0x7f && n <= MIM_DEVICE_MAX_BYTES)
+        n++;
+    return n > 0 && n <= MIM_DEVICE_MAX_BYTES && name[n] == 0;
+}
+
 int mim_table_insert(mim_table *table, size_t at, const char *device)
 {
     mim_table_row row = {.is_present = false};
 
+    if (!is_device_name(device))
+        return mim_fail(MIM_EDATA, "%s: not the name of a device: \"%.40s\"", table->type, device);
     if (table->n_rows == table->capacity) {
         size_t capacity = table->capacity ? 2 * table->capacity : 8;
         mim_table_row *rows = realloc(table->rows, capacity * sizeof *rows);

@@ -35,7 +35,10 @@ size_t mim_count_keys(const char *keys);
 size_t mim_find_key(const char *keys, const char *key);
 void mim_table_init(mim_table *table, const char *type, const char *keys);
 void mim_table_clear(mim_table *table);
-/* Puts a row before row `at`, or at the end when `at` is n_rows. */
+/* Puts a row before row `at`, or at the end when `at` is n_rows. MIM_EDATA: a name that readers of
+ * stats text refuse (blanks, control characters, too long); whoever may mount or name an interface
+ * could spoil the records otherwise. */
+enum { MIM_DEVICE_MAX_BYTES = 255 };
 int mim_table_insert(mim_table *table, size_t at, const char *device);
 int mim_table_add(mim_table *table, const char *device);
 size_t mim_table_place(const mim_table *table, const char *device); /* keeps names sorted */

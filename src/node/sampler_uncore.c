@@ -257,33 +257,54 @@ static int llc_open(const mim_source_roots *roots, mim_source **source)
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
-/* Adds what was counted since the last reading. False when that is not known. */
-static bool count_on(uncore_source *s, uncore_group *g)
-{
-    mim_perf_reading now;
-    bool is_alive = mim_perf_group_read(s->calls, &g->group, &now) &&
-                    now.enabled_ns > g->last.enabled_ns && now.running_ns >= g->last.running_ns;
+static const long double max_sum = 1.8e19L; /* what 64 bits hold */
 
-    for (size_t i = 0; is_alive && i < g->n_events; i++)
-        is_alive = now.values[i] >= g->last.values[i];
-    if (!is_alive) {
-        mim_perf_group_close(s->calls, &g->group);
-        s->base.is_refresh_due = true;
-        return false;
-    }
+/* What was counted in part of the time, as if in all of it. False beyond 64 bits. */
+static bool scale_up(uint64_t counted, uint64_t enabled, uint64_t running, uint64_t *all)
+{
+    const long double value = (long double)counted * (long double)enabled / (long double)running;
+
+    *all = running >= enabled ? counted : value < max_sum ? (uint64_t)(value + 0.5L) : 0;
+    return running >= enabled || value < max_sum;
+}
+
+typedef enum { COUNTED, NOT_COUNTED, DEAD } count_result;
+
+/* Adds what was counted since the last reading. */
+static count_result count_on(const mim_perf_calls *calls, uncore_group *g)
+{
+    uint64_t counts[MIM_PERF_GROUP_MAX];
+    mim_perf_reading now;
+
+    if (!mim_perf_group_read(calls, &g->group, &now) || now.enabled_ns <= g->last.enabled_ns ||
+        now.running_ns < g->last.running_ns)
+        return DEAD;
     const uint64_t enabled = now.enabled_ns - g->last.enabled_ns;
     const uint64_t running = now.running_ns - g->last.running_ns;
     if (running == 0) /* others had the counters all the time */
-        return false;
-    for (size_t i = 0; i < g->n_events; i++) {
-        const uint64_t counted = now.values[i] - g->last.values[i];
-        g->counts[i] +=
-            running >= enabled
-                ? counted
-                : (uint64_t)((long double)counted * (long double)enabled / (long double)running +
-                             0.5L);
-    }
+        return NOT_COUNTED;
+    for (size_t i = 0; i < g->n_events; i++)
+        if (now.values[i] < g->last.values[i] ||
+            !scale_up(now.values[i] - g->last.values[i], enabled, running, &counts[i]))
+            return DEAD;
+    for (size_t i = 0; i < g->n_events; i++)
+        g->counts[i] += counts[i];
     g->last = now;
+    return COUNTED;
+}
+
+/* Over all units of the socket; false beyond 64 bits. */
+static bool sum_up(const uncore_source *s, size_t row, unsigned key, uint64_t *value)
+{
+    long double sum = 0;
+
+    for (size_t i = 0; i < s->n_groups; i++)
+        for (size_t e = 0; e < s->groups[i].n_events; e++)
+            if (s->groups[i].row == row && s->groups[i].keys[e] == key)
+                sum += (long double)s->groups[i].counts[e] * s->groups[i].factors[e];
+    if (!(sum < max_sum))
+        return false;
+    *value = (uint64_t)sum;
     return true;
 }
 
@@ -292,23 +313,23 @@ static void uncore_read(mim_source *source)
 {
     uncore_source *s = (uncore_source *)source;
     mim_table *table = &source->tables[0];
-    long double sum;
 
     for (size_t r = 0; r < table->n_rows; r++)
         table->rows[r].is_present = true;
-    for (size_t i = 0; i < s->n_groups; i++)
-        if (s->groups[i].group.n == 0 || !count_on(s, &s->groups[i]))
-            table->rows[s->groups[i].row].is_present = false;
-    for (size_t r = 0; r < table->n_rows; r++) {
-        for (unsigned k = 0; k < table->n_values; k++) {
-            sum = 0;
-            for (size_t i = 0; i < s->n_groups; i++)
-                for (size_t e = 0; e < s->groups[i].n_events; e++)
-                    if (s->groups[i].row == r && s->groups[i].keys[e] == k)
-                        sum += (long double)s->groups[i].counts[e] * s->groups[i].factors[e];
-            table->rows[r].values[k] = (uint64_t)sum;
+    for (size_t i = 0; i < s->n_groups; i++) {
+        uncore_group *g = &s->groups[i];
+        const count_result result = g->group.n > 0 ? count_on(s->calls, g) : DEAD;
+        if (result == DEAD && g->group.n > 0) {
+            mim_perf_group_close(s->calls, &g->group);
+            source->is_refresh_due = true;
         }
+        if (result != COUNTED)
+            table->rows[g->row].is_present = false;
     }
+    for (size_t r = 0; r < table->n_rows; r++)
+        for (unsigned k = 0; k < table->n_values; k++)
+            if (!sum_up(s, r, k, &table->rows[r].values[k]))
+                table->rows[r].is_present = false;
 }
 
 static void uncore_refresh(mim_source *source)
