@@ -1,7 +1,7 @@
 /* libFuzzer target: whatever stands in a file of /proc or /sys, the sampler opens or says why not,
  * and every record that it writes is one that our reader takes. The first byte chooses the file,
- * the rest is its text. Run with -max_len=4096 -timeout=5 tests/fuzz/corpus_sampler from the root of
- * the repository: it works on a copy of tests/data. */
+ * the rest is its text. Run with -max_len=4096 -timeout=5 tests/fuzz/corpus_sampler from the root
+ * of the repository: it works on a copy of tests/data. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
