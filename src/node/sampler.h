@@ -1,7 +1,7 @@
 /* The sampler: this node's counters as stats text (HPCPerfStats 2.4 plus own x_ types).
  *
- * Files are opened once and read again at every sample; nothing is allocated after the first one,
- * unless a device appears (looked for after every 16th sample) or text has not been flushed.
+ * Files are opened once and read again at every sample. Nothing is allocated while sampling once
+ * text is flushed after each sample; devices that appear are looked for after every 16th.
  * Needs no privileges, and uses those it has: x_perf, x_imc and x_llc count through perf_event,
  * x_resctrl and x_energy read resctrl and powercap. What the node does not offer or permit is named
  * in the header line `$x_tiers` (see node/probe.h) and absent from the records.
