@@ -29,7 +29,12 @@ static void test_open(void **state)
         {"hybrid", "cpu_atom", MIM_OK, 10, 2, {2, 3}},
         {"skylake", "uncore_imc_2", MIM_EUNSUP, 0, 0, {0}},
         {"none", "cpu", MIM_EUNSUP, 0, 0, {0}},
-        {"skylake", "a_name_that_is_longer_than_the_name_of_any_unit_may_be", MIM_EUNSUP, 0, 0, {0}},
+        {"skylake",
+         "a_name_that_is_longer_than_the_name_of_any_unit_may_be",
+         MIM_EUNSUP,
+         0,
+         0,
+         {0}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *sys = mim_format(HARDWARE "/%s/sys", cases[i].machine);
@@ -60,8 +65,16 @@ static void test_encode(void **state)
     } cases[] = {
         {"skylake", "uncore_imc_0", "event=0x04,umask=0x03", MIM_OK, {14, 0x0304, 0, 0}},
         {"skylake", "uncore_imc_0", "umask=0x03,event=0x04,edge", MIM_OK, {14, 0x40304, 0, 0}},
-        {"skylake", "uncore_cha_1", "event=0x34,filter_state=0x3ff", MIM_OK, {21, 0x34, 0x7fe0000, 0}},
-        {"skylake", "uncore_cha_1", "config=0x11,config1=0x22,config2=0x33", MIM_OK, {21, 0x11, 0x22, 0x33}},
+        {"skylake",
+         "uncore_cha_1",
+         "event=0x34,filter_state=0x3ff",
+         MIM_OK,
+         {21, 0x34, 0x7fe0000, 0}},
+        {"skylake",
+         "uncore_cha_1",
+         "config=0x11,config1=0x22,config2=0x33",
+         MIM_OK,
+         {21, 0x11, 0x22, 0x33}},
         {"zen4", "amd_df", "event=0x2df,umask=0xfff", MIM_OK, {11, UINT64_C(0x20f00ffdf), 0, 0}},
         {"skylake", "uncore_imc_0", "event=0x04,config3=1", MIM_EUNSUP, {0, 0, 0, 0}},
         {"skylake", "uncore_imc_0", "event=0x04,nothing=1", MIM_EUNSUP, {0, 0, 0, 0}},
@@ -77,10 +90,9 @@ static void test_encode(void **state)
         if (mim_pmu_encode(pmu, cases[i].text, &event) != cases[i].rc)
             fail_msg("\"%s\": %s", cases[i].text, mim_error());
         if (cases[i].rc == MIM_OK)
-            assert_true(event.type == cases[i].event.type &&
-                        event.config == cases[i].event.config &&
-                        event.config1 == cases[i].event.config1 &&
-                        event.config2 == cases[i].event.config2);
+            assert_true(
+                event.type == cases[i].event.type && event.config == cases[i].event.config &&
+                event.config1 == cases[i].event.config1 && event.config2 == cases[i].event.config2);
         else
             assert_int_equal(event.type, 42);
         mim_pmu_close(&pmu);
@@ -198,9 +210,12 @@ static void test_families(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open), cmocka_unit_test(test_encode),
-        cmocka_unit_test(test_described_events), cmocka_unit_test(test_list),
-        cmocka_unit_test(test_cpus), cmocka_unit_test(test_families),
+        cmocka_unit_test(test_open),
+        cmocka_unit_test(test_encode),
+        cmocka_unit_test(test_described_events),
+        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_cpus),
+        cmocka_unit_test(test_families),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,6 +40,8 @@ typedef struct perf_source {
         size_t n_cpus;
         int *cpus; /* n_cpus 0: all */
     } units[MAX_CORE_UNITS];
+    int highest_cpu; /* that has a row, -1 = none */
+    size_t capacity;
     cpu_counters *cpus; /* [rows of the table] */
 } perf_source;
 
@@ -154,15 +156,35 @@ static int open_group(perf_source *s, cpu_counters *c, size_t n_events)
 static int add_cpu(perf_source *s, int cpu)
 {
     const size_t n = s->base.tables[0].n_rows;
-    cpu_counters *cpus = realloc(s->cpus, (n + 1) * sizeof *cpus);
     char device[16];
 
-    if (!cpus)
-        return mim_fail(MIM_ENOMEM, "counters of %zu CPUs", n + 1);
-    s->cpus = cpus;
-    cpus[n] = (cpu_counters){.cpu = cpu, .unit = unit_of(s, cpu)};
+    if (n == s->capacity) {
+        const size_t capacity = s->capacity ? 2 * s->capacity : 16;
+        cpu_counters *cpus = realloc(s->cpus, capacity * sizeof *cpus);
+        if (!cpus)
+            return mim_fail(MIM_ENOMEM, "counters of %zu CPUs", capacity);
+        s->cpus = cpus;
+        s->capacity = capacity;
+    }
+    s->cpus[n] = (cpu_counters){.cpu = cpu, .unit = unit_of(s, cpu)};
+    s->highest_cpu = cpu > s->highest_cpu ? cpu : s->highest_cpu;
     snprintf(device, sizeof device, "%d", cpu);
     return mim_table_add(&s->base.tables[0], device);
+}
+
+/* Whether a CPU has a row. `hint` is tried first; numbers beyond the highest are new. */
+static bool is_known(const perf_source *s, int cpu, size_t hint)
+{
+    const size_t n = s->base.tables[0].n_rows;
+
+    if (cpu > s->highest_cpu)
+        return false;
+    if (hint < n && s->cpus[hint].cpu == cpu)
+        return true;
+    for (size_t r = 0; r < n; r++)
+        if (s->cpus[r].cpu == cpu)
+            return true;
+    return false;
 }
 
 /* Rows for all CPUs that are online; those that were seen before keep theirs. */
@@ -172,13 +194,9 @@ static int add_cpus(perf_source *s)
     size_t n = 0;
     int rc = mim_online_cpus(s->sys, &online, &n);
 
-    for (size_t i = 0; rc == MIM_OK && i < n; i++) {
-        bool is_known = false;
-        for (size_t r = 0; r < s->base.tables[0].n_rows; r++)
-            is_known = is_known || s->cpus[r].cpu == online[i];
-        if (!is_known && unit_of(s, online[i]) != UINT32_MAX)
+    for (size_t i = 0; rc == MIM_OK && i < n; i++)
+        if (!is_known(s, online[i], i) && unit_of(s, online[i]) != UINT32_MAX)
             rc = add_cpu(s, online[i]);
-    }
     free(online);
     return rc;
 }
@@ -187,14 +205,17 @@ static int add_cpus(perf_source *s)
 static int try_events(perf_source *s, size_t n_events)
 {
     const size_t n = s->base.tables[0].n_rows;
+    uint32_t tried[MAX_CORE_UNITS];
+    size_t n_tried = 0;
     int error = n > 0 ? 0 : ENODEV;
 
-    for (size_t i = 0; i < n && !error; i++) {
-        bool is_first = true;
-        for (size_t j = 0; j < i; j++)
-            is_first = is_first && s->cpus[j].unit != s->cpus[i].unit;
-        if (!is_first)
+    for (size_t i = 0; i < n && !error && n_tried < MAX_CORE_UNITS; i++) {
+        bool is_tried = false;
+        for (size_t k = 0; k < n_tried; k++)
+            is_tried = is_tried || tried[k] == s->cpus[i].unit;
+        if (is_tried)
             continue;
+        tried[n_tried++] = s->cpus[i].unit;
         error = open_group(s, &s->cpus[i], n_events);
         mim_perf_group_close(s->calls, &s->cpus[i].group);
     }
@@ -249,6 +270,7 @@ static int perf_open(const mim_source_roots *roots, mim_source **source)
         goto done;
     }
     s->calls = roots->perf;
+    s->highest_cpu = -1;
     mim_table_init(&s->base.tables[0], "x_perf", all_keys);
     s->base.n_tables = 1;
     choose_events(s, roots->proc);
