@@ -12,10 +12,7 @@
 #include <string.h>
 
 #include "node/pqos_log.h"
-#include "tests/support/fake_perf.h"
-#include "tests/support/sampled.h"
-
-enum { MS = 1000000 };
+#include "tests/support/made_machine.h"
 
 static void test_text(void **state)
 {
@@ -67,13 +64,11 @@ static void test_misses(void **state)
 /* ---- over a sampler ---------------------------------------------------------------------------
  */
 
-typedef struct machine {
-    char *folder;
-    fake_perf fake;
-    mim_sampler *sampler;
+typedef struct logged {
+    made_machine made;
     mim_pqos_log *log;
     char text[MIM_PQOS_TEXT_BYTES];
-} machine;
+} logged;
 
 /* A microsecond: 1000 cycles, 1500 instructions on CPUs 0 and 1, 500 on 2 and 3, 0.1 misses. */
 static uint64_t count_core(const mim_perf_event *event, int cpu, uint64_t us)
@@ -91,51 +86,40 @@ static uint64_t count_core(const mim_perf_event *event, int cpu, uint64_t us)
     return 0;
 }
 
-static void prepare(machine *m)
+static void prepare(logged *m)
 {
-    m->folder = copy_hardware("skylake");
-    fake_perf_init(&m->fake);
-    m->fake.count = count_core;
+    machine_prepare(&m->made, "skylake");
+    m->made.fake.count = count_core;
     m->log = NULL;
     memset(m->text, 'x', sizeof m->text);
 }
 
-static void open_sampler(machine *m)
-{
-    const mim_sampler_options options = {.hostname = "fixture-node", .perf = &m->fake.calls};
-
-    m->sampler = open_in(m->folder, &options);
-    assert_int_equal(mim_sampler_header(m->sampler), MIM_OK);
-}
-
-static void start(machine *m, const char *cpus)
+static void start(logged *m, const char *cpus)
 {
     prepare(m);
-    open_sampler(m);
-    if (mim_pqos_log_create(m->sampler, cpus, &m->log) != MIM_OK)
+    machine_open(&m->made);
+    if (mim_pqos_log_create(m->made.sampler, cpus, &m->log) != MIM_OK)
         fail_msg("%s", mim_error());
 }
 
-static void end(machine *m)
+static void end(logged *m)
 {
     mim_pqos_log_destroy(&m->log);
     mim_pqos_log_destroy(&m->log);
-    mim_sampler_destroy(&m->sampler);
-    remove_copy(m->folder);
+    machine_end(&m->made);
 }
 
-static void set_cache(machine *m, unsigned domain, unsigned held, unsigned total, unsigned local)
+static void set_cache(logged *m, unsigned domain, unsigned held, unsigned total, unsigned local)
 {
     shell("cd '%s'/sys/fs/resctrl/mon_data/mon_L3_%02u && echo %u > llc_occupancy && echo %u > "
           "mbm_total_bytes && echo %u > mbm_local_bytes",
-          m->folder, domain, held, total, local);
+          m->made.folder, domain, held, total, local);
 }
 
-static const char *pass(machine *m, unsigned ms)
+static const char *pass(logged *m, unsigned ms)
 {
-    m->fake.now_ns += (uint64_t)ms * MS;
-    take_sample(m->sampler);
-    assert_int_equal(mim_pqos_log_add(m->log, m->sampler, 1772366401, m->text), MIM_OK);
+    machine_pass(&m->made, ms);
+    assert_int_equal(mim_pqos_log_add(m->log, m->made.sampler, 1772366401, m->text), MIM_OK);
     return m->text;
 }
 
@@ -158,14 +142,14 @@ static void test_samples(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char expected[MIM_PQOS_TEXT_BYTES];
-        machine m;
+        logged m;
         start(&m, cases[i].cpus);
         set_cache(&m, 0, 1, 1000, 900);
         set_cache(&m, 1, 1, 1000, 900);
         assert_string_equal(pass(&m, 10), ""); /* no time before it */
         set_cache(&m, 0, 1024000, 1000 + 200 * 1048576, 900 + 150 * 1048576);
         set_cache(&m, 1, 2048000, 1000 + 50 * 1048576, 900 + 50 * 1048576);
-        m.fake.running = 0.75; /* 10 ms of 10, then 12.5 more of 20: the counts are scaled */
+        m.made.fake.running = 0.75; /* 10 ms of 10, then 12.5 more of 20: the counts are scaled */
         const char *text = pass(&m, 20);
         snprintf(expected, sizeof expected, HEAD "%s", cases[i].row);
         assert_string_equal(text, expected);
@@ -177,27 +161,28 @@ static void test_samples(void **state)
 static void test_absent(void **state)
 {
     (void)state;
-    machine m;
+    logged m;
     start(&m, "0-1");
     assert_string_equal(pass(&m, 10), "");
     assert_true(*pass(&m, 10));
-    fake_perf_answer_once(&m.fake, 1, 0, NULL); /* a CPU of the range */
+    fake_perf_answer_once(&m.made.fake, 1, 0, NULL); /* a CPU of the range */
     assert_string_equal(pass(&m, 10), "");
     assert_string_equal(pass(&m, 10), ""); /* there again, but not before */
     assert_true(*pass(&m, 10));
-    fake_perf_answer_once(&m.fake, 3, 0, NULL); /* another one */
+    fake_perf_answer_once(&m.made.fake, 3, 0, NULL); /* another one */
     assert_true(*pass(&m, 10));
     set_cache(&m, 1, 1, 5, 5); /* counters set back */
     assert_string_equal(pass(&m, 10), "");
     assert_true(*pass(&m, 10));
-    shell("echo Unavailable > '%s'/sys/fs/resctrl/mon_data/mon_L3_01/mbm_local_bytes", m.folder);
+    shell("echo Unavailable > '%s'/sys/fs/resctrl/mon_data/mon_L3_01/mbm_local_bytes",
+          m.made.folder);
     assert_string_equal(pass(&m, 10), "");
     set_cache(&m, 1, 1, 5, 5);
     assert_string_equal(pass(&m, 10), "");
     assert_true(*pass(&m, 10));
     set_cache(&m, 1, 1, 10, 20); /* more local than in all: read one after the other */
     assert_non_null(strstr(pass(&m, 10), " 0.0\n"));
-    mim_sampler_break(m.sampler);
+    mim_sampler_break(m.made.sampler);
     assert_string_equal(pass(&m, 10), "");
     end(&m);
 }
@@ -224,11 +209,11 @@ static void test_refused(void **state)
         {"true", "999999", MIM_EUSAGE, "a range"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        machine m;
+        logged m;
         prepare(&m);
-        shell("cd '%s' && %s", m.folder, cases[i].change);
-        open_sampler(&m);
-        assert_int_equal(mim_pqos_log_create(m.sampler, cases[i].cpus, &m.log), cases[i].rc);
+        shell("cd '%s' && %s", m.made.folder, cases[i].change);
+        machine_open(&m.made);
+        assert_int_equal(mim_pqos_log_create(m.made.sampler, cases[i].cpus, &m.log), cases[i].rc);
         assert_null(m.log);
         if (!strstr(mim_error(), cases[i].reason))
             fail_msg("expected %s in %s", cases[i].reason, mim_error());
@@ -240,22 +225,22 @@ static void test_last_sample(void **state)
 {
     (void)state;
     uint64_t value = 42;
-    machine m;
+    logged m;
     start(&m, "");
-    assert_false(mim_sampler_value(m.sampler, "x_perf", 0, "cycles", &value)); /* none yet */
+    assert_false(mim_sampler_value(m.made.sampler, "x_perf", 0, "cycles", &value)); /* none yet */
     pass(&m, 10);
-    assert_int_equal(mim_sampler_n_rows(m.sampler, "x_perf"), 4);
-    assert_int_equal(mim_sampler_n_rows(m.sampler, "x_none"), 0);
-    assert_string_equal(mim_sampler_device(m.sampler, "x_perf", 3), "3");
-    assert_true(mim_sampler_value(m.sampler, "x_perf", 2, "instructions", &value));
+    assert_int_equal(mim_sampler_n_rows(m.made.sampler, "x_perf"), 4);
+    assert_int_equal(mim_sampler_n_rows(m.made.sampler, "x_none"), 0);
+    assert_string_equal(mim_sampler_device(m.made.sampler, "x_perf", 3), "3");
+    assert_true(mim_sampler_value(m.made.sampler, "x_perf", 2, "instructions", &value));
     assert_true(value == 500 * 10000);
-    assert_true(mim_sampler_value(m.sampler, "cpu", 1, "softirq", &value) && value == 4);
-    assert_true(mim_sampler_has_key(m.sampler, "cpu", "idle"));
-    assert_false(mim_sampler_has_key(m.sampler, "cpu", "idl"));
-    assert_false(mim_sampler_has_key(m.sampler, "cpu", "E"));
-    assert_false(mim_sampler_has_key(m.sampler, "none", "idle"));
-    assert_false(mim_sampler_value(m.sampler, "x_perf", 4, "cycles", &value));
-    assert_false(mim_sampler_value(m.sampler, "x_perf", 0, "cycle", &value));
+    assert_true(mim_sampler_value(m.made.sampler, "cpu", 1, "softirq", &value) && value == 4);
+    assert_true(mim_sampler_has_key(m.made.sampler, "cpu", "idle"));
+    assert_false(mim_sampler_has_key(m.made.sampler, "cpu", "idl"));
+    assert_false(mim_sampler_has_key(m.made.sampler, "cpu", "E"));
+    assert_false(mim_sampler_has_key(m.made.sampler, "none", "idle"));
+    assert_false(mim_sampler_value(m.made.sampler, "x_perf", 4, "cycles", &value));
+    assert_false(mim_sampler_value(m.made.sampler, "x_perf", 0, "cycle", &value));
     end(&m);
 }
 

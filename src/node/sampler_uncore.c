@@ -153,7 +153,8 @@ static int add_family(uncore_source *s, const mim_uncore_family *family, size_t 
         rc = mim_pmu_open(s->sys, names[i], &unit);
         if (rc == MIM_OK && unit->n_cpus > 0 && mim_uncore_fits(family, unit)) {
             ++*n_units;
-            rc = mim_hardware_files((s->n_groups + unit->n_cpus) * family->n_events);
+            rc = mim_hardware_files(unit->n_cpus * family->n_events *
+                                    (family->n_channels ? family->n_channels : 1));
             if (rc == MIM_OK)
                 rc = add_unit(s, family, unit);
         }
