@@ -11,14 +11,14 @@ monitor() { run_program "$@"; }
 n_records() { grep -c '^[0-9]' "$1"; }
 
 # Whole records only: all end in a line end and hold every type of the first one, but for those of
-# hardware, which are not in a record behind another process's; and our own reader takes the file
-# without calling it truncated.
+# hardware, which are not in a record behind another process's, and those that are read once in 10 s;
+# and our own reader takes the file without calling it truncated.
 is_whole() { # FILE
     [ -s "$1" ] && [ -z "$(tail -c 1 "$1" | tr -d '\n')" ] && awk '
         /^\$|^!/ { next }
         /^$/ { n_empty++; next }
         /^[0-9]/ { if (record && seen != first) bad = 1; record++; seen = ""; type = ""; next }
-        /^%|^x_(perf|imc|llc|resctrl|energy) / { next }
+        /^%|^(x_perf|x_imc|x_llc|x_resctrl|x_energy|sysv_shm|tmpfs|vfs) / { next }
         $1 != type { type = $1; seen = seen " " type; if (record == 1) first = seen }
         END { exit bad || seen != first || record == 0 || n_empty != record }' "$1" || return 1
     [ "$(n_records "$1")" -ge 2 ] || return 0 # one record makes no slot
@@ -164,6 +164,15 @@ refuses 1 "locked by another process for more than 0.3 s" "a file that stays loc
 kill "$running"
 wait "$running" 2>/dev/null
 running=
+
+# ---- what changes slowly
+monitor loop --out "$scratch/slow.txt" --interval 0.1 --duration 0.5 && [ "$(grep -c '^vfs' "$scratch/slow.txt")" -eq 1 ] &&
+    grep -q '^[$]x_slow_s 10 .*vfs' "$scratch/slow.txt" && [ "$(grep -c '^vm' "$scratch/slow.txt")" -ge 2 ]
+report $? "slow types are in the first record of a short loop, and the header says so"
+monitor loop --out "$scratch/all.txt" --interval 0.1 --duration 0.5 --set monitor.slow_s=0 &&
+    [ "$(grep -c '^vfs' "$scratch/all.txt")" -eq "$(n_records "$scratch/all.txt")" ] &&
+    ! grep -q x_slow_s "$scratch/all.txt"
+report $? "and in every record on demand"
 
 # ---- looking only
 monitor loop --out "$scratch/dry.txt" --dry-run && grep -q 'would make' "$scratch/out" &&

@@ -97,6 +97,43 @@ static void test_exact_text(void **state)
     free(expected);
 }
 
+/* Slow types are in a record once in so many seconds, and the header says which. */
+static void test_slow_types(void **state)
+{
+    (void)state;
+    static const char *const slow[][2] = {{"sysv_shm", "-"}, {"vfs", "-"}};
+    static const struct {
+        double slow_s;
+        bool is_strict, is_in_all;
+        const char *property;
+    } cases[] = {{0, false, true, NULL},
+                 {1000, false, false, "1000 sysv_shm tmpfs vfs"},
+                 {1000, true, true, NULL},
+                 {1e-9, false, true, "1e-09 sysv_shm tmpfs vfs"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const mim_sampler_options options = {
+            .hostname = "a", .is_strict = cases[i].is_strict, .slow_s = cases[i].slow_s};
+        mim_sampler *sampler = open_in(FIXTURE, &options);
+        assert_int_equal(mim_sampler_header(sampler), MIM_OK);
+        for (size_t k = 0; k < 3; k++)
+            take_sample(sampler);
+        mim_stats *stats = stats_of(sampler);
+        for (size_t k = 0; k < 3; k++) {
+            for (size_t t = 0; t < 2; t++)
+                assert_int_equal(find_row(stats, k, slow[t][0], slow[t][1]) != NULL,
+                                 k == 0 || cases[i].is_in_all);
+            assert_non_null(find_row(stats, k, "vm", "-"));
+        }
+        const char *property = mim_stats_property(stats, "x_slow_s");
+        if (cases[i].property)
+            assert_string_equal(property, cases[i].property);
+        else
+            assert_null(property);
+        mim_stats_destroy(&stats);
+        mim_sampler_destroy(&sampler);
+    }
+}
+
 /* A strict file has no line that a reader of 2.4 does not know. */
 static void test_strict(void **state)
 {
@@ -528,19 +565,13 @@ static void test_live(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact_text),
-        cmocka_unit_test(test_strict),
-        cmocka_unit_test(test_bad_rows),
-        cmocka_unit_test(test_missing_sources),
-        cmocka_unit_test(test_names_of_devices),
-        cmocka_unit_test(test_pressure_of_group),
-        cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_devices_change),
-        cmocka_unit_test(test_net_parts),
-        cmocka_unit_test(test_growing_file),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_keyed_order_changes),
-        cmocka_unit_test(test_live),
+        cmocka_unit_test(test_exact_text),          cmocka_unit_test(test_strict),
+        cmocka_unit_test(test_slow_types),          cmocka_unit_test(test_bad_rows),
+        cmocka_unit_test(test_missing_sources),     cmocka_unit_test(test_names_of_devices),
+        cmocka_unit_test(test_pressure_of_group),   cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_devices_change),      cmocka_unit_test(test_net_parts),
+        cmocka_unit_test(test_growing_file),        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_keyed_order_changes), cmocka_unit_test(test_live),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

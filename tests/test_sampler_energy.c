@@ -196,12 +196,9 @@ static void test_header(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_energy),
-        cmocka_unit_test(test_energy_unknown),
-        cmocka_unit_test(test_energy_tiers),
-        cmocka_unit_test(test_break),
-        cmocka_unit_test(test_whole_probe),
-        cmocka_unit_test(test_header),
+        cmocka_unit_test(test_energy),       cmocka_unit_test(test_energy_unknown),
+        cmocka_unit_test(test_energy_tiers), cmocka_unit_test(test_break),
+        cmocka_unit_test(test_whole_probe),  cmocka_unit_test(test_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

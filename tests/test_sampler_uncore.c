@@ -284,14 +284,10 @@ static void test_uncore_without_groups(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_imc_skylake),
-        cmocka_unit_test(test_encodings),
-        cmocka_unit_test(test_imc_families),
-        cmocka_unit_test(test_llc),
-        cmocka_unit_test(test_uncore_multiplexed),
-        cmocka_unit_test(test_uncore_bad_reads),
-        cmocka_unit_test(test_uncore_beyond_64_bits),
-        cmocka_unit_test(test_uncore_without_groups),
+        cmocka_unit_test(test_imc_skylake),           cmocka_unit_test(test_encodings),
+        cmocka_unit_test(test_imc_families),          cmocka_unit_test(test_llc),
+        cmocka_unit_test(test_uncore_multiplexed),    cmocka_unit_test(test_uncore_bad_reads),
+        cmocka_unit_test(test_uncore_beyond_64_bits), cmocka_unit_test(test_uncore_without_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

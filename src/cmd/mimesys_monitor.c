@@ -26,6 +26,9 @@ static const mim_option options[] = {
      "job id in the records; empty = that of the file's last record for collect and end, else 0"},
     {"monitor", "strict", MIM_OPTION_BOOL, "", "false", 0, 0, NULL, NULL,
      "write only what HPCPerfStats 2.4 knows, no x_ types"},
+    {"monitor", "slow_s", MIM_OPTION_REAL, "s", "10", 0, 86400, NULL, NULL,
+     "time between two readings of what changes slowly (sysv_shm, tmpfs, vfs); records in between "
+     "lack them, and the header says so; 0 = in every record"},
     {"monitor", "peak_bandwidth_gb_s", MIM_OPTION_REAL, "GB/s", "0", 0, 1e6, NULL, NULL,
      "what this machine's memory can move, for the header: readers give bandwidth in % of it; 0 = "
      "not told"},
@@ -202,6 +205,7 @@ static int recording_open(recording *r)
     char *machine = machine_text(r->log), *header = NULL;
     mim_sampler_options wanted = {.job = r->job,
                                   .machine = machine,
+                                  .slow_s = mim_config_real(r->config, "monitor.slow_s"),
                                   .peak_bandwidth_gb_s =
                                       mim_config_real(r->config, "monitor.peak_bandwidth_gb_s"),
                                   .is_strict = mim_config_bool(r->config, "monitor.strict")};

@@ -25,7 +25,8 @@ struct mim_sampler {
     size_t n_sources, n_types, n_samples;
     declared_type *types; /* [n_types], by name */
     char *job, *hostname, *machine, *proc_root;
-    double peak_bandwidth_gb_s;
+    double slow_s, peak_bandwidth_gb_s;
+    int64_t slow_ns; /* when the slow sources were read last, 0 = never */
     bool is_strict, is_broken;
     mim_probe *probe;
     char *tiers;
@@ -122,6 +123,7 @@ static int copy_options(mim_sampler *s, const mim_sampler_options *options)
     if (uname(&names) != 0)
         return mim_fail(MIM_EIO, "uname failed");
     s->is_strict = options->is_strict;
+    s->slow_s = options->is_strict ? 0.0 : options->slow_s;
     s->peak_bandwidth_gb_s = options->peak_bandwidth_gb_s;
     s->job = mim_strdup(options->job ? options->job : "0");
     s->hostname = mim_strdup(options->hostname ? options->hostname : names.nodename);
@@ -203,6 +205,33 @@ static uint64_t uptime_s(const mim_sampler *s)
     return seconds;
 }
 
+static bool is_slow_type(const mim_sampler *s, const declared_type *type)
+{
+    for (size_t i = 0; i < s->n_sources; i++)
+        for (size_t t = 0; t < s->sources[i]->n_tables; t++)
+            if (&s->sources[i]->tables[t] == type->table)
+                return s->sources[i]->ops->is_slow;
+    return false;
+}
+
+/* "10 sysv_shm tmpfs vfs", of the types that there are. */
+static int put_slow(mim_sampler *s)
+{
+    char *text = mim_format("%.6g", s->slow_s);
+
+    for (size_t i = 0; text && i < s->n_types; i++) {
+        if (!is_slow_type(s, &s->types[i]))
+            continue;
+        char *longer = mim_format("%s %s", text, s->types[i].type);
+        free(text);
+        text = longer;
+    }
+    int rc = text ? mim_stats_writer_property(s->writer, "x_slow_s", text)
+                  : mim_fail(MIM_ENOMEM, "list of slow types");
+    free(text);
+    return rc;
+}
+
 /* Header lines that the original does not know. */
 static int put_own_properties(mim_sampler *s)
 {
@@ -215,6 +244,8 @@ static int put_own_properties(mim_sampler *s)
         snprintf(peak, sizeof peak, "%.6g", s->peak_bandwidth_gb_s);
         rc = mim_stats_writer_property(s->writer, "x_peak_bandwidth_gb_s", peak);
     }
+    if (rc == MIM_OK && s->slow_s > 0)
+        rc = put_slow(s);
     return rc;
 }
 
@@ -287,6 +318,27 @@ static void refresh(mim_sampler *s)
     }
 }
 
+/* Whether it is time for the slow sources; a little early is in time, as a schedule has jitter. */
+static bool is_slow_due(mim_sampler *s)
+{
+    const int64_t now = mim_clock_mono_ns();
+    const double passed_s = (double)(now - s->slow_ns) / (double)MIM_NS_PER_S;
+
+    if (s->slow_ns != 0 && passed_s < 0.95 * s->slow_s)
+        return false;
+    s->slow_ns = now;
+    return true;
+}
+
+static void read_sources(mim_sampler *s)
+{
+    const bool is_slow_read = is_slow_due(s);
+
+    for (size_t i = 0; i < s->n_sources; i++)
+        if (is_slow_read || !s->sources[i]->ops->is_slow)
+            s->sources[i]->ops->read(s->sources[i]);
+}
+
 static void forget_own(mim_sampler *s)
 {
     for (size_t i = 0; i < s->n_sources; i++)
@@ -305,8 +357,7 @@ int mim_sampler_take(mim_sampler *s, const char *mark, size_t n_rows, const mim_
         for (size_t t = 0; t < s->sources[i]->n_tables; t++)
             mim_table_forget(&s->sources[i]->tables[t]);
     double time_s = (double)mim_clock_real_ns() / (double)MIM_NS_PER_S;
-    for (size_t i = 0; i < s->n_sources; i++)
-        s->sources[i]->ops->read(s->sources[i]);
+    read_sources(s);
     if (s->is_broken)
         forget_own(s);
 

@@ -30,6 +30,10 @@ typedef struct mim_sampler_options {
     /* Extra types of the caller, e.g. the executor's, in `schema` form as in the file:
      * NULL-terminated pairs {"x_slot", "planned_us,E busy_us,E"}. NULL = none. */
     const char *const (*extra_types)[2];
+    /* Types of which only slow changes matter (sysv_shm, tmpfs, vfs) are read, and are in the
+     * record, once in so many seconds; the header line `$x_slow_s 10 sysv_shm tmpfs vfs` says so.
+     * 0 = in every record, as always in a strict file. */
+    double slow_s;
     double peak_bandwidth_gb_s; /* of this node's memory, for `$x_peak_bandwidth_gb_s`; 0 = none */
     /* NULL = "/proc", "/sys", the kernel's; tests give files and counters of other machines. With
      * other roots and no calls, perf_event is not asked. */
@@ -42,6 +46,9 @@ typedef struct mim_sampler_row {
     size_t n_values;
     const uint64_t *values;
 } mim_sampler_row;
+
+/* What a monitor should choose: saves a sixth of a sample once a second. */
+#define MIM_SAMPLER_SLOW_S 10.0
 
 typedef struct mim_sampler mim_sampler;
 

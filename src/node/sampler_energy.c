@@ -255,5 +255,10 @@ static void energy_read(mim_source *source)
     }
 }
 
-const mim_source_ops mim_source_energy = {"energy",    3,           "x_energy", true,
-                                          energy_open, energy_read, NULL,       energy_close};
+const mim_source_ops mim_source_energy = {.name = "energy",
+                                          .tier = 3,
+                                          .types = "x_energy",
+                                          .is_own = true,
+                                          .open = energy_open,
+                                          .read = energy_read,
+                                          .close = energy_close};

@@ -331,5 +331,11 @@ static void perf_refresh(mim_source *source)
             open_group(s, &s->cpus[i], s->n_events);
 }
 
-const mim_source_ops mim_source_perf = {"perf",    2,         "x_perf",     true,
-                                        perf_open, perf_read, perf_refresh, perf_close};
+const mim_source_ops mim_source_perf = {.name = "perf",
+                                        .tier = 2,
+                                        .types = "x_perf",
+                                        .is_own = true,
+                                        .open = perf_open,
+                                        .read = perf_read,
+                                        .refresh = perf_refresh,
+                                        .close = perf_close};

@@ -193,8 +193,13 @@ static void stat_refresh(mim_source *source)
         add_cpus((stat_source *)source); /* out of memory: the new CPU stays absent */
 }
 
-const mim_source_ops mim_source_stat = {"stat",    1,         "cpu x_cpu ps", false,
-                                        stat_open, stat_read, stat_refresh,   stat_close};
+const mim_source_ops mim_source_stat = {.name = "stat",
+                                        .tier = 1,
+                                        .types = "cpu x_cpu ps",
+                                        .open = stat_open,
+                                        .read = stat_read,
+                                        .refresh = stat_refresh,
+                                        .close = stat_close};
 
 /* ---- sources with one type and one row, all from files with fixed names --------------------- */
 enum { MAX_ROW_FILES = 3 };
@@ -293,7 +298,12 @@ static void vm_read(mim_source *source)
         mim_kept_read(&s->files[0]) && mim_keyed_scan(&s->keyed, s->files[0].text, 0, row->values);
 }
 
-const mim_source_ops mim_source_vm = {"vmstat", 1, "vm", false, vm_open, vm_read, NULL, row_close};
+const mim_source_ops mim_source_vm = {.name = "vmstat",
+                                      .tier = 1,
+                                      .types = "vm",
+                                      .open = vm_open,
+                                      .read = vm_read,
+                                      .close = row_close};
 
 /* ---- /proc/sys/fs: vfs ---------------------------------------------------------------------- */
 static int vfs_open(const mim_source_roots *roots, mim_source **source)
@@ -321,7 +331,13 @@ static void vfs_read(mim_source *source)
     row->is_present = n == 3;
 }
 
-const mim_source_ops mim_source_vfs = {"vfs", 1, "vfs", false, vfs_open, vfs_read, NULL, row_close};
+const mim_source_ops mim_source_vfs = {.name = "vfs",
+                                       .tier = 1,
+                                       .types = "vfs",
+                                       .is_slow = true,
+                                       .open = vfs_open,
+                                       .read = vfs_read,
+                                       .close = row_close};
 
 /* ---- /proc/sysvipc/shm: sysv_shm ------------------------------------------------------------ */
 static int shm_open_source(const mim_source_roots *roots, mim_source **source)
@@ -363,8 +379,13 @@ static void shm_read(mim_source *source)
     row->is_present = true;
 }
 
-const mim_source_ops mim_source_shm = {"sysv_shm",      1,        "sysv_shm", false,
-                                       shm_open_source, shm_read, NULL,       row_close};
+const mim_source_ops mim_source_shm = {.name = "sysv_shm",
+                                       .tier = 1,
+                                       .types = "sysv_shm",
+                                       .is_slow = true,
+                                       .open = shm_open_source,
+                                       .read = shm_read,
+                                       .close = row_close};
 
 /* ---- /proc/pressure: x_psi ------------------------------------------------------------------ */
 static const char *const psi_devices[] = {"cpu", "io", "memory"};
@@ -450,5 +471,9 @@ static void psi_read(mim_source *source)
     }
 }
 
-const mim_source_ops mim_source_psi = {"pressure", 1,        "x_psi", false,
-                                       psi_open,   psi_read, NULL,    row_close};
+const mim_source_ops mim_source_psi = {.name = "pressure",
+                                       .tier = 1,
+                                       .types = "x_psi",
+                                       .open = psi_open,
+                                       .read = psi_read,
+                                       .close = row_close};

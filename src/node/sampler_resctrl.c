@@ -350,5 +350,10 @@ static void resctrl_refresh(mim_source *source)
     list_groups((resctrl_source *)source); /* what fails is tried again */
 }
 
-const mim_source_ops mim_source_resctrl = {
-    "resctrl", 3, "x_resctrl", false, resctrl_open, resctrl_read, resctrl_refresh, resctrl_close};
+const mim_source_ops mim_source_resctrl = {.name = "resctrl",
+                                           .tier = 3,
+                                           .types = "x_resctrl",
+                                           .open = resctrl_open,
+                                           .read = resctrl_read,
+                                           .refresh = resctrl_refresh,
+                                           .close = resctrl_close};

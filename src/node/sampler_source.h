@@ -61,6 +61,7 @@ typedef struct mim_source_ops {
     const char *types; /* "cpu x_cpu ps": for the probe */
     /* Its counters begin with this process, so that differences to another one's mean nothing. */
     bool is_own;
+    bool is_slow; /* what it reads changes slowly: see `slow_s` of the sampler's options */
     /* MIM_EUNSUP when this node does not offer it: its types are then not declared, and the error
      * sentence is the reason that the probe shows. */
     int (*open)(const mim_source_roots *roots, mim_source **source);

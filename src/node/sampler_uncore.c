@@ -342,7 +342,19 @@ static void uncore_refresh(mim_source *source)
             start_group(s->calls, &s->groups[i]);
 }
 
-const mim_source_ops mim_source_imc = {"imc",    2,           "x_imc",        true,
-                                       imc_open, uncore_read, uncore_refresh, uncore_close};
-const mim_source_ops mim_source_llc = {"llc",    2,           "x_llc",        true,
-                                       llc_open, uncore_read, uncore_refresh, uncore_close};
+const mim_source_ops mim_source_imc = {.name = "imc",
+                                       .tier = 2,
+                                       .types = "x_imc",
+                                       .is_own = true,
+                                       .open = imc_open,
+                                       .read = uncore_read,
+                                       .refresh = uncore_refresh,
+                                       .close = uncore_close};
+const mim_source_ops mim_source_llc = {.name = "llc",
+                                       .tier = 2,
+                                       .types = "x_llc",
+                                       .is_own = true,
+                                       .open = llc_open,
+                                       .read = uncore_read,
+                                       .refresh = uncore_refresh,
+                                       .close = uncore_close};

@@ -67,4 +67,3 @@ void assert_keys(const mim_stats *stats, const char *type, const char *expected)
                  mim_stats_key(stats, t, k)->name);
     assert_string_equal(text, expected);
 }
-

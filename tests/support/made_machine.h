@@ -16,7 +16,7 @@ typedef struct made_machine {
 
 /* "skylake", "zen4" ...: still to be opened, so that a test can change it. */
 void machine_prepare(made_machine *m, const char *name);
-void machine_open(made_machine *m); /* the sampler, with its header written */
+void machine_open(made_machine *m);                    /* the sampler, with its header written */
 void machine_start(made_machine *m, const char *name); /* both */
 void machine_end(made_machine *m);                     /* asserts that no counter stays open */
 void machine_pass(made_machine *m, unsigned ms);       /* lets time pass and takes a sample */
