@@ -178,7 +178,7 @@ check-valgrind: $(VALGRIND_TESTS:%=$(BUILD)/tests/test_%)
 
 # Every input of the fuzzers' corpora once, with sanitizers.
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-$(BUILD)/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(LIB)
+$(BUILD)/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(TEST_HELPERS) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 check-corpus: $(FUZZ_NAMES:%=$(BUILD)/fuzz/replay_%)
@@ -187,7 +187,7 @@ check-corpus: $(FUZZ_NAMES:%=$(BUILD)/fuzz/replay_%)
 
 ## fuzz        libFuzzer on every target for FUZZ_S seconds each
 FUZZ_S ?= 600
-$(BUILD)/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIB)
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(TEST_HELPERS) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
 fuzz-programs: $(FUZZ_NAMES:%=$(BUILD)/fuzz/fuzz_%)

@@ -125,6 +125,13 @@ static void test_continue(void **state)
     }
 }
 
+static void assert_ends_with_own(mim_record_file *file, bool expected)
+{
+    assert_int_equal(mim_record_file_lock(file), MIM_OK);
+    assert_int_equal(mim_record_file_is_own(file), expected);
+    mim_record_file_unlock(file);
+}
+
 static void test_new_file_and_two_writers(void **state)
 {
     (void)state;
@@ -139,10 +146,17 @@ static void test_new_file_and_two_writers(void **state)
     assert_true(mim_record_file_is_empty(one));
     assert_int_equal(mim_record_file_lock(two), MIM_EIO); /* held by `one` */
     assert_non_null(strstr(mim_error(), "locked by another process"));
+    assert_false(mim_record_file_is_own(one));
     assert_int_equal(mim_record_file_append(one, FIRST, strlen(FIRST)), MIM_OK);
+    assert_true(mim_record_file_is_own(one));
     mim_record_file_unlock(one);
+    assert_ends_with_own(one, true);
+    assert_ends_with_own(two, false);
     append(two, SECOND);
+    assert_ends_with_own(one, false);
+    assert_ends_with_own(two, true);
     append(one, SECOND);
+    assert_ends_with_own(one, true);
     assert_content(HEADER FIRST SECOND SECOND);
     assert_int_equal(mim_record_file_sync(one), MIM_OK);
     mim_record_file_destroy(&one);
@@ -158,8 +172,12 @@ static void test_replaced_file(void **state)
     unlink(path);
     append(file, FIRST);
     unlink(path);
+    assert_ends_with_own(file, false);
     append(file, SECOND);
     assert_content(HEADER SECOND);
+    unlink(path);
+    put(HEADER FIRST);
+    assert_ends_with_own(file, false);
     unlink(path);
     put("something else\n");
     assert_int_equal(mim_record_file_lock(file), MIM_EDATA);

@@ -18,130 +18,8 @@
 #include "core/text.h"
 #include "node/sampler.h"
 #include "node/sampler_source.h"
+#include "tests/support/sampled.h"
 #include "trace/stats.h"
-
-#define FIXTURE "tests/data/proc-fixture"
-
-static void shell(const char *format, ...) MIM_PRINTF(1, 2);
-
-static void shell(const char *format, ...)
-{
-    char command[1024];
-    va_list values;
-
-    va_start(values, format);
-    vsnprintf(command, sizeof command, format, values);
-    va_end(values);
-    assert_int_equal(system(command), 0);
-}
-
-/* A copy of the fixture that a test may change. */
-static char *copy_fixture(void)
-{
-    const char *base = getenv("TMPDIR");
-    char *folder = mim_format("%s/mim_sampler.XXXXXX", base && *base ? base : "/tmp");
-
-    assert_non_null(mkdtemp(folder));
-    shell("cp -r " FIXTURE "/proc " FIXTURE "/sys '%s'", folder);
-    return folder;
-}
-
-static void remove_copy(char *folder)
-{
-    shell("rm -rf '%s'", folder);
-    free(folder);
-}
-
-static void put_file(const char *folder, const char *name, const char *text)
-{
-    char *path = mim_join_path(folder, name);
-    FILE *file = fopen(path, "w");
-
-    assert_non_null(file);
-    fputs(text, file);
-    assert_int_equal(fclose(file), 0);
-    free(path);
-}
-
-static mim_sampler *open_in(const char *folder, const mim_sampler_options *base)
-{
-    mim_sampler_options options = base ? *base : (mim_sampler_options){.hostname = "fixture-node"};
-    char *proc = mim_join_path(folder, "proc"), *sys = mim_join_path(folder, "sys");
-    mim_sampler *sampler = NULL;
-
-    options.proc_root = proc;
-    options.sys_root = sys;
-    int rc = mim_sampler_create(&options, &sampler);
-    if (rc != MIM_OK)
-        fail_msg("%s", mim_error());
-    free(proc);
-    free(sys);
-    return sampler;
-}
-
-/* Everything gathered so far; the caller frees it. */
-static char *text_of(mim_sampler *sampler)
-{
-    char *text = NULL;
-    size_t n = 0;
-    FILE *stream = open_memstream(&text, &n);
-
-    assert_non_null(stream);
-    assert_int_equal(mim_sampler_flush(sampler, stream), MIM_OK);
-    fclose(stream);
-    return text;
-}
-
-static mim_stats *parse(const char *text)
-{
-    mim_stats *stats = NULL;
-
-    if (mim_stats_parse("sampler", text, strlen(text), &stats) != MIM_OK)
-        fail_msg("%s", mim_error());
-    return stats;
-}
-
-/* One sample of a new sampler, parsed. */
-static mim_stats *sample_in(const char *folder)
-{
-    mim_sampler *sampler = open_in(folder, NULL);
-
-    assert_int_equal(mim_sampler_header(sampler), MIM_OK);
-    assert_int_equal(mim_sampler_take(sampler, NULL, 0, NULL), MIM_OK);
-    char *text = text_of(sampler);
-    mim_stats *stats = parse(text);
-    free(text);
-    mim_sampler_destroy(&sampler);
-    return stats;
-}
-
-/* The row of a device in a record, NULL when there is none. */
-static const uint64_t *find_row(const mim_stats *stats, size_t record, const char *type,
-                                const char *device)
-{
-    size_t t = mim_stats_find_type(stats, type);
-
-    for (size_t d = 0; t != SIZE_MAX && d < mim_stats_n_devices(stats, t); d++) {
-        if (strcmp(mim_stats_device(stats, t, d), device) != 0)
-            continue;
-        mim_row row = mim_stats_find_row(stats, record, t, d);
-        return row.n_values ? row.values : NULL;
-    }
-    return NULL;
-}
-
-static uint64_t value_of(const mim_stats *stats, size_t record, const char *type,
-                         const char *device, const char *key)
-{
-    const uint64_t *values = find_row(stats, record, type, device);
-    size_t t = mim_stats_find_type(stats, type);
-
-    if (!values)
-        fail_msg("record %zu has no row %s %s", record, type, device);
-    size_t k = mim_stats_find_key(stats, t, key);
-    assert_true(k < mim_stats_n_keys(stats, t));
-    return values[k];
-}
 
 /* ---- exact text ----------------------------------------------------------------------------- */
 
@@ -176,6 +54,11 @@ static void assert_same_text(const char *text, const char *expected)
     free(uname_text);
 }
 
+#define TIERS                                                                                      \
+    "1:yes 2:no(perf: this kernel has no perf_event; imc: this kernel has no perf_event; llc: "    \
+    "this kernel has no perf_event) 3:no(resctrl: not in this kernel; energy: powercap has no "    \
+    "energy domain; msr: not used, the other sources give the same figures)"
+
 static void test_exact_text(void **state)
 {
     (void)state;
@@ -196,9 +79,7 @@ static void test_exact_text(void **state)
     assert_int_equal(mim_sampler_take(sampler, NULL, 0, NULL), MIM_OK);
     char *text = text_of(sampler);
     assert_same_text(text, expected);
-    assert_string_equal(mim_sampler_tiers(sampler),
-                        "1:yes 2:no(perf_event: not in this kernel) 3:no(msr: no driver; resctrl: "
-                        "not in this kernel; powercap: no energy domain)");
+    assert_string_equal(mim_sampler_tiers(sampler), TIERS);
 
     mim_stats *stats = parse(text); /* and back through the reader */
     assert_int_equal(mim_stats_n_records(stats), 2);
@@ -214,6 +95,43 @@ static void test_exact_text(void **state)
     mim_sampler_destroy(&sampler);
     free(text);
     free(expected);
+}
+
+/* Slow types are in a record once in so many seconds, and the header says which. */
+static void test_slow_types(void **state)
+{
+    (void)state;
+    static const char *const slow[][2] = {{"sysv_shm", "-"}, {"vfs", "-"}};
+    static const struct {
+        double slow_s;
+        bool is_strict, is_in_all;
+        const char *property;
+    } cases[] = {{0, false, true, NULL},
+                 {1000, false, false, "1000 sysv_shm tmpfs vfs"},
+                 {1000, true, true, NULL},
+                 {1e-9, false, true, "1e-09 sysv_shm tmpfs vfs"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const mim_sampler_options options = {
+            .hostname = "a", .is_strict = cases[i].is_strict, .slow_s = cases[i].slow_s};
+        mim_sampler *sampler = open_in(FIXTURE, &options);
+        assert_int_equal(mim_sampler_header(sampler), MIM_OK);
+        for (size_t k = 0; k < 3; k++)
+            take_sample(sampler);
+        mim_stats *stats = stats_of(sampler);
+        for (size_t k = 0; k < 3; k++) {
+            for (size_t t = 0; t < 2; t++)
+                assert_int_equal(find_row(stats, k, slow[t][0], slow[t][1]) != NULL,
+                                 k == 0 || cases[i].is_in_all);
+            assert_non_null(find_row(stats, k, "vm", "-"));
+        }
+        const char *property = mim_stats_property(stats, "x_slow_s");
+        if (cases[i].property)
+            assert_string_equal(property, cases[i].property);
+        else
+            assert_null(property);
+        mim_stats_destroy(&stats);
+        mim_sampler_destroy(&sampler);
+    }
 }
 
 /* A strict file has no line that a reader of 2.4 does not know. */
@@ -308,6 +226,73 @@ static void test_missing_sources(void **state)
     assert_null(none);
 }
 
+/* ---- devices come and go -------------------------------------------------------------------- */
+
+enum { N_LOOKS = 20 }; /* samples in which a change must have been seen */
+
+static mim_stats *sample_often(mim_sampler *sampler)
+{
+    for (size_t i = 0; i < N_LOOKS; i++)
+        assert_int_equal(mim_sampler_take(sampler, NULL, 0, NULL), MIM_OK);
+    char *text = text_of(sampler);
+    mim_stats *stats = parse(text);
+    free(text);
+    return stats;
+}
+
+/* Names that would make the record unreadable are left out; found by fuzzing. */
+static void test_names_of_devices(void **state)
+{
+    (void)state;
+    char *folder = copy_fixture();
+    char *mounts = mim_format("tmpfs /bad\006name tmpfs rw 0 0\ntmpfs /%0300d tmpfs rw 0 0\n"
+                              "tmpfs /dev/shm tmpfs rw 0 0\n",
+                              7);
+    put_file(folder, "proc/self/mounts", mounts);
+    put_file(folder, "proc/net/dev",
+             "a\nb\n\003: 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n"
+             " lo: 5 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n"
+             "two words: 5 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n");
+    mim_sampler *sampler = open_in(folder, NULL);
+    assert_int_equal(mim_sampler_header(sampler), MIM_OK);
+    mim_stats *stats = sample_often(sampler); /* the files are looked at again, too */
+    assert_int_equal(mim_stats_n_devices(stats, mim_stats_find_type(stats, "net")), 1);
+    assert_true(value_of(stats, 0, "net", "lo", "rx_bytes") == 5);
+    size_t tmpfs = mim_stats_find_type(stats, "tmpfs");
+    for (size_t d = 0; d < mim_stats_n_devices(stats, tmpfs); d++)
+        assert_string_equal(mim_stats_device(stats, tmpfs, d), "/dev/shm");
+    mim_stats_destroy(&stats);
+    mim_sampler_destroy(&sampler);
+    free(mounts);
+    remove_copy(folder);
+}
+
+/* Stalls of a container that does not see those of the machine. */
+static void test_pressure_of_group(void **state)
+{
+    (void)state;
+    char *folder = copy_fixture();
+    mim_sampler *sampler = open_in(folder, NULL);
+    assert_string_equal(find_source(sampler, "pressure")->note, "");
+    mim_sampler_destroy(&sampler);
+    shell("cd '%s' && mkdir -p sys/fs/cgroup && mv proc/pressure/io sys/fs/cgroup/io.pressure && "
+          "sed 's/total=.*/total=77/' proc/pressure/cpu > sys/fs/cgroup/cpu.pressure",
+          folder);
+    mim_stats *stats = sample_in(folder); /* the machine's go first */
+    assert_true(value_of(stats, 0, "x_psi", "cpu", "some_us") == 3795558);
+    assert_null(find_row(stats, 0, "x_psi", "io"));
+    mim_stats_destroy(&stats);
+    shell("rm -r '%s'/proc/pressure", folder);
+    sampler = open_in(folder, NULL);
+    assert_non_null(strstr(find_source(sampler, "pressure")->note, "of this control group"));
+    mim_sampler_destroy(&sampler);
+    stats = sample_in(folder);
+    assert_true(value_of(stats, 0, "x_psi", "cpu", "some_us") == 77);
+    assert_true(value_of(stats, 0, "x_psi", "io", "some_us") == 2689295);
+    mim_stats_destroy(&stats);
+    remove_copy(folder);
+}
+
 /* A file that is bad in one record is absent in that one: never 0, and back in the next. */
 static void test_malformed(void **state)
 {
@@ -370,20 +355,6 @@ static void test_malformed(void **state)
         free(path);
         remove_copy(folder);
     }
-}
-
-/* ---- devices come and go -------------------------------------------------------------------- */
-
-enum { N_LOOKS = 20 }; /* samples in which a change must have been seen */
-
-static mim_stats *sample_often(mim_sampler *sampler)
-{
-    for (size_t i = 0; i < N_LOOKS; i++)
-        assert_int_equal(mim_sampler_take(sampler, NULL, 0, NULL), MIM_OK);
-    char *text = text_of(sampler);
-    mim_stats *stats = parse(text);
-    free(text);
-    return stats;
 }
 
 static void test_devices_change(void **state)
@@ -487,39 +458,6 @@ static void test_growing_file(void **state)
 }
 
 /* ---- other parts ---------------------------------------------------------------------------- */
-
-static void test_tiers(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *make, *expected;
-    } cases[] = {
-        {"mkdir -p proc/sys/kernel && echo 2 > proc/sys/kernel/perf_event_paranoid",
-         "2:no(perf_event: software events only, no hardware counters)"},
-        {"mkdir -p proc/sys/kernel sys/bus/event_source/devices/cpu && "
-         "echo 2 > proc/sys/kernel/perf_event_paranoid",
-         "2:no(perf_event: available but not read by this version)"},
-        {"mkdir -p sys/class/msr", "3:no(msr: available but not read by this version;"},
-        {"printf 'nodev\\tresctrl\\n' >> proc/filesystems", "resctrl: not mounted;"},
-        {"printf 'nodev\\tresctrl\\n' >> proc/filesystems; mkdir -p sys/fs/resctrl/info",
-         "resctrl: no monitoring;"},
-        {"printf 'nodev\\tresctrl\\n' >> proc/filesystems; mkdir -p sys/fs/resctrl/info "
-         "sys/fs/resctrl/mon_data",
-         "resctrl: available but not read by this version;"},
-        {"d=sys/class/powercap/intel-rapl:0; mkdir -p $d; echo 5 > $d/energy_uj",
-         "powercap: available but not read by this version)"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *folder = copy_fixture();
-        shell("cd '%s'; %s", folder, cases[i].make);
-        mim_stats *stats = sample_in(folder);
-        const char *tiers = mim_stats_property(stats, "x_tiers");
-        if (!strstr(tiers, cases[i].expected))
-            fail_msg("expected %s in %s", cases[i].expected, tiers);
-        mim_stats_destroy(&stats);
-        remove_copy(folder);
-    }
-}
 
 static void test_numbers(void **state)
 {
@@ -627,18 +565,13 @@ static void test_live(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact_text),
-        cmocka_unit_test(test_strict),
-        cmocka_unit_test(test_bad_rows),
-        cmocka_unit_test(test_missing_sources),
-        cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_devices_change),
-        cmocka_unit_test(test_net_parts),
-        cmocka_unit_test(test_growing_file),
-        cmocka_unit_test(test_tiers),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_keyed_order_changes),
-        cmocka_unit_test(test_live),
+        cmocka_unit_test(test_exact_text),          cmocka_unit_test(test_strict),
+        cmocka_unit_test(test_slow_types),          cmocka_unit_test(test_bad_rows),
+        cmocka_unit_test(test_missing_sources),     cmocka_unit_test(test_names_of_devices),
+        cmocka_unit_test(test_pressure_of_group),   cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_devices_change),      cmocka_unit_test(test_net_parts),
+        cmocka_unit_test(test_growing_file),        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_keyed_order_changes), cmocka_unit_test(test_live),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,11 @@
 /* mimesys_monitor: records this machine into a stats file, without privileges. */
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "cmd/program_main.h"
 #include "core/clock.h"
@@ -11,6 +13,7 @@
 #include "core/summary.h"
 #include "core/text.h"
 #include "node/machine.h"
+#include "node/pqos_log.h"
 #include "node/record_file.h"
 #include "node/sampler.h"
 
@@ -23,6 +26,18 @@ static const mim_option options[] = {
      "job id in the records; empty = that of the file's last record for collect and end, else 0"},
     {"monitor", "strict", MIM_OPTION_BOOL, "", "false", 0, 0, NULL, NULL,
      "write only what HPCPerfStats 2.4 knows, no x_ types"},
+    {"monitor", "slow_s", MIM_OPTION_REAL, "s", "10", 0, 86400, NULL, NULL,
+     "time between two readings of what changes slowly (sysv_shm, tmpfs, vfs); records in between "
+     "lack them, and the header says so; 0 = in every record"},
+    {"monitor", "peak_bandwidth_gb_s", MIM_OPTION_REAL, "GB/s", "0", 0, 1e6, NULL, NULL,
+     "what this machine's memory can move, for the header: readers give bandwidth in % of it; 0 = "
+     "not told"},
+    {"monitor", "pqos_log", MIM_OPTION_TEXT, "", "", 0, 0, NULL, NULL,
+     "file for loop to append the original's second log to (instructions, cache, memory traffic "
+     "between records); needs x_perf and x_resctrl"},
+    {"monitor", "pqos_cpus", MIM_OPTION_TEXT, "", "", 0, 0, NULL, "PQOS_CPUS",
+     "CPUs whose instructions and misses that log counts: one, or a range such as 0-19; empty = "
+     "all"},
     {"monitor", "lock_s", MIM_OPTION_REAL, "s", "30", 0, 3600, NULL, NULL,
      "longest wait for another process that is writing to the file"},
     {NULL, NULL, MIM_OPTION_INT, NULL, NULL, 0, 0, NULL, NULL, NULL},
@@ -61,13 +76,20 @@ static const mim_program program = {
     .min_arguments = 1,
     .max_arguments = 1,
     .description =
-        "Reads the counters of processors, disks, memory and network that every user may read and "
-        "appends them to a stats file (text, HPCPerfStats 2.4). What this machine does not offer "
-        "is absent from the file, never 0, and the header says why.\n\n"
+        "Reads the counters of processors, disks, memory and network and appends them to a stats "
+        "file (text, HPCPerfStats 2.4). What this machine does not offer "
+        "is absent from the file, never 0, and the header says why. Where the kernel and the "
+        "rights of the caller allow, the processor's counters (perf_event), cache monitoring "
+        "(resctrl) and energy (powercap) are recorded, too; --dry-run lists every source, and why "
+        "it is not read.\n\n"
         "An existing file is continued when it is of this host and has the same types; any other "
         "file is left as it is. A record is one write under a lock, so several callers may share "
         "a file, and a kill leaves whole records. A file that is moved away during loop is "
         "followed by a new one of the same name.\n\n"
+        "Counters of perf_event begin with the process that opens them, and energy is counted on "
+        "where it wraps: such types (x_perf, x_imc, x_llc, x_energy) are only in records of loop, "
+        "and not in one that follows a record of another process, as a difference between "
+        "processes means nothing.\n\n"
         "loop keeps to an absolute schedule: a record that is late by more than half an interval "
         "is left out, never doubled. SIGTERM, SIGINT, SIGHUP and SIGUSR1 end it with a last "
         "record and exit status 0.",
@@ -77,8 +99,13 @@ static const mim_program program = {
                  "n_records: records written by this call\n"
                  "n_skipped: records of loop left out because they would have been late\n"
                  "n_bytes: size of the file, null with --dry-run when it does not exist\n"
-                 "tiers: which counters this machine offers, and why others are absent",
-    .files = "FILE: the records; about 1 KB each on a small machine, and a header of 3 KB",
+                 "tiers: which counters this machine offers, and why others are absent\n"
+                 "sources: the same source by source: name, tier, types (of the file), is_read, "
+                 "note (why not, or what is read of it)",
+    .files = "FILE: the records; about 1 KB each on a small machine, and a header of 3 KB\n"
+             "monitor.pqos_log: three lines a record (time in UTC, titles, figures), the layout of "
+             "the original's pqos-PLAN.log: misses and traffic are those since the record before, "
+             "whatever the interval",
     .examples = "mimesys_monitor loop --out trace.txt --duration 60\n"
                 "mimesys_monitor begin --out trace.txt --job 17\n"
                 "mimesys_monitor end --out trace.txt",
@@ -89,9 +116,12 @@ typedef struct recording {
     const mim_config *config;
     mim_log *log;
     const char *path;
+    bool is_loop;
     char job[MIM_RECORD_JOB_BYTES];
     mim_sampler *sampler;
     mim_record_file *file;
+    mim_pqos_log *pqos; /* NULL = not wanted */
+    FILE *pqos_file;
     FILE *record; /* memory stream over `text` */
     char *text;
     size_t n_bytes;
@@ -101,7 +131,11 @@ typedef struct recording {
 static void recording_close(recording *r)
 {
     mim_record_file_destroy(&r->file);
+    mim_pqos_log_destroy(&r->pqos);
     mim_sampler_destroy(&r->sampler);
+    if (r->pqos_file)
+        fclose(r->pqos_file); /* flushed after every block */
+    r->pqos_file = NULL;
     if (r->record)
         fclose(r->record);
     free(r->text);
@@ -132,11 +166,48 @@ static int take_text(recording *r)
     return mim_sampler_flush(r->sampler, r->record);
 }
 
+/* The log of pqos, when it is wanted and this machine can give it. */
+static int open_pqos(recording *r)
+{
+    const char *path = mim_config_text(r->config, "monitor.pqos_log");
+    int rc = MIM_OK;
+
+    if (!*path)
+        return MIM_OK;
+    rc = mim_pqos_log_create(r->sampler, mim_config_text(r->config, "monitor.pqos_cpus"), &r->pqos);
+    if (rc != MIM_OK)
+        return mim_fail_in(rc, "monitor.pqos_%s", rc == MIM_EUSAGE ? "cpus" : "log");
+    return MIM_OK;
+}
+
+/* Not before the first block, so that --dry-run makes no file. */
+static int add_pqos(recording *r)
+{
+    const char *path = mim_config_text(r->config, "monitor.pqos_log");
+    char text[MIM_PQOS_TEXT_BYTES];
+    int rc = MIM_OK;
+
+    if (!r->pqos)
+        return MIM_OK;
+    rc = mim_pqos_log_add(r->pqos, r->sampler, (double)mim_clock_real_ns() / (double)MIM_NS_PER_S,
+                          text);
+    if (rc != MIM_OK || !*text)
+        return rc;
+    if (!r->pqos_file)
+        r->pqos_file = fopen(path, "a");
+    if (!r->pqos_file || fputs(text, r->pqos_file) < 0 || fflush(r->pqos_file) != 0)
+        return mim_fail(MIM_EIO, "%s: cannot be written: %s", path, strerror(errno));
+    return MIM_OK;
+}
+
 static int recording_open(recording *r)
 {
     char *machine = machine_text(r->log), *header = NULL;
     mim_sampler_options wanted = {.job = r->job,
                                   .machine = machine,
+                                  .slow_s = mim_config_real(r->config, "monitor.slow_s"),
+                                  .peak_bandwidth_gb_s =
+                                      mim_config_real(r->config, "monitor.peak_bandwidth_gb_s"),
                                   .is_strict = mim_config_bool(r->config, "monitor.strict")};
     int rc = MIM_OK;
 
@@ -145,7 +216,8 @@ static int recording_open(recording *r)
         goto done;
     }
     if ((rc = mim_sampler_create(&wanted, &r->sampler)) != MIM_OK ||
-        (rc = mim_sampler_header(r->sampler)) != MIM_OK || (rc = take_text(r)) != MIM_OK)
+        (rc = open_pqos(r)) != MIM_OK || (rc = mim_sampler_header(r->sampler)) != MIM_OK ||
+        (rc = take_text(r)) != MIM_OK)
         goto done;
     if (!(header = mim_format("%.*s", (int)r->n_bytes, r->text))) {
         rc = mim_fail(MIM_ENOMEM, "header of %zu bytes", r->n_bytes);
@@ -184,12 +256,16 @@ static int add_record(recording *r, const char *mark, int64_t latest)
     if (mim_clock_mono_ns() > latest) {
         r->n_skipped++;
     } else {
+        if (!r->is_loop || (!mim_record_file_is_empty(r->file) && !mim_record_file_is_own(r->file)))
+            mim_sampler_break(r->sampler);
         rc = mim_sampler_take(r->sampler, mark, 0, NULL);
         if (rc == MIM_OK)
             rc = take_text(r);
         if (rc == MIM_OK)
             rc = mim_record_file_append(r->file, r->text, r->n_bytes);
         r->n_records += rc == MIM_OK;
+        if (rc == MIM_OK)
+            rc = add_pqos(r);
     }
     mim_record_file_unlock(r->file);
     return rc;
@@ -273,12 +349,31 @@ static json_t *size_json(const recording *r)
     return json_integer((json_int_t)n_bytes);
 }
 
+/* NULL when out of memory. */
+static json_t *sources_json(const mim_probe *probe)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; array && i < probe->n_sources; i++) {
+        const mim_probe_source *s = &probe->sources[i];
+        json_t *source =
+            json_pack("{s:s, s:I, s:s, s:b, s:s}", "name", s->name, "tier", (json_int_t)s->tier,
+                      "types", s->types, "is_read", (int)s->is_read, "note", s->note);
+        if (json_array_append_new(array, source) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
 static int report(const recording *r, const char *command)
 {
-    json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:s}", "command", command, "out",
-                               r->path, "job", r->job, "n_records", (json_int_t)r->n_records,
+    json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:s, s:o}", "command", command,
+                               "out", r->path, "job", r->job, "n_records", (json_int_t)r->n_records,
                                "n_skipped", (json_int_t)r->n_skipped, "n_bytes", size_json(r),
-                               "tiers", mim_sampler_tiers(r->sampler));
+                               "tiers", mim_sampler_tiers(r->sampler), "sources",
+                               sources_json(mim_sampler_probe(r->sampler)));
     int rc = object ? mim_json_print(object, stdout) : mim_fail(MIM_ENOMEM, "JSON object");
 
     json_decref(object);
@@ -294,28 +389,47 @@ static int dry_run(recording *r, const char *command, bool is_json)
         rc = take_text(r);
     if (rc != MIM_OK || is_json)
         return rc;
-    printf("%s: would %s %s, job %s, %zu bytes a record\ntiers: %s\n", command,
-           n_file > 0 ? "continue" : "make", r->path, r->job, r->n_bytes,
-           mim_sampler_tiers(r->sampler));
+    char *table = mim_probe_table(mim_sampler_probe(r->sampler));
+    if (!table)
+        return mim_fail(MIM_ENOMEM, "table of the sources");
+    printf("%s: would %s %s, job %s, %zu bytes a record\n%s", command,
+           n_file > 0 ? "continue" : "make", r->path, r->job, r->n_bytes, table);
+    free(table);
     return MIM_OK;
+}
+
+/* Four counters of every CPU are more files than the usual limit of 1024 allows on large machines;
+ * what the hard limit allows is for programs to take. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* else those sources say why they are not read */
+    }
 }
 
 static int run(const mim_args *args, mim_log *log)
 {
     const char *command = mim_args_at(args, 0);
-    recording r = {.config = mim_args_config(args), .log = log, .path = NULL};
+    recording r = {.config = mim_args_config(args), .log = log};
     bool is_json = mim_args_has(args, "json");
     int rc = MIM_OK;
 
+    raise_file_limit();
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a write error with a sentence */
     if (!(r.path = mim_args_value(args, "out")) || !*r.path)
         return mim_fail(MIM_EUSAGE, "expected --out FILE");
+    r.is_loop = strcmp(command, "loop") == 0;
+    if (*mim_config_text(r.config, "monitor.pqos_log") && !r.is_loop)
+        return mim_fail(MIM_EUSAGE, "monitor.pqos_log: only loop can write it, not %s", command);
     if ((rc = choose_job(&r, command)) != MIM_OK || (rc = recording_open(&r)) != MIM_OK)
         goto done;
     mim_log_debug(log, "monitor", "tiers %s", mim_sampler_tiers(r.sampler));
     if (mim_args_has(args, "dry-run"))
         rc = dry_run(&r, command, is_json);
-    else if (strcmp(command, "loop") == 0)
+    else if (r.is_loop)
         rc = run_loop(&r);
     else if (strcmp(command, "collect") == 0)
         rc = add_record(&r, NULL, INT64_MAX);

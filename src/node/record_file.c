@@ -22,6 +22,7 @@ struct mim_record_file {
     bool is_checked; /* the header of the open file agrees */
     bool is_made;    /* by this process, and nothing is in it yet */
     off_t n_bytes;   /* size, valid while locked */
+    off_t own_end;   /* size after the last append; 0 = none to the open file */
     size_t n_trimmed;
 };
 
@@ -56,6 +57,7 @@ static void close_file(mim_record_file *f)
         close(f->fd); /* gives the lock back as well */
     f->fd = -1;
     f->is_checked = f->is_made = false;
+    f->own_end = 0;
 }
 
 void mim_record_file_destroy(mim_record_file **file)
@@ -333,6 +335,11 @@ void mim_record_file_unlock(mim_record_file *f)
 
 bool mim_record_file_is_empty(const mim_record_file *f) { return f->n_bytes == 0; }
 
+bool mim_record_file_is_own(const mim_record_file *f)
+{
+    return f->own_end > 0 && f->n_bytes == f->own_end;
+}
+
 size_t mim_record_file_trimmed_bytes(const mim_record_file *f) { return f->n_trimmed; }
 
 /* ---- append --------------------------------------------------------------------------------- */
@@ -348,6 +355,7 @@ int mim_record_file_append(mim_record_file *f, const char *record, size_t n_byte
 
     if (written == (ssize_t)(n_header + n_bytes)) {
         f->n_bytes += written;
+        f->own_end = f->n_bytes;
         f->is_checked = true;
         f->is_made = false;
         return MIM_OK;

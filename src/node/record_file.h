@@ -30,6 +30,8 @@ int mim_record_file_lock(mim_record_file *file);
 void mim_record_file_unlock(mim_record_file *file);
 /* Between lock and unlock. */
 bool mim_record_file_is_empty(const mim_record_file *file);
+/* Whether the last record is this handle's own: false for an empty file, too. */
+bool mim_record_file_is_own(const mim_record_file *file);
 size_t mim_record_file_trimmed_bytes(const mim_record_file *file); /* by the last lock */
 /* Appends, with the header first when the file is empty. MIM_EIO: the file is as before. */
 int mim_record_file_append(mim_record_file *file, const char *record, size_t n_bytes);

@@ -145,5 +145,10 @@ static void block_read(mim_source *source)
     }
 }
 
-const mim_source_ops mim_source_block = {"block", block_open, block_read, block_refresh,
-                                         block_close};
+const mim_source_ops mim_source_block = {.name = "block",
+                                         .tier = 1,
+                                         .types = "block",
+                                         .open = block_open,
+                                         .read = block_read,
+                                         .refresh = block_refresh,
+                                         .close = block_close};

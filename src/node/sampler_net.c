@@ -289,4 +289,10 @@ done:
     return rc;
 }
 
-const mim_source_ops mim_source_net = {"net", net_open, net_read, net_refresh, net_close};
+const mim_source_ops mim_source_net = {.name = "net",
+                                       .tier = 1,
+                                       .types = "net",
+                                       .open = net_open,
+                                       .read = net_read,
+                                       .refresh = net_refresh,
+                                       .close = net_close};

@@ -152,4 +152,9 @@ static void node_read(mim_source *source)
     }
 }
 
-const mim_source_ops mim_source_node = {"node", node_open, node_read, NULL, node_close};
+const mim_source_ops mim_source_node = {.name = "node",
+                                        .tier = 1,
+                                        .types = "mem numa",
+                                        .open = node_open,
+                                        .read = node_read,
+                                        .close = node_close};

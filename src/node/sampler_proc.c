@@ -193,7 +193,13 @@ static void stat_refresh(mim_source *source)
         add_cpus((stat_source *)source); /* out of memory: the new CPU stays absent */
 }
 
-const mim_source_ops mim_source_stat = {"stat", stat_open, stat_read, stat_refresh, stat_close};
+const mim_source_ops mim_source_stat = {.name = "stat",
+                                        .tier = 1,
+                                        .types = "cpu x_cpu ps",
+                                        .open = stat_open,
+                                        .read = stat_read,
+                                        .refresh = stat_refresh,
+                                        .close = stat_close};
 
 /* ---- sources with one type and one row, all from files with fixed names --------------------- */
 enum { MAX_ROW_FILES = 3 };
@@ -292,7 +298,12 @@ static void vm_read(mim_source *source)
         mim_kept_read(&s->files[0]) && mim_keyed_scan(&s->keyed, s->files[0].text, 0, row->values);
 }
 
-const mim_source_ops mim_source_vm = {"vmstat", vm_open, vm_read, NULL, row_close};
+const mim_source_ops mim_source_vm = {.name = "vmstat",
+                                      .tier = 1,
+                                      .types = "vm",
+                                      .open = vm_open,
+                                      .read = vm_read,
+                                      .close = row_close};
 
 /* ---- /proc/sys/fs: vfs ---------------------------------------------------------------------- */
 static int vfs_open(const mim_source_roots *roots, mim_source **source)
@@ -320,7 +331,13 @@ static void vfs_read(mim_source *source)
     row->is_present = n == 3;
 }
 
-const mim_source_ops mim_source_vfs = {"vfs", vfs_open, vfs_read, NULL, row_close};
+const mim_source_ops mim_source_vfs = {.name = "vfs",
+                                       .tier = 1,
+                                       .types = "vfs",
+                                       .is_slow = true,
+                                       .open = vfs_open,
+                                       .read = vfs_read,
+                                       .close = row_close};
 
 /* ---- /proc/sysvipc/shm: sysv_shm ------------------------------------------------------------ */
 static int shm_open_source(const mim_source_roots *roots, mim_source **source)
@@ -362,37 +379,61 @@ static void shm_read(mim_source *source)
     row->is_present = true;
 }
 
-const mim_source_ops mim_source_shm = {"sysv_shm", shm_open_source, shm_read, NULL, row_close};
+const mim_source_ops mim_source_shm = {.name = "sysv_shm",
+                                       .tier = 1,
+                                       .types = "sysv_shm",
+                                       .is_slow = true,
+                                       .open = shm_open_source,
+                                       .read = shm_read,
+                                       .close = row_close};
 
 /* ---- /proc/pressure: x_psi ------------------------------------------------------------------ */
 static const char *const psi_devices[] = {"cpu", "io", "memory"};
 enum { N_PSI = 3 };
 
+/* Opens the files that are there, with a row each. */
+static int add_pressure(row_source *s, const char *folder, const char *suffix)
+{
+    mim_table *table = &s->base.tables[0];
+    char name[32];
+    int rc = MIM_OK;
+
+    for (size_t i = 0; rc == MIM_OK && i < N_PSI; i++) {
+        snprintf(name, sizeof name, "%s%s", psi_devices[i], suffix);
+        if (mim_kept_open(&s->files[table->n_rows], folder, name) == MIM_OK)
+            rc = mim_table_add(table, psi_devices[i]);
+    }
+    return rc;
+}
+
+/* /proc/pressure tells of the machine. Where a container hides it, the group at the root of its
+ * control group tree (version 2) tells of the container. */
 static int psi_open(const mim_source_roots *roots, mim_source **source)
 {
     row_source *s = mim_source_new(sizeof *s, &mim_source_psi);
     char *folder = mim_join_path(roots->proc, "pressure");
+    char *group = mim_join_path(roots->sys, "fs/cgroup");
     mim_table *table = s ? &s->base.tables[0] : NULL;
     int rc = MIM_ENOMEM;
 
-    if (!s || !folder)
+    if (!s || !folder || !group)
         goto done;
     mim_table_init(table, "x_psi", "some_us,E full_us,E");
     s->base.n_tables = 1;
-    for (size_t i = 0; i < N_PSI; i++) {
-        if (mim_kept_open(&s->files[table->n_rows], folder, psi_devices[i]) == MIM_OK &&
-            (rc = mim_table_add(table, psi_devices[i])) != MIM_OK)
-            goto done;
+    rc = add_pressure(s, folder, "");
+    if (rc == MIM_OK && table->n_rows == 0) {
+        rc = add_pressure(s, group, ".pressure");
+        snprintf(s->base.note, sizeof s->base.note, "of this control group, not of the machine");
     }
-    if (table->n_rows == 0) {
+    if (rc == MIM_OK && table->n_rows == 0)
         rc = mim_fail(MIM_EUNSUP, "%s: no pressure file", folder);
+    if (rc != MIM_OK)
         goto done;
-    }
     *source = &s->base;
     s = NULL;
-    rc = MIM_OK;
 done:
     free(folder);
+    free(group);
     if (s)
         row_close(&s->base);
     return rc;
@@ -430,4 +471,9 @@ static void psi_read(mim_source *source)
     }
 }
 
-const mim_source_ops mim_source_psi = {"pressure", psi_open, psi_read, NULL, row_close};
+const mim_source_ops mim_source_psi = {.name = "pressure",
+                                       .tier = 1,
+                                       .types = "x_psi",
+                                       .open = psi_open,
+                                       .read = psi_read,
+                                       .close = row_close};

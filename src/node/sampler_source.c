@@ -8,8 +8,9 @@
 #include "core/text.h"
 
 const mim_source_ops *const mim_sources[] = {
-    &mim_source_stat, &mim_source_block, &mim_source_net, &mim_source_node,  &mim_source_vm,
-    &mim_source_vfs,  &mim_source_shm,   &mim_source_psi, &mim_source_tmpfs, NULL};
+    &mim_source_stat, &mim_source_block,   &mim_source_net,    &mim_source_perf,  &mim_source_imc,
+    &mim_source_llc,  &mim_source_resctrl, &mim_source_energy, &mim_source_node,  &mim_source_vm,
+    &mim_source_vfs,  &mim_source_shm,     &mim_source_psi,    &mim_source_tmpfs, NULL};
 
 size_t mim_count_keys(const char *keys)
 {
@@ -18,6 +19,21 @@ size_t mim_count_keys(const char *keys)
     for (const char *p = keys; *p; p++)
         n += *p != ' ' && (p == keys || p[-1] == ' ');
     return n;
+}
+
+size_t mim_find_key(const char *keys, const char *key)
+{
+    const size_t n = strlen(key);
+    size_t at = 0;
+
+    for (const char *p = keys; *p; at++) {
+        const size_t n_word = strcspn(p, " ");
+        if (strncmp(p, key, n) == 0 && strcspn(p, ", ") == n)
+            return at;
+        p += n_word;
+        p += strspn(p, " ");
+    }
+    return SIZE_MAX;
 }
 
 void mim_table_init(mim_table *table, const char *type, const char *keys)
@@ -40,10 +56,22 @@ void mim_table_clear(mim_table *table)
     table->n_rows = table->capacity = 0;
 }
 
+/* What a reader takes as the name of a device: no blanks, no control characters, not too long. */
+static bool is_device_name(const char *name)
+{
+    size_t n = 0;
+
+    while ((unsigned char)name[n] > ' ' && name[n] != 0x7f && n <= MIM_DEVICE_MAX_BYTES)
+        n++;
+    return n > 0 && n <= MIM_DEVICE_MAX_BYTES && name[n] == 0;
+}
+
 int mim_table_insert(mim_table *table, size_t at, const char *device)
 {
     mim_table_row row = {.is_present = false};
 
+    if (!is_device_name(device))
+        return mim_fail(MIM_EDATA, "%s: not the name of a device: \"%.40s\"", table->type, device);
     if (table->n_rows == table->capacity) {
         size_t capacity = table->capacity ? 2 * table->capacity : 8;
         mim_table_row *rows = realloc(table->rows, capacity * sizeof *rows);

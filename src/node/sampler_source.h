@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "node/perf_group.h"
 
 /* ---- one type and its devices ------------------------------------------------------------- */
 typedef struct mim_table_row {
@@ -30,9 +31,14 @@ typedef struct mim_table {
 
 /* Number of keys of "user,E,U=cs nice,E,U=cs". */
 size_t mim_count_keys(const char *keys);
+/* Place of "idle" among them, SIZE_MAX when it is not there. */
+size_t mim_find_key(const char *keys, const char *key);
 void mim_table_init(mim_table *table, const char *type, const char *keys);
 void mim_table_clear(mim_table *table);
-/* Puts a row before row `at`, or at the end when `at` is n_rows. */
+/* Puts a row before row `at`, or at the end when `at` is n_rows. MIM_EDATA: a name that readers of
+ * stats text refuse (blanks, control characters, too long); whoever may mount or name an interface
+ * could spoil the records otherwise. */
+enum { MIM_DEVICE_MAX_BYTES = 255 };
 int mim_table_insert(mim_table *table, size_t at, const char *device);
 int mim_table_add(mim_table *table, const char *device);
 size_t mim_table_place(const mim_table *table, const char *device); /* keeps names sorted */
@@ -44,42 +50,45 @@ void mim_table_forget(mim_table *table); /* no row is present */
 /* ---- sources ------------------------------------------------------------------------------ */
 typedef struct mim_source_roots {
     const char *proc, *sys;
+    const mim_perf_calls *perf; /* NULL: perf_event is not asked (files of another machine) */
 } mim_source_roots;
 
 typedef struct mim_source mim_source;
 
 typedef struct mim_source_ops {
     const char *name;
-    /* MIM_EUNSUP when this node does not offer it: its types are then not declared. */
+    unsigned tier;     /* see node/probe.h */
+    const char *types; /* "cpu x_cpu ps": for the probe */
+    /* Its counters begin with this process, so that differences to another one's mean nothing. */
+    bool is_own;
+    bool is_slow; /* what it reads changes slowly: see `slow_s` of the sampler's options */
+    /* MIM_EUNSUP when this node does not offer it: its types are then not declared, and the error
+     * sentence is the reason that the probe shows. */
     int (*open)(const mim_source_roots *roots, mim_source **source);
     void (*read)(mim_source *source);
     void (*refresh)(mim_source *source); /* devices come and go; NULL when they do not */
     void (*close)(mim_source *source);
 } mim_source_ops;
 
-enum { MIM_SOURCE_MAX_TABLES = 3 };
+enum { MIM_SOURCE_MAX_TABLES = 3, MIM_SOURCE_NOTE_BYTES = 160 };
 
 struct mim_source { /* first member of every source */
     const mim_source_ops *ops;
     size_t n_tables;
     mim_table tables[MIM_SOURCE_MAX_TABLES];
-    bool is_refresh_due; /* a device was seen that has no row, or its file is gone */
+    bool is_refresh_due;              /* a device was seen that has no row, or its file is gone */
+    char note[MIM_SOURCE_NOTE_BYTES]; /* what is read, for the probe; "" = all of it */
 };
 
 /* In the order of reading: what changes fastest and matters most stands first. NULL at the end. */
 extern const mim_source_ops *const mim_sources[];
-extern const mim_source_ops mim_source_stat, mim_source_block, mim_source_net, mim_source_node,
+extern const mim_source_ops mim_source_stat, mim_source_block, mim_source_net, mim_source_perf,
+    mim_source_imc, mim_source_llc, mim_source_resctrl, mim_source_energy, mim_source_node,
     mim_source_vm, mim_source_vfs, mim_source_shm, mim_source_psi, mim_source_tmpfs;
 
 /* Allocates n_bytes for a source; its tables are to be initialised by the caller. */
 void *mim_source_new(size_t n_bytes, const mim_source_ops *ops);
 void mim_source_free(mim_source *source);
-
-/* What of the three tiers this node offers, as in the `$x_tiers` line. `missing` names the sources
- * of tier 1 that could not be opened, "" when none. */
-enum { MIM_TIERS_TEXT_BYTES = 512 };
-void mim_tiers_text(const mim_source_roots *roots, const char *missing,
-                    char text[MIM_TIERS_TEXT_BYTES]);
 
 /* ---- files kept open ---------------------------------------------------------------------- */
 typedef struct mim_kept_file {

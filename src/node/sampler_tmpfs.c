@@ -203,5 +203,11 @@ static void tmpfs_read(mim_source *source)
     }
 }
 
-const mim_source_ops mim_source_tmpfs = {"tmpfs", tmpfs_open, tmpfs_read, tmpfs_refresh,
-                                         tmpfs_close};
+const mim_source_ops mim_source_tmpfs = {.name = "tmpfs",
+                                         .tier = 1,
+                                         .types = "tmpfs",
+                                         .is_slow = true,
+                                         .open = tmpfs_open,
+                                         .read = tmpfs_read,
+                                         .refresh = tmpfs_refresh,
+                                         .close = tmpfs_close};
