@@ -33,8 +33,9 @@ static const mim_option run_options[] = {
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
-static const mim_option *const tables[] = {run_options, mim_scratch_settings, mim_limits_options,
-                                           mim_calibrate_settings, NULL};
+static const mim_option *const tables[] = {run_options,         mim_scratch_settings,
+                                           mim_limits_options,  mim_calibrate_settings,
+                                           mim_contain_options, NULL};
 
 static const mim_flag flags[] = {
     {"slot", "SECONDS", "run.slot_s", false, "length of a slot"},
@@ -66,6 +67,10 @@ static const mim_program program = {
         "is pinned to a CPU and gives every stressor its share of CPU time or of operations.\n"
         "A record of this node's counters is written at every slot edge.\n\n"
         "The node is protected by the settings in [limits]; a plan beyond them is refused (4).\n"
+        "While it runs, the program keeps itself within what the plan needs ([contain]): by a\n"
+        "control group of its own where one can be made (root, a delegated scope such as\n"
+        "systemd-run --user --scope -p Delegate=yes, a batch job that was given its group),\n"
+        "and by resource limits everywhere.\n"
         "SIGTERM, SIGINT and SIGUSR1 end the run; what was measured so far is stored (75).\n\n"
         "One program of a user loads a host at a time: a run and a calibration wait for others,\n"
         "and for mimesys_collect's plan, up to run.wait_s (then 4); the log says for whom.\n\n"
@@ -82,6 +87,8 @@ static const mim_program program = {
                  "figures.cpu_s: CPU time of all stressors\n"
                  "figures.written_bytes: bytes written by stressors\n"
                  "figures.note: why a ceiling stopped some of the I/O, or null\n"
+                 "figures.contain.applied: what the run was kept within\n"
+                 "figures.contain.missing: why not more, or null\n"
                  "figures.stats, figures.result: names of the files",
     .files = "DIR/stats-PLAN.txt: this node's counters at every slot edge (stats text)\n"
              "DIR/result-PLAN.h5: planned and given shares, operations, overshoot per slot\n"
@@ -103,6 +110,7 @@ static void job_clear(mim_run_job *j)
     mim_plan_need_clear(&j->need);
     mim_calibration_destroy(&j->calibration);
     mim_run_result_destroy(&j->result);
+    mim_contain_destroy(&j->contain);
     mim_summary_destroy(&j->summary);
     free(j->name);
     free(j->job_id);
@@ -233,8 +241,10 @@ static int execute(mim_run_job *j)
         .seed = (uint64_t)mim_config_int(j->config, "run.seed"),
         .stats = mim_atomic_file_stream(file),
         .job = j->job_id,
+        .contained = mim_contain_applied(j->contain),
     };
     rc = mim_execute(j->plan, j->machine, j->calibration, j->scratch, &options, j->log, &j->result);
+    mim_contain_leave(j->contain);
     if (rc == MIM_OK && j->result->failure &&
         keep_whole_records(options.stats, j->result->stats_bytes) != MIM_OK)
         rc = mim_fail(MIM_EIO, "%s: %s", j->stats_path, j->result->failure);
@@ -272,6 +282,7 @@ static int add_figures(mim_run_job *j)
         json_object_set_new(figures, numbers[i].key, mim_json_real(numbers[i].value));
     json_object_set_new(figures, "note",
                         j->result->note ? json_string(j->result->note) : json_null());
+    json_object_set_new(figures, "contain", mim_run_contain_json(j));
     json_object_set_new(figures, "stats", json_string(mim_basename(j->stats_path)));
     json_object_set_new(figures, "result", json_string(mim_basename(j->result_path)));
     return MIM_OK;
@@ -329,6 +340,8 @@ static int run_plan(mim_run_job *j)
         rc = mim_run_open_scratch(j);
     if (rc == MIM_OK)
         rc = mim_run_get_calibration(j);
+    if (rc == MIM_OK)
+        rc = mim_run_contain(j, duration_s(j));
     if (rc == MIM_OK)
         rc = execute(j);
     if (rc == MIM_OK)

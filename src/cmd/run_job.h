@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "core/summary.h"
 #include "node/calibration.h"
+#include "node/contain.h"
 #include "node/executor.h"
 #include "node/limits.h"
 
@@ -21,6 +22,7 @@ typedef struct mim_run_job {
     mim_plan_need need;
     mim_calibration *calibration;
     mim_run_result *result;
+    mim_contain *contain;
     mim_summary *summary;
     double slot_s;
     char *name;   /* of the plan, without folder and .h5 */
@@ -38,6 +40,11 @@ int mim_run_calibrate(mim_run_job *j);
 /* The stored calibration if it is this machine's and holds what the plan needs, else a fresh one of
  * its paced stressors for this run only. */
 int mim_run_get_calibration(mim_run_job *j);
+/* Keeps this process within what the plan needs (run_contain.c), for the time of the run. */
+int mim_run_contain(mim_run_job *j, double duration_s);
+/* What was applied and what was not, as an object. */
+json_t *mim_run_contain_json(const mim_run_job *j);
+
 /* What a run would find: scratch folder and calibration, without touching either. */
 int mim_run_look_ahead(mim_run_job *j);
 

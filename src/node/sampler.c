@@ -23,7 +23,7 @@ struct mim_sampler {
     mim_source *sources[MAX_SOURCES]; /* in the order of reading */
     size_t n_sources, n_types, n_samples;
     declared_type *types; /* [n_types], by name */
-    char *job, *hostname, *machine, *proc_root;
+    char *job, *hostname, *machine, *contained, *proc_root;
     bool is_strict;
     char tiers[MIM_TIERS_TEXT_BYTES];
     mim_stats_writer *writer;
@@ -96,8 +96,10 @@ static int copy_options(mim_sampler *s, const mim_sampler_options *options)
     s->job = mim_strdup(options->job ? options->job : "0");
     s->hostname = mim_strdup(options->hostname ? options->hostname : names.nodename);
     s->machine = options->machine ? mim_strdup(options->machine) : NULL;
+    s->contained = options->contained ? mim_strdup(options->contained) : NULL;
     s->proc_root = mim_strdup(options->proc_root ? options->proc_root : "/proc");
-    if (!s->job || !s->hostname || !s->proc_root || (options->machine && !s->machine))
+    if (!s->job || !s->hostname || !s->proc_root || (options->machine && !s->machine) ||
+        (options->contained && !s->contained))
         return mim_fail(MIM_ENOMEM, "sampler options");
     return MIM_OK;
 }
@@ -147,6 +149,7 @@ void mim_sampler_destroy(mim_sampler **sampler)
     free(s->job);
     free(s->hostname);
     free(s->machine);
+    free(s->contained);
     free(s->proc_root);
     free(s);
     *sampler = NULL;
@@ -181,6 +184,8 @@ int mim_sampler_header(mim_sampler *s)
         rc = mim_stats_writer_property(s->writer, "x_tiers", s->tiers);
     if (rc == MIM_OK && !s->is_strict && s->machine)
         rc = mim_stats_writer_property(s->writer, "x_machine", s->machine);
+    if (rc == MIM_OK && !s->is_strict && s->contained)
+        rc = mim_stats_writer_property(s->writer, "x_contain", s->contained);
     for (size_t i = 0; rc == MIM_OK && i < s->n_types; i++)
         if (s->types[i].is_written)
             rc = mim_stats_writer_type(s->writer, s->types[i].type, s->types[i].keys);
