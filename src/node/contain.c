@@ -55,10 +55,8 @@ static const struct {
     const char *name;
     bool is_bytes;
 } limit_kinds[N_LIMITS] = {
-    {RLIMIT_DATA, "data", true},
-    {RLIMIT_FSIZE, "a file", true},
-    {RLIMIT_NOFILE, "open files", false},
-    {RLIMIT_MEMLOCK, "locked memory", true},
+    {RLIMIT_DATA, "data", true},          {RLIMIT_FSIZE, "a file", true},
+    {RLIMIT_NOFILE, "open files", false}, {RLIMIT_MEMLOCK, "locked memory", true},
     {RLIMIT_CORE, "a core file", true},
 };
 
@@ -348,8 +346,7 @@ static void print_missing(FILE *out, const mim_contain *c, const mim_contain_set
     const char *between = "no cgroup for ";
     for (size_t i = 0; i < MIM_CONTAIN_N_CONTROLLERS; i++)
         if (c->groups.reason[i][0]) {
-            fprintf(out, "%s%s (%s)", between, mim_contain_controller_name(i),
-                    c->groups.reason[i]);
+            fprintf(out, "%s%s (%s)", between, mim_contain_controller_name(i), c->groups.reason[i]);
             between = ", ";
         }
     if (settings->mode == MIM_CONTAIN_OFF || settings->mode == MIM_CONTAIN_RLIMITS) {

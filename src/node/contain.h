@@ -43,13 +43,13 @@ void mim_contain_settings_get(const mim_config *config, mim_contain_settings *se
 /* What a run takes at most; all of it is borrowed until enter returns. */
 typedef struct mim_contain_need {
     const mim_machine *machine;
-    size_t n_rows;             /* threads of the plan with any weight */
-    uint64_t memory_bytes;     /* buffers and results */
-    uint64_t file_bytes;       /* scratch files together: each may be as long, all may be cached */
-    uint64_t output_bytes;     /* the longest of the run's results */
-    int nice;                  /* of its threads */
+    size_t n_rows;              /* threads of the plan with any weight */
+    uint64_t memory_bytes;      /* buffers and results */
+    uint64_t file_bytes;        /* scratch files together: each may be as long, all may be cached */
+    uint64_t output_bytes;      /* the longest of the run's results */
+    int nice;                   /* of its threads */
     const char *scratch_folder; /* NULL: no scratch files */
-    bool is_buffered;          /* scratch files go through the page cache */
+    bool is_buffered;           /* scratch files go through the page cache */
     double read_bytes_per_s, write_bytes_per_s; /* what the scratch device gives; NaN = unknown */
 } mim_contain_need;
 

@@ -233,8 +233,7 @@ static bool enter_v1(const mim_contain_caps *caps, const char *root, size_t c,
     own.folder = NULL;
     mim_cgroup_clear(&own);
     if (make(group, reason) && (c != MIM_CONTAIN_CPUSET || prepare_cpuset(group, reason)) &&
-        put_all(group->folder, list_v1(caps, c, entries), entries, reason) &&
-        enter(group, reason))
+        put_all(group->folder, list_v1(caps, c, entries), entries, reason) && enter(group, reason))
         groups->version[c] = 1;
     else
         leave(group);
@@ -295,8 +294,7 @@ static void enter_v2(const mim_contain_caps *caps, const char *root, const bool 
         groups->v2.parent = own.folder;
         own.folder = NULL;
         mim_cgroup_clear(&own);
-        (void)mim_cgroup_read(groups->v2.parent, "cgroup.controllers", sizeof available,
-                              available);
+        (void)mim_cgroup_read(groups->v2.parent, "cgroup.controllers", sizeof available, available);
         (void)mim_cgroup_read(groups->v2.parent, "cgroup.subtree_control", sizeof handed_on,
                               handed_on);
     }
@@ -312,8 +310,7 @@ static void enter_v2(const mim_contain_caps *caps, const char *root, const bool 
         else if (!is_made)
             memcpy(groups->reason[c], reason, sizeof reason);
         else if (enable(groups, c, handed_on, has_type) &&
-                 put_all(groups->v2.folder, list_v2(caps, c, entries), entries,
-                         groups->reason[c]))
+                 put_all(groups->v2.folder, list_v2(caps, c, entries), entries, groups->reason[c]))
             groups->version[c] = 2;
         is_capped = is_capped || groups->version[c] == 2;
     }

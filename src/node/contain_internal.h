@@ -34,7 +34,7 @@ typedef struct mim_contain_group {
 typedef struct mim_contain_groups {
     mim_contain_group v1[MIM_CONTAIN_N_CONTROLLERS], v2;
     bool is_enabled[MIM_CONTAIN_N_CONTROLLERS]; /* by us in v2's parent */
-    int version[MIM_CONTAIN_N_CONTROLLERS];     /* of the hierarchy that caps it; 0 = nothing does */
+    int version[MIM_CONTAIN_N_CONTROLLERS]; /* of the hierarchy that caps it; 0 = nothing does */
     char reason[MIM_CONTAIN_N_CONTROLLERS][MIM_CONTAIN_REASON_BYTES]; /* why; "" = not asked */
 } mim_contain_groups;
 

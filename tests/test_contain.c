@@ -1,0 +1,739 @@
+/* Containment: what is written into groups (hand-made trees of v2 and v1, and this machine's real
+ * v1 trees when run by root), limits and their end, leftovers, and that a contained run does its
+ * plan as well as a free one. */
+#define _GNU_SOURCE /* O_DIRECT, O_TMPFILE */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/clock.h"
+#include "core/text.h"
+#include "node/cgroup.h"
+#include "node/contain.h"
+#include "node/executor.h"
+#include "tests/support/tree.h"
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define N_OF(a) (sizeof(a) / sizeof *(a))
+
+static const mim_contain_settings by_default = {MIM_CONTAIN_AUTO, 1.25, 1.25, 1.5, false};
+
+typedef struct bench {
+    char root[TREE_PATH_BYTES];
+    char own[64]; /* name of this process's group */
+    mim_machine *machine;
+} bench;
+
+static int set_up(void **state)
+{
+    bench *b = calloc(1, sizeof *b);
+    assert_non_null(b);
+    tree_make(b->root);
+    snprintf(b->own, sizeof b->own, "mimesys-run.%ld", (long)getpid());
+    assert_int_equal(mim_machine_create(0, &b->machine), MIM_OK);
+    *state = b;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    bench *b = *state;
+    tree_remove(b->root);
+    mim_machine_destroy(&b->machine);
+    free(b);
+    return 0;
+}
+
+static mim_contain_need small_need(const bench *b)
+{
+    return (mim_contain_need){.machine = b->machine,
+                              .n_rows = 1,
+                              .memory_bytes = 80 * MIB,
+                              .nice = 0,
+                              .read_bytes_per_s = NAN,
+                              .write_bytes_per_s = NAN};
+}
+
+static mim_contain *enter(const mim_contain_settings *settings, const mim_contain_need *need,
+                          const char *root)
+{
+    mim_contain *c = NULL;
+    if (mim_contain_enter(settings, need, root, &c) != MIM_OK)
+        fail_msg("%s", mim_error());
+    assert_non_null(c);
+    return c;
+}
+
+static void put_in(const bench *b, const char *folder, const char *name, const char *text)
+{
+    char path[768];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    tree_put(b->root, path, text);
+}
+
+static void expect_in(const bench *b, const char *folder, const char *name, const char *expected)
+{
+    char path[768], text[512];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    tree_get(b->root, path, sizeof text, text);
+    if (strcmp(text, expected) != 0)
+        fail_msg("%s: \"%s\", expected \"%s\"", path, text, expected);
+}
+
+static void expect_words(const char *what, const char *text, const char *const *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (words[i] && (!text || !strstr(text, words[i])))
+            fail_msg("%s: \"%s\", expected \"%s\" in it", what, text ? text : "(none)", words[i]);
+}
+
+/* ---- v2 on a hand-made tree -------------------------------------------------------------------
+ */
+
+#define V2 "sys/fs/cgroup"
+#define SCOPE V2 "/user.slice/run.scope"
+
+/* A tree with the process in run.scope, and the files the kernel would make in its new group. */
+static void make_v2(const bench *b, const char *controllers, const char *handed_on, bool has_type)
+{
+    static const char *const files[] = {"cgroup.procs", "cpu.max",  "cpu.weight",
+                                        "memory.high",  "memory.max", "pids.max",
+                                        "io.max",       "cpuset.cpus"};
+    char group[256];
+    tree_put(b->root, "proc/self/cgroup", "0::/user.slice/run.scope\n");
+    tree_put(b->root, "proc/self/mountinfo",
+             "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    tree_put(b->root, "proc/self/status", "Name:\tx\nVmData:\t    1024 kB\n");
+    put_in(b, SCOPE, "cgroup.procs", "");
+    put_in(b, SCOPE, "cgroup.controllers", controllers);
+    put_in(b, SCOPE, "cgroup.subtree_control", handed_on);
+    if (has_type)
+        put_in(b, SCOPE, "cgroup.type", "domain\n");
+    snprintf(group, sizeof group, SCOPE "/%s", b->own);
+    for (size_t i = 0; i < N_OF(files); i++)
+        put_in(b, group, files[i], "");
+}
+
+/* The folder's block device as a whole disk, or as a partition of the disk 77:16. */
+static void make_device(const bench *b, const char *folder, bool is_partition, char device[32])
+{
+    struct stat status;
+    char path[768];
+    assert_int_equal(stat(folder, &status), 0);
+    snprintf(device, 32, "%u:%u", major(status.st_dev), minor(status.st_dev));
+    snprintf(path, sizeof path, "sys/devices/disk/%s/dev", is_partition ? "part" : "size");
+    tree_put(b->root, path, "77:17\n");
+    if (is_partition)
+        tree_put(b->root, "sys/devices/disk/part/partition", "1\n");
+    tree_put(b->root, "sys/devices/disk/dev", "77:16\n");
+    tree_put(b->root, "sys/dev/block/none", "");
+    char *link = mim_format("%s/sys/dev/block/%s", b->root, device);
+    char *target = mim_format("%s/sys/devices/disk%s", b->root, is_partition ? "/part" : "");
+    assert_non_null(link);
+    assert_non_null(target);
+    assert_int_equal(symlink(target, link), 0);
+    free(link);
+    free(target);
+    if (is_partition)
+        strcpy(device, "77:16");
+}
+
+static void test_v2_delegated(void **state)
+{
+    const bench *b = *state;
+    mim_contain_need need = small_need(b);
+    mim_contain_settings settings = by_default;
+    char group[256], device[32], expected[128];
+    make_v2(b, "cpuset cpu io memory pids\n", "\n", true);
+    make_device(b, b->root, false, device);
+    settings.has_cpuset = true;
+    settings.cpu_margin = 0.25; /* below one CPU: the cap does not depend on this machine */
+    need.scratch_folder = b->root;
+    need.file_bytes = 8 * MIB;
+    need.nice = 5;
+    need.read_bytes_per_s = 1e9;
+    need.write_bytes_per_s = 2e8;
+    mim_contain *c = enter(&settings, &need, b->root);
+    snprintf(group, sizeof group, SCOPE "/%s", b->own);
+    expect_in(b, group, "cgroup.procs", "0");
+    expect_in(b, group, "cpu.max", "75000 100000");
+    expect_in(b, group, "cpu.weight", "33"); /* 100 / 1.25^5 */
+    expect_in(b, group, "pids.max", "72");
+    snprintf(expected, sizeof expected, "%s rbps=1500000000 wbps=300000000", device);
+    expect_in(b, group, "io.max", expected);
+    char high[64], max[64], path[512];
+    snprintf(path, sizeof path, "%s/memory.high", group);
+    tree_get(b->root, path, sizeof high, high);
+    snprintf(path, sizeof path, "%s/memory.max", group);
+    tree_get(b->root, path, sizeof max, max);
+    const uint64_t cap = strtoull(high, NULL, 10);
+    assert_true(cap >= 256 * MIB + 110 * MIB); /* 1.25 times buffers and files, and the program */
+    assert_true(cap <= 512 * MIB);
+    assert_true(strtoull(max, NULL, 10) == cap + cap / 8);
+    expect_in(b, SCOPE, "cgroup.subtree_control", "+cpuset"); /* the last one of five */
+    const char *const words[] = {"cgroup v2: 0.75 CPUs", "72 tasks", "read 1.4 GiB/s", "CPUs "};
+    expect_words("applied", mim_contain_applied(c), words, N_OF(words));
+    assert_null(mim_contain_missing(c));
+    mim_contain_leave(c);
+    expect_in(b, SCOPE, "cgroup.procs", "0");
+    expect_in(b, SCOPE, "cgroup.subtree_control", "-cpuset");
+    mim_contain_destroy(&c);
+    assert_null(c);
+    mim_contain_destroy(&c);
+}
+
+/* Where controllers are handed on already nothing changes for anybody else. */
+static void test_v2_handed_on(void **state)
+{
+    const bench *b = *state;
+    const mim_contain_need need = small_need(b);
+    char group[256];
+    make_v2(b, "cpu memory pids\n", "cpu memory pids\n", false);
+    mim_contain *c = enter(&by_default, &need, b->root);
+    snprintf(group, sizeof group, SCOPE "/%s", b->own);
+    expect_in(b, group, "cgroup.procs", "0");
+    expect_in(b, group, "pids.max", "72");
+    mim_contain_destroy(&c);
+    expect_in(b, SCOPE, "cgroup.subtree_control", "cpu memory pids\n");
+}
+
+/* Groups that are not there to be had: the sentence tells why, the run goes on; mode cgroup does
+ * not. */
+static void test_v2_refusals(void **state)
+{
+    static const struct {
+        const char *what, *controllers, *handed_on;
+        bool has_type, is_broken; /* broken: what would hand controllers on cannot be written */
+        const char *says;
+    } cases[] = {
+        {"no controllers", "\n", "\n", true, false, "no such controller here"},
+        {"cpuset is not cpu", "cpuset\n", "cpuset\n", true, false, "no such controller here"},
+        {"the machine's root", "cpu memory pids\n", "\n", false, false,
+         "the root group does not hand it on"},
+        {"not handed on", "cpu memory pids\n", NULL, true, true, "cgroup.subtree_control"},
+    };
+    const bench *b = *state;
+    const mim_contain_need need = small_need(b);
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        bench one = *b;
+        mim_contain_settings demanding = by_default;
+        mim_contain *c = NULL;
+        tree_make(one.root);
+        make_v2(&one, cases[i].controllers, cases[i].handed_on ? cases[i].handed_on : "",
+                cases[i].has_type);
+        if (cases[i].is_broken) {
+            char path[2 * TREE_PATH_BYTES];
+            snprintf(path, sizeof path, "%s/" SCOPE "/cgroup.subtree_control", one.root);
+            assert_int_equal(unlink(path), 0);
+        }
+        c = enter(&by_default, &need, one.root);
+        expect_words(cases[i].what, mim_contain_missing(c), &cases[i].says, 1);
+        assert_null(strstr(mim_contain_applied(c), "cgroup"));
+        assert_non_null(strstr(mim_contain_applied(c), "limits: "));
+        mim_contain_destroy(&c);
+        demanding.mode = MIM_CONTAIN_CGROUP;
+        assert_int_equal(mim_contain_enter(&demanding, &need, one.root, &c), MIM_EUNSUP);
+        assert_null(c);
+        assert_non_null(strstr(mim_error(), "contain.mode = cgroup"));
+        assert_non_null(strstr(mim_error(), cases[i].says));
+        tree_remove(one.root);
+    }
+}
+
+/* ---- v1 on a hand-made tree ------------------------------------------------------------------- */
+
+static void test_v1_files(void **state)
+{
+    static const char *const trees[] = {"cpu,cpuacct", "memory", "pids", "blkio", "cpuset"};
+    static const char *const files[][3] = {
+        {"cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.shares"},
+        {"memory.limit_in_bytes"},
+        {"pids.max"},
+        {"blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device"},
+        {"cpuset.cpus", "cpuset.mems"},
+    };
+    const bench *b = *state;
+    mim_contain_need need = small_need(b);
+    mim_contain_settings settings = by_default;
+    char group[256], device[32], cpus[4096] = "";
+    tree_put(b->root, "proc/self/cgroup",
+             "5:cpu,cpuacct:/job\n4:memory:/job\n3:pids:/job\n2:blkio:/job\n1:cpuset:/job\n0::/\n");
+    tree_put(b->root, "proc/self/mountinfo",
+             "1 0 0:1 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n");
+    for (size_t i = 0; i < N_OF(trees); i++) {
+        snprintf(group, sizeof group, V2 "/%s/job", trees[i]);
+        put_in(b, group, "cgroup.procs", "");
+        if (i == 4)
+            put_in(b, group, "cpuset.effective_mems", "0\n");
+        snprintf(group, sizeof group, V2 "/%s/job/%s", trees[i], b->own);
+        put_in(b, group, "cgroup.procs", "");
+        for (size_t f = 0; f < 3 && files[i][f]; f++)
+            put_in(b, group, files[i][f], "");
+    }
+    make_device(b, b->root, true, device);
+    settings.has_cpuset = true;
+    settings.cpu_margin = 0.25;
+    need.scratch_folder = b->root;
+    need.write_bytes_per_s = 1e8;
+    mim_contain *c = enter(&settings, &need, b->root);
+    snprintf(group, sizeof group, V2 "/cpu,cpuacct/job/%s", b->own);
+    expect_in(b, group, "cpu.cfs_quota_us", "75000");
+    expect_in(b, group, "cpu.shares", "1024");
+    expect_in(b, group, "cgroup.procs", "0");
+    snprintf(group, sizeof group, V2 "/blkio/job/%s", b->own);
+    expect_in(b, group, "blkio.throttle.write_bps_device", "77:16 150000000");
+    expect_in(b, group, "blkio.throttle.read_bps_device", ""); /* its rate is not known */
+    snprintf(group, sizeof group, V2 "/cpuset/job/%s", b->own);
+    expect_in(b, group, "cpuset.mems", "0");
+    for (size_t i = 0; i < b->machine->n_cpus; i++)
+        snprintf(cpus + strlen(cpus), sizeof cpus - strlen(cpus), "%s%d", i ? "," : "",
+                 b->machine->cpus[i].os_index);
+    expect_in(b, group, "cpuset.cpus", cpus);
+    assert_null(mim_contain_missing(c));
+    mim_contain_destroy(&c);
+    expect_in(b, V2 "/memory/job", "cgroup.procs", "0");
+}
+
+/* ---- what is left out -------------------------------------------------------------------------
+ */
+
+static void test_no_device_and_no_rates(void **state)
+{
+    const bench *b = *state;
+    mim_contain_need need = small_need(b);
+    mim_contain_settings settings = by_default;
+    char device[32];
+    const char *no_disk = "no cap on I/O (no disk is known for ",
+               *no_rates = "no cap on I/O (its rates are not calibrated)";
+    make_v2(b, "cpu io memory pids\n", "cpu io memory pids\n", true);
+    need.scratch_folder = b->root;
+    need.read_bytes_per_s = 1e8;
+    mim_contain *c = enter(&settings, &need, b->root);
+    expect_words("no device", mim_contain_missing(c), &no_disk, 1);
+    mim_contain_destroy(&c);
+    make_device(b, b->root, false, device);
+    need.read_bytes_per_s = NAN;
+    c = enter(&settings, &need, b->root);
+    expect_words("no rates", mim_contain_missing(c), &no_rates, 1);
+    mim_contain_destroy(&c);
+    settings.io_margin = 0; /* not asked for: nothing to tell */
+    c = enter(&settings, &need, b->root);
+    assert_null(mim_contain_missing(c));
+    mim_contain_destroy(&c);
+}
+
+static void test_off(void **state)
+{
+    const bench *b = *state;
+    const mim_contain_need need = small_need(b);
+    mim_contain_settings settings = by_default;
+    struct rlimit before, now;
+    settings.mode = MIM_CONTAIN_OFF;
+    assert_int_equal(getrlimit(RLIMIT_DATA, &before), 0);
+    mim_contain *c = enter(&settings, &need, "");
+    assert_int_equal(getrlimit(RLIMIT_DATA, &now), 0);
+    assert_true(now.rlim_cur == before.rlim_cur);
+    assert_string_equal(mim_contain_applied(c), "nothing");
+    assert_non_null(strstr(mim_contain_missing(c), "contain.mode = off"));
+    mim_contain_destroy(&c);
+    assert_string_equal(mim_contain_applied(NULL), "nothing");
+    assert_null(mim_contain_missing(NULL));
+    mim_contain_leave(NULL);
+    mim_contain_destroy(NULL);
+}
+
+/* ---- limits -----------------------------------------------------------------------------------
+ */
+
+static const int limits[] = {RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_MEMLOCK, RLIMIT_CORE};
+
+static bool can_map(uint64_t n_bytes)
+{
+    void *at =
+        mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+             -1, 0);
+    return at != MAP_FAILED && munmap(at, n_bytes) == 0;
+}
+
+static void test_limits_hold_and_end(void **state)
+{
+    const bench *b = *state;
+    mim_contain_settings settings = by_default;
+    const mim_contain_need need = small_need(b);
+    struct rlimit before[N_OF(limits)], now;
+    settings.mode = MIM_CONTAIN_RLIMITS;
+    for (size_t i = 0; i < N_OF(limits); i++)
+        assert_int_equal(getrlimit(limits[i], &before[i]), 0);
+    assert_true(can_map(4096 * MIB));
+    mim_contain *c = enter(&settings, &need, "");
+    assert_true(can_map(need.memory_bytes)); /* what the plan needs is there */
+    assert_false(can_map(4096 * MIB));
+    for (size_t i = 0; i < N_OF(limits); i++) {
+        assert_int_equal(getrlimit(limits[i], &now), 0);
+        assert_true(now.rlim_cur <= before[i].rlim_cur);
+        assert_true(now.rlim_max == before[i].rlim_max);
+    }
+    assert_non_null(strstr(mim_contain_applied(c), "limits: data "));
+    assert_null(strstr(mim_contain_applied(c), "cgroup"));
+    mim_contain_leave(c);
+    assert_true(can_map(4096 * MIB));
+    for (size_t i = 0; i < N_OF(limits); i++) {
+        assert_int_equal(getrlimit(limits[i], &now), 0);
+        assert_true(now.rlim_cur == before[i].rlim_cur);
+    }
+    mim_contain_destroy(&c);
+}
+
+static void test_tighter_limits_stay(void **state)
+{
+    const bench *b = *state;
+    mim_contain_settings settings = by_default;
+    const mim_contain_need need = small_need(b);
+    struct rlimit before, low, now;
+    settings.mode = MIM_CONTAIN_RLIMITS;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    low = before;
+    low.rlim_cur = 64 * KIB;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+    mim_contain *c = enter(&settings, &need, "");
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &now), 0);
+    mim_contain_destroy(&c);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_true(now.rlim_cur == 64 * KIB);
+}
+
+/* ---- leftovers --------------------------------------------------------------------------------
+ */
+
+static void test_sweep(void **state)
+{
+    static const struct {
+        const char *format; /* of the dead process's number */
+        bool is_swept;
+    } cases[] = {
+        {V2 "/user.slice/run.scope/mimesys-run.%ld", true},
+        {V2 "/mimesys-run.%ld", true}, /* another scope of before */
+        {V2 "/a/b/c/mimesys-run.%ld", true},
+        {V2 "/mimesys-run.%ldx", false},
+        {V2 "/mimesys-run.-%ld", false},
+        {V2 "/mimesys-run.0%ld", false},
+        {V2 "/other-run.%ld", false},
+        {V2 "/xmimesys-run.%ld", false},
+    };
+    const bench *b = *state;
+    char path[2 * TREE_PATH_BYTES], name[256];
+    pid_t dead = fork();
+    if (dead == 0)
+        _exit(0);
+    assert_int_equal(waitpid(dead, NULL, 0), dead);
+    tree_put(b->root, "proc/self/cgroup", "0::/user.slice/run.scope\n");
+    tree_put(b->root, V2 "/user.slice/run.scope/cgroup.procs", "");
+    tree_put(b->root, V2 "/a/b/c/cgroup.procs", "");
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        snprintf(name, sizeof name, cases[i].format, (long)dead);
+        snprintf(path, sizeof path, "%s/%s", b->root, name);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    snprintf(path, sizeof path, "%s/" V2 "/%s", b->root, b->own); /* of a living one */
+    assert_int_equal(mkdir(path, 0700), 0);
+    mim_contain_sweep(b->root);
+    assert_int_equal(access(path, F_OK), 0);
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        snprintf(name, sizeof name, cases[i].format, (long)dead);
+        snprintf(path, sizeof path, "%s/%s", b->root, name);
+        if ((access(path, F_OK) != 0) != cases[i].is_swept)
+            fail_msg("%s: %s", name, cases[i].is_swept ? "was left" : "was swept");
+    }
+}
+
+/* ---- from a plan ------------------------------------------------------------------------------
+ */
+
+static void test_need_of(void **state)
+{
+    const bench *b = *state;
+    const mim_plan_need plan = {.n_threads = 3, .memory_bytes = 5 * MIB, .scratch_bytes = 7 * MIB};
+    const mim_calibration calibration = {.io_read_max_kbs = 2000, .io_write_max_kbs = NAN};
+    mim_contain_need need;
+    mim_contain_need_of(&plan, b->machine, &calibration, NULL, 4, 100, 1e6, &need);
+    assert_int_equal(need.n_rows, 3);
+    assert_int_equal(need.memory_bytes, 5 * MIB);
+    assert_int_equal(need.file_bytes, 7 * MIB);
+    assert_int_equal(need.nice, 4);
+    assert_true(need.read_bytes_per_s == 2048000.0 && isnan(need.write_bytes_per_s));
+    assert_true(need.output_bytes > 100 * 65536);
+    assert_null(need.scratch_folder);
+    mim_contain_need_of(&plan, b->machine, NULL, NULL, 4, 1, 1e30, &need);
+    assert_true(isnan(need.read_bytes_per_s));
+    assert_true(need.output_bytes > UINT64_C(1) << 62); /* bounded, not wrapped */
+}
+
+/* ---- this machine's own groups ----------------------------------------------------------------
+ */
+
+static void read_self(char text[8192])
+{
+    FILE *file = fopen("/proc/self/cgroup", "r");
+    assert_non_null(file);
+    text[fread(text, 1, 8191, file)] = '\0';
+    fclose(file);
+}
+
+/* Whether a group with a cap on memory can be had here (the reason is told when not). */
+static bool has_groups(const bench *b)
+{
+    const mim_contain_need need = small_need(b);
+    mim_contain *c = enter(&by_default, &need, "");
+    const bool has = strstr(mim_contain_applied(c), "memory") != NULL &&
+                     strncmp(mim_contain_applied(c), "cgroup", 6) == 0;
+    if (!has)
+        print_message("skipped: %s\n", mim_contain_missing(c) ? mim_contain_missing(c) : "no group");
+    mim_contain_destroy(&c);
+    return has;
+}
+
+static void test_real_groups(void **state)
+{
+    const bench *b = *state;
+    const mim_contain_need need = small_need(b);
+    char before[8192], within[8192], after[8192];
+    if (!has_groups(b))
+        skip();
+    read_self(before);
+    mim_contain *c = enter(&by_default, &need, "");
+    read_self(within);
+    assert_non_null(strstr(within, b->own));
+    assert_null(strstr(before, b->own));
+    const uint64_t left = mim_cgroup_memory_left("");
+    mim_contain_destroy(&c);
+    read_self(after);
+    assert_string_equal(after, before);
+    assert_true(left > 80 * MIB && left < 1024 * MIB);
+}
+
+/* A child that runs `body` contained; its wait status. */
+static int run_contained(const mim_contain_settings *settings, const mim_contain_need *need,
+                         int (*body)(void))
+{
+    int how = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        mim_contain *c = NULL;
+        if (mim_contain_enter(settings, need, "", &c) != MIM_OK)
+            _exit(100);
+        const int rc = body();
+        mim_contain_destroy(&c);
+        _exit(rc);
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &how, 0), child);
+    mim_contain_sweep("");
+    char *name = mim_format("find /sys/fs/cgroup -name mimesys-run.%ld | grep -q .", (long)child);
+    assert_non_null(name);
+    assert_true(system(name) != 0); /* nothing was left */
+    free(name);
+    return how;
+}
+
+/* Shared pages do not count toward the limit on data, only toward the group's memory. */
+static int touch_a_gibibyte(void)
+{
+    const size_t n = 1024 * MIB;
+    char *at = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED)
+        return 101;
+    for (size_t i = 0; i < n; i += 4096)
+        at[i] = 1;
+    return 0;
+}
+
+static void test_real_memory_cap(void **state)
+{
+    const bench *b = *state;
+    const mim_contain_need need = small_need(b);
+    if (!has_groups(b))
+        skip();
+    const int how = run_contained(&by_default, &need, touch_a_gibibyte);
+    assert_true(WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
+}
+
+static int fork_many(void)
+{
+    int n = 0;
+    pid_t children[200];
+    while (n < 200 && (children[n] = fork()) > 0)
+        n++;
+    if (n < 200 && children[n] == 0) {
+        pause();
+        _exit(0);
+    }
+    for (int i = 0; i < n; i++) {
+        kill(children[i], SIGKILL);
+        waitpid(children[i], NULL, 0);
+    }
+    return n < 200 ? 0 : 102;
+}
+
+static void test_real_tasks_cap(void **state)
+{
+    const bench *b = *state;
+    const mim_contain_need need = small_need(b);
+    if (!has_groups(b))
+        skip();
+    assert_int_equal(run_contained(&by_default, &need, fork_many), 0);
+}
+
+/* 0 when a spinning second got at most 3/4 of a CPU. */
+static int spin_a_second(void)
+{
+    const int64_t begin = mim_clock_mono_ns(), cpu = mim_clock_thread_cpu_ns();
+    while (mim_clock_mono_ns() < begin + MIM_NS_PER_S)
+        ;
+    const double share = (double)(mim_clock_thread_cpu_ns() - cpu) /
+                         (double)(mim_clock_mono_ns() - begin);
+    return share <= 0.75 ? 0 : 103;
+}
+
+static void test_real_cpu_cap(void **state)
+{
+    const bench *b = *state;
+    const mim_contain_need need = small_need(b);
+    mim_contain_settings settings = by_default;
+    settings.cpu_margin = 0.02; /* and half a CPU that is always spared */
+    if (!has_groups(b))
+        skip();
+    assert_int_equal(run_contained(&settings, &need, spin_a_second), 0);
+}
+
+static const char disk_folder[] = "/var/tmp";
+
+/* 0 when 4 MiB past the cache took a third of a second or more. */
+static int write_four_mebibytes(void)
+{
+    char *block = aligned_alloc(4096, MIB);
+    const int fd = open(disk_folder, O_TMPFILE | O_RDWR | O_DIRECT, 0600);
+    if (!block || fd < 0)
+        return 104;
+    memset(block, 'x', MIB);
+    const int64_t begin = mim_clock_mono_ns();
+    for (int i = 0; i < 4; i++)
+        if (write(fd, block, MIB) != (ssize_t)MIB)
+            return 105;
+    close(fd);
+    free(block);
+    return mim_clock_mono_ns() - begin > MIM_NS_PER_S / 3 ? 0 : 106;
+}
+
+static void test_real_io_cap(void **state)
+{
+    const bench *b = *state;
+    mim_contain_need need = small_need(b);
+    mim_contain_settings settings = by_default;
+    need.scratch_folder = disk_folder;
+    need.write_bytes_per_s = (double)(8 * MIB);
+    settings.io_margin = 1;
+    if (!has_groups(b))
+        skip();
+    mim_contain *c = enter(&settings, &need, "");
+    const bool is_capped = strstr(mim_contain_applied(c), "disk ") != NULL;
+    mim_contain_destroy(&c);
+    if (!is_capped)
+        skip();
+    const int how = run_contained(&settings, &need, write_four_mebibytes);
+    if (WIFEXITED(how) && WEXITSTATUS(how) == 104)
+        skip(); /* no O_DIRECT there */
+    assert_int_equal(how, 0);
+}
+
+/* ---- a contained run does as well as a free one ---------------------------------------------- */
+
+static const char simd[] =
+    "BM_SIMD_SerialDistanceComputation/num_blocks:256/enable_avx512:false/flush_cache:false";
+
+/* Mean CPU share given for 0.3 asked, over 4 slots on one CPU. */
+static double share_given(const bench *b, const mim_plan *plan, const mim_contain_settings *how)
+{
+    const mim_execute_options options = {.slot_s = 0.25, .n_iters = 1, .nice = 5, .seed = 1};
+    mim_contain_need need;
+    mim_plan_need plan_need = {0};
+    mim_run_result *r = NULL;
+    double share = 0.0;
+    assert_int_equal(mim_plan_needs(plan, &plan_need), MIM_OK);
+    mim_contain_need_of(&plan_need, b->machine, NULL, NULL, 5, 4, 1e6, &need);
+    mim_contain *c = enter(how, &need, "");
+    if (mim_execute(plan, b->machine, NULL, NULL, &options, NULL, &r) != MIM_OK)
+        fail_msg("%s", mim_error());
+    mim_contain_destroy(&c);
+    const size_t column = mim_actions_find(mim_plan_actions(plan), simd);
+    for (size_t slot = 0; slot < r->n_slots; slot++)
+        share += r->share[slot * r->n_stressors + column] / (double)r->n_slots;
+    mim_run_result_destroy(&r);
+    mim_plan_need_clear(&plan_need);
+    return share;
+}
+
+/* In turns, so that what others do meets both; the best of each, so that they decide nothing. */
+static void test_runs_are_as_good(void **state)
+{
+    const bench *b = *state;
+    mim_contain_settings off = by_default;
+    mim_actions *actions = NULL;
+    mim_plan *plan = NULL;
+    double best[2] = {INFINITY, INFINITY};
+    off.mode = MIM_CONTAIN_OFF;
+    assert_int_equal(mim_actions_builtin("20", &actions), MIM_OK);
+    assert_int_equal(mim_plan_create(4, 1, actions, &plan), MIM_OK);
+    for (size_t w = 0; w < 4; w++)
+        mim_plan_row(plan, w, 0)[mim_actions_find(actions, simd)] = 0.3;
+    for (int i = 0; i < 4; i++) {
+        best[0] = fmin(best[0], fabs(share_given(b, plan, &off) - 0.3));
+        best[1] = fmin(best[1], fabs(share_given(b, plan, &by_default) - 0.3));
+    }
+    print_message("error of a share of 0.3: free %.4f, contained %.4f\n", best[0], best[1]);
+    assert_true(best[1] <= best[0] + 0.03);
+    mim_plan_destroy(&plan);
+    mim_actions_destroy(&actions);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_v2_delegated),
+        TEST(test_v2_handed_on),
+        TEST(test_v2_refusals),
+        TEST(test_v1_files),
+        TEST(test_no_device_and_no_rates),
+        TEST(test_off),
+        TEST(test_limits_hold_and_end),
+        TEST(test_tighter_limits_stay),
+        TEST(test_sweep),
+        TEST(test_need_of),
+        TEST(test_real_groups),
+        TEST(test_real_memory_cap),
+        TEST(test_real_tasks_cap),
+        TEST(test_real_cpu_cap),
+        TEST(test_real_io_cap),
+        TEST(test_runs_are_as_good),
+    };
+    return cmocka_run_group_tests_name("contain", tests, NULL, NULL);
+}
