@@ -186,6 +186,7 @@ static void plan_caps(const mim_contain_settings *settings, const mim_contain_ne
     const size_t n = need->n_rows < need->machine->n_cpus ? need->n_rows : need->machine->n_cpus;
     const double cached = (double)need->file_bytes * (need->is_buffered ? cache_share : 1);
     *caps = (mim_contain_caps){
+        .is_demanded = settings->mode == MIM_CONTAIN_CGROUP,
         .cpus = cpu_cap(settings, need),
         /* a thread of niceness v weighs 1.25^-v; a group is shared out over the CPUs it is on */
         .weight = pow(1.25, -need->nice) * (double)(n ? n : 1),
@@ -206,13 +207,11 @@ static void plan_caps(const mim_contain_settings *settings, const mim_contain_ne
  */
 
 /* Bytes that count toward RLIMIT_DATA now; 0 = unknown. */
-static uint64_t data_now(const char *root)
+static uint64_t data_now(void)
 {
     char line[256];
     uint64_t kib = 0;
-    char *path = mim_format("%s/proc/self/status", root);
-    FILE *file = path ? fopen(path, "r") : NULL;
-    free(path);
+    FILE *file = fopen("/proc/self/status", "r"); /* whatever the test: limits are real */
     while (file && kib == 0 && fgets(line, sizeof line, file))
         if (sscanf(line, "VmData: %" SCNu64, &kib) != 1)
             kib = 0;
@@ -233,9 +232,9 @@ static size_t open_files(void)
 }
 
 static double limit_value(size_t i, const mim_contain_settings *settings,
-                          const mim_contain_need *need, const char *root)
+                          const mim_contain_need *need)
 {
-    const uint64_t data = data_now(root);
+    const uint64_t data = data_now();
     const double longest = fmax((double)need->file_bytes, (double)need->output_bytes);
     switch (limit_kinds[i].resource) {
     case RLIMIT_DATA:
@@ -255,10 +254,10 @@ static double limit_value(size_t i, const mim_contain_settings *settings,
 
 /* Soft limits only, and only downwards: they can be lifted again. */
 static void set_limits(mim_contain *c, const mim_contain_settings *settings,
-                       const mim_contain_need *need, const char *root)
+                       const mim_contain_need *need)
 {
     for (size_t i = 0; i < N_LIMITS; i++) {
-        const double value = limit_value(i, settings, need, root);
+        const double value = limit_value(i, settings, need);
         if (value >= 9e18 || getrlimit(limit_kinds[i].resource, &c->before[i]) != 0)
             continue;
         const struct rlimit lower = {(rlim_t)value, c->before[i].rlim_max};
@@ -409,7 +408,7 @@ int mim_contain_enter(const mim_contain_settings *settings, const mim_contain_ne
         mim_contain_groups_enter(&caps, root, &c->groups);
     }
     if (settings->mode != MIM_CONTAIN_OFF)
-        set_limits(c, settings, need, root);
+        set_limits(c, settings, need);
     int rc = describe(c, settings, need, &caps);
     if (rc == MIM_OK && settings->mode == MIM_CONTAIN_CGROUP)
         rc = demand_groups(c);

@@ -2,11 +2,11 @@
  *
  * Where groups can be made below the process's own (v1 or v2: root, a delegated scope, a batch job
  * that was given its group) the process moves into a group "mimesys-run.<pid>" of its own, with
- * caps on CPU time, memory, tasks and the scratch device; resource limits make allocations fail
+ * caps on memory, tasks, the scratch device and (below the machine's root group, where being
+ * a group changes nothing for it) CPU time; resource limits make allocations fail
  * with a sentence before the kernel would end the process, and are all there is elsewhere. Caps are
- * above what a run needs, so that they bound what goes wrong and do not shape what goes right. The
- * group's CPU weight is that of its threads at the plan's niceness: being one group changes nothing
- * for others. Groups of other names are never touched; leave and sweep remove ours. */
+ * above what a run needs, so that they bound what goes wrong and do not shape what goes right.
+ * Groups of other names are never touched; leave and sweep remove ours. */
 #ifndef MIM_NODE_CONTAIN_H
 #define MIM_NODE_CONTAIN_H
 

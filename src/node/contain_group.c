@@ -206,6 +206,19 @@ static void leave(mim_contain_group *group)
     *group = (mim_contain_group){NULL, NULL, false};
 }
 
+/* In the machine's root group every process competes for CPUs on its own; as a group they would get
+ * another share. (Measured: threads of niceness 5 that got 0.30 of a busy CPU got 0.13 as a group
+ * of the same weight.) */
+static const char in_root[] = "in the root group it would change what the run gets";
+
+static bool has_file(const char *folder, const char *name)
+{
+    char *path = mim_join_path(folder, name);
+    const bool has = path && access(path, F_OK) == 0;
+    free(path);
+    return has;
+}
+
 /* A cpuset lets nobody in before it has memory nodes, too. */
 static bool prepare_cpuset(const mim_contain_group *group, char *reason)
 {
@@ -232,6 +245,12 @@ static bool enter_v1(const mim_contain_caps *caps, const char *root, size_t c,
     group->parent = own.folder;
     own.folder = NULL;
     mim_cgroup_clear(&own);
+    const bool is_root = has_file(group->parent, "release_agent");
+    if (is_root && c == MIM_CONTAIN_CPU && !caps->is_demanded) {
+        snprintf(reason, MIM_CONTAIN_REASON_BYTES, "%s", in_root);
+        leave(group);
+        return true;
+    }
     if (make(group, reason) && (c != MIM_CONTAIN_CPUSET || prepare_cpuset(group, reason)) &&
         put_all(group->folder, list_v1(caps, c, entries), entries, reason) && enter(group, reason))
         groups->version[c] = 1;
@@ -249,14 +268,14 @@ static bool has_name(const char *list, const char *name)
     return false;
 }
 
-/* Lets the parent hand the controller on. `has_type`: every group but the machine's root has a
- * type; what the root hands on concerns all groups and is not ours to change. */
-static bool enable(mim_contain_groups *groups, size_t c, const char *handed_on, bool has_type)
+/* Lets the parent hand the controller on. What the root hands on concerns all groups and is not
+ * ours to change. */
+static bool enable(mim_contain_groups *groups, size_t c, const char *handed_on, bool is_root)
 {
     char *reason = groups->reason[c], word[32];
     if (has_name(handed_on, names[c].v2))
         return true;
-    if (!has_type) {
+    if (is_root) {
         snprintf(reason, MIM_CONTAIN_REASON_BYTES, "the root group does not hand it on");
         return false;
     }
@@ -288,7 +307,7 @@ static void enter_v2(const mim_contain_caps *caps, const char *root, const bool 
                      mim_contain_groups *groups)
 {
     mim_cgroup own;
-    char available[512] = "", handed_on[512] = "", type[64], reason[MIM_CONTAIN_REASON_BYTES] = "";
+    char available[512] = "", handed_on[512] = "", reason[MIM_CONTAIN_REASON_BYTES] = "";
     bool is_there = mim_cgroup_find(root, NULL, &own), is_capped = false;
     if (is_there) {
         groups->v2.parent = own.folder;
@@ -298,9 +317,12 @@ static void enter_v2(const mim_contain_caps *caps, const char *root, const bool 
         (void)mim_cgroup_read(groups->v2.parent, "cgroup.subtree_control", sizeof handed_on,
                               handed_on);
     }
-    const bool has_type =
-        is_there && mim_cgroup_read(groups->v2.parent, "cgroup.type", sizeof type, type);
-    const bool is_made = *available && make(&groups->v2, reason);
+    /* Every group but the root has a type. */
+    const bool is_root = is_there && !has_file(groups->v2.parent, "cgroup.type");
+    const bool is_left = is_root && has_name(handed_on, "cpu") && !caps->is_demanded;
+    if (is_left)
+        snprintf(reason, sizeof reason, "%s", in_root);
+    const bool is_made = *available && !is_left && make(&groups->v2, reason);
     for (size_t c = 0; c < MIM_CONTAIN_N_CONTROLLERS; c++) {
         entry entries[MAX_WRITES];
         if (!is_open[c])
@@ -309,7 +331,7 @@ static void enter_v2(const mim_contain_caps *caps, const char *root, const bool 
             snprintf(groups->reason[c], MIM_CONTAIN_REASON_BYTES, "no such controller here");
         else if (!is_made)
             memcpy(groups->reason[c], reason, sizeof reason);
-        else if (enable(groups, c, handed_on, has_type) &&
+        else if (enable(groups, c, handed_on, is_root) &&
                  put_all(groups->v2.folder, list_v2(caps, c, entries), entries, groups->reason[c]))
             groups->version[c] = 2;
         is_capped = is_capped || groups->version[c] == 2;

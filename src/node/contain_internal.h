@@ -13,6 +13,7 @@ typedef struct mim_contain_caps {
     char device[32]; /* "254:0" */
     uint64_t read_bytes_per_s, write_bytes_per_s;
     const char *cpu_list; /* "0-3,8"; NULL */
+    bool is_demanded;     /* also where being a group changes what the run gets */
 } mim_contain_caps;
 
 enum {
