@@ -45,12 +45,13 @@ static const mim_flag flags[] = {
     {"job", "ID", NULL, false, "job id in the stats text (default the plan's name)"},
     {"calibration", "FILE", NULL, false, "calibration to use or to write"},
     {"calibrate", NULL, NULL, false, "measure this machine instead of running a plan"},
+    {"check", NULL, NULL, false, "with --calibrate: only see whether the stored one holds"},
     {NULL, NULL, NULL, false, NULL},
 };
 
 static const char *const synopsis[] = {
     "PLAN.h5 [--out DIR] [--slot S] [--iters N]",
-    "--calibrate [--calibration FILE]",
+    "--calibrate [--calibration FILE] [--check]",
     NULL,
 };
 
@@ -75,7 +76,12 @@ static const mim_program program = {
         "One program of a user loads a host at a time: a run and a calibration wait for others,\n"
         "and for mimesys_collect's plan, up to run.wait_s (then 4); the log says for whom.\n\n"
         "I/O stressors need to know how fast this machine is: --calibrate measures and keeps it\n"
-        "under ~/.cache/mimesys. Without one, a run measures what it needs first.",
+        "under ~/.cache/mimesys. Without one that is of this machine, kernel and scratch folder "
+        "and\n"
+        "not stale ([calibrate]), a run measures what it needs first. A stressor whose repeats do\n"
+        "not agree (3), or that others disturbed all the time (4), is refused, unless\n"
+        "calibrate.allow_unstable is true. With --check two stressors are measured again and\n"
+        "compared with what is stored: 0 it holds, 3 it does not, 4 it cannot be told now.",
     .json_keys = "status: done or stopped\n"
                  "figures.n_slots: slots that ran to their end\n"
                  "figures.share_error_mean: mean error of a thread's CPU shares (1 = the slot)\n"
@@ -89,7 +95,15 @@ static const mim_program program = {
                  "figures.note: why a ceiling stopped some of the I/O, or null\n"
                  "figures.contain.applied: what the run was kept within\n"
                  "figures.contain.missing: why not more, or null\n"
-                 "figures.stats, figures.result: names of the files",
+                 "figures.stats, figures.result: names of the files\n"
+                 "with --calibrate:\n"
+                 "figures.calibration: name of the file\n"
+                 "figures.n_stressors, figures.n_unstable: measured, and kept although unstable\n"
+                 "figures.io_read_max_kbs, io_write_max_kbs: what the disk gives to all CPUs\n"
+                 "figures.memory_read_max_gb_s, memory_write_max_gb_s: what memory gives to them\n"
+                 "with --calibrate --check:\n"
+                 "figures.holds: true, false, or null when it cannot be told now\n"
+                 "figures.why: what differs, or null",
     .files = "DIR/stats-PLAN.txt: this node's counters at every slot edge (stats text)\n"
              "DIR/result-PLAN.h5: planned and given shares, operations, overshoot per slot\n"
              "DIR/summary.json: how it went\n"
@@ -97,6 +111,7 @@ static const mim_program program = {
              "/tmp/mimesys-UID.lock: locked by whoever loads this host; MIMESYS_HOST_LOCK names "
              "another",
     .examples = "mimesys_run --calibrate\n"
+                "mimesys_run --calibrate --check || mimesys_run --calibrate\n"
                 "mimesys_run plan.h5 --out run1\n"
                 "mimesys_run plan.h5 --set limits.disk_write=64G --set limits.cpus=1",
 };
@@ -360,6 +375,8 @@ static int run(const mim_args *args, mim_log *log)
     if (rc == MIM_OK)
         rc = mim_summary_create(program.name, (uint64_t)mim_config_int(j.config, "run.seed"), 1,
                                 j.config, &j.summary);
+    if (rc == MIM_OK && mim_args_has(args, "check") && !mim_args_has(args, "calibrate"))
+        rc = mim_fail(MIM_EUSAGE, "--check: expected together with --calibrate");
     if (rc == MIM_OK)
         rc = mim_args_has(args, "calibrate") ? mim_run_calibrate(&j) : run_plan(&j);
     job_clear(&j);
