@@ -23,9 +23,11 @@ static void warn(const mim_measured *m, const mim_stressor *stressor, mim_log *l
 {
     char text[MIM_QUIET_TEXT_BYTES];
     if (m->steady.is_disturbed)
-        mim_log_warn(log, "calibrate", "%s: %zu of %zu repeats disturbed: %s", stressor->name,
-                     m->steady.n_disturbed, m->steady.n_taken, mim_quiet_text(&m->quiet, text));
-    if (m->steady.is_unstable)
+        mim_log_warn(log, "calibrate",
+                     "%s: spread of %zu repeats %.0f %%, %zu of %zu disturbed: %s", stressor->name,
+                     m->steady.n_repeats, 100.0 * m->steady.spread, m->steady.n_disturbed,
+                     m->steady.n_taken, mim_quiet_text(&m->quiet, text));
+    else if (m->steady.is_unstable)
         mim_log_warn(log, "calibrate", "%s: spread of %zu repeats %.0f %%", stressor->name,
                      m->steady.n_repeats, 100.0 * m->steady.spread);
 }

@@ -9,7 +9,8 @@
 typedef struct mim_measured {
     mim_steady steady;
     mim_quiet quiet; /* over all of it */
-    double device_ratio, own_ratio; /* bytes of the device and of this process / asked for; or NaN */
+    double device_ratio,
+        own_ratio; /* bytes of the device and of this process / asked for; or NaN */
 } mim_measured;
 
 /* One stressor alone on one CPU, until its repeats agree or the options' patience ends. MIM_EUNSUP:

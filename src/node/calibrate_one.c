@@ -46,8 +46,8 @@ static int operate(bench *b, mim_repeat *out)
         n++;
         now = mim_clock_mono_ns();
     } while (now < end_ns && (!is_write || work.n_bytes < max_written_bytes));
-    const double cpu_s = (double)(mim_clock_thread_cpu_ns() - cpu_ns) * 1e-9 +
-                         (double)work.extra_cpu_ns * 1e-9;
+    const double cpu_s =
+        (double)(mim_clock_thread_cpu_ns() - cpu_ns) * 1e-9 + (double)work.extra_cpu_ns * 1e-9;
     const double wall_s = b->stressor->is_paced ? (double)(now - begin_ns) * 1e-9 : cpu_s;
     out->op_s = wall_s / (double)n;
     out->cpu_s = cpu_s / (double)n;

@@ -131,7 +131,7 @@ static int look_at(const mim_cost *cost, const mim_stressor *stressor,
         mim_unpin(use->machine);
         spot->found_s = m.steady.op_s;
         const bool is_near = fabs(spot->found_s / spot->stored_s - 1.0) <= spot->allowed;
-        verdict = is_near                                             ? MIM_SPOT_HOLDS
+        verdict = is_near                                         ? MIM_SPOT_HOLDS
                   : m.steady.is_disturbed || m.steady.is_unstable ? MIM_SPOT_UNKNOWN
                                                                   : MIM_SPOT_CHANGED;
     }

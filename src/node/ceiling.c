@@ -30,6 +30,7 @@ typedef struct pusher {
     crowd *crowd;
     mim_kernel_place place;
     atomic_uint_fast64_t n_bytes; /* of the run */
+    atomic_llong cpu_ns;          /* of the run */
     int rc;                       /* of its set-up or its first failed operation */
     char error[256];
     pthread_t thread;
@@ -54,9 +55,11 @@ static void *push(void *argument)
             nap();
         if (begun == SIZE_MAX)
             break;
+        const int64_t begin_ns = mim_clock_thread_cpu_ns();
         while (rc == MIM_OK && mim_clock_mono_ns() < atomic_load(&all->end_ns))
             rc = kernel->run(state, 1, &work);
         atomic_store(&self->n_bytes, work.n_bytes);
+        atomic_store(&self->cpu_ns, mim_clock_thread_cpu_ns() - begin_ns);
         atomic_fetch_add(&all->n_done, 1);
     }
     self->rc = rc;
@@ -80,7 +83,7 @@ static size_t start(const mim_machine *machine, pusher *pushers, size_t n)
 
 static double run_once(crowd *all, pusher *pushers, size_t n)
 {
-    double bytes = 0.0;
+    double bytes = 0.0, bytes_per_cpu_s = 0.0;
     atomic_store(&all->n_done, 0);
     const int64_t begin_ns = mim_clock_mono_ns();
     atomic_store(&all->end_ns, begin_ns + (int64_t)(all->push->seconds * 1e9));
@@ -90,9 +93,13 @@ static double run_once(crowd *all, pusher *pushers, size_t n)
     if (all->push->settle)
         all->push->settle(all->push->scratch);
     const double spent_s = (double)(mim_clock_mono_ns() - begin_ns) * 1e-9;
-    for (size_t i = 0; i < n; i++)
-        bytes += (double)atomic_load(&pushers[i].n_bytes);
-    return bytes / spent_s;
+    for (size_t i = 0; i < n; i++) {
+        const double n_bytes = (double)atomic_load(&pushers[i].n_bytes);
+        const double cpu_s = (double)atomic_load(&pushers[i].cpu_ns) * 1e-9;
+        bytes += n_bytes;
+        bytes_per_cpu_s += cpu_s > 0.0 ? n_bytes / cpu_s : 0.0;
+    }
+    return all->push->is_cpu_timed ? bytes_per_cpu_s : bytes / spent_s;
 }
 
 double mim_push_bytes_per_s(const mim_push *how, const mim_machine *machine, mim_log *log)

@@ -2,6 +2,8 @@
 #ifndef MIM_NODE_CEILING_INTERNAL_H
 #define MIM_NODE_CEILING_INTERNAL_H
 
+#include <stdbool.h>
+
 #include "core/log.h"
 #include "node/kernel.h"
 #include "node/machine.h"
@@ -13,6 +15,9 @@ typedef struct mim_push {
     size_t n_threads; /* pinned to the machine handle's first CPUs */
     double seconds;   /* of a run; set-up does not count */
     size_t n_runs;
+    /* Threads are timed by their own CPU clocks, so that it does not count when others had their
+     * CPUs; else all by the wall clock. */
+    bool is_cpu_timed;
     void (*settle)(const mim_scratch *scratch); /* before a run's clock is read; NULL = nothing */
 } mim_push;
 

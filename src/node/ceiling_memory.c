@@ -106,6 +106,7 @@ double mim_ceiling_memory_bytes_per_s(const mim_machine *machine, mim_memory_dir
         .n_threads = machine->n_cpus,
         .seconds = run_seconds,
         .n_runs = RUNS,
+        .is_cpu_timed = true,
     };
     if (stressor.memory_bytes * machine->n_cpus > machine->memory_available_bytes / memory_share) {
         mim_log_warn(log, "calibrate", "ceiling of %s: less memory is available than it takes",

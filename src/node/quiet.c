@@ -101,7 +101,8 @@ void mim_quiet_between(const mim_quiet_reading *before, const mim_quiet_reading 
                        mim_quiet *quiet)
 {
     const double all_s = (after->mono_s - before->mono_s) * after->n_cpus;
-    const double idle_s = after->idle_s - before->idle_s, steal_s = after->steal_s - before->steal_s;
+    const double idle_s = after->idle_s - before->idle_s,
+                 steal_s = after->steal_s - before->steal_s;
     const double own_s = after->own_cpu_s - before->own_cpu_s;
     const double own = after->own_device_bytes - before->own_device_bytes;
     const double device = after->device_bytes - before->device_bytes;

@@ -12,8 +12,8 @@
 /* All counters at one instant; NaN where there is none. */
 typedef struct mim_quiet_reading {
     double mono_s, own_cpu_s;
-    double n_cpus; /* of the whole machine */
-    double idle_s, steal_s; /* sums over CPUs; idle includes waiting for I/O */
+    double n_cpus;                         /* of the whole machine */
+    double idle_s, steal_s;                /* sums over CPUs; idle includes waiting for I/O */
     double device_bytes, own_device_bytes; /* read and written */
 } mim_quiet_reading;
 

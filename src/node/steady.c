@@ -83,8 +83,8 @@ static int summarise(const round_of *r, size_t n, mim_steady *steady)
     if (rc == MIM_OK)
         rc = median_of(r->repeats, n, offsetof(mim_repeat, cpu_s), &steady->cpu_s, NULL);
     if (rc == MIM_OK)
-        rc = median_of(r->repeats, n, offsetof(mim_repeat, bytes_per_s), &steady->bytes_per_s,
-                       NULL);
+        rc =
+            median_of(r->repeats, n, offsetof(mim_repeat, bytes_per_s), &steady->bytes_per_s, NULL);
     return rc;
 }
 
