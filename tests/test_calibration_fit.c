@@ -116,7 +116,7 @@ static void test_ages(void **state)
         double age_days, max_age_days;
         bool is_stale;
     } cases[] = {
-        {0, 30, false},   {29, 30, false}, {31, 30, true}, {400, 0, false},
+        {0, 30, false},   {29, 30, false}, {31, 30, true},  {400, 0, false},
         {0.5, 0.4, true}, {-5, 30, false}, {NAN, 30, true}, {NAN, 0, false},
     };
     for (size_t i = 0; i < N_OF(cases); i++) {
@@ -185,7 +185,7 @@ static void test_spots(void **state)
     assert_string_equal(text, "");
     options.check_after_h = 23;
     assert_int_equal(mim_calibration_is_stale(&c, &use, &options, NULL, &is_stale, text), MIM_OK);
-    assert_true(*text); /* one or the other */
+    assert_true(*text);        /* one or the other */
     options.check_after_h = 0; /* never */
     assert_int_equal(mim_calibration_is_stale(&c, &use, &options, NULL, &is_stale, text), MIM_OK);
     assert_false(is_stale);
@@ -232,9 +232,12 @@ static void test_nothing_to_compare(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_differences), cmocka_unit_test(test_covers),
-        cmocka_unit_test(test_ages),        cmocka_unit_test(test_spots),
-        cmocka_unit_test(test_spots_with_files), cmocka_unit_test(test_nothing_to_compare),
+        cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_covers),
+        cmocka_unit_test(test_ages),
+        cmocka_unit_test(test_spots),
+        cmocka_unit_test(test_spots_with_files),
+        cmocka_unit_test(test_nothing_to_compare),
     };
     return cmocka_run_group_tests_name("calibration_fit", tests, set_up, tear_down);
 }

@@ -14,7 +14,8 @@
 #define N_OF(a) (sizeof(a) / sizeof *(a))
 
 /* One letter a repeat, gone through again from the start: 'a' 1.00, 'b' 1.01 ... 'z' 1.25; upper
- * case: the same, disturbed; '1': 10 times as long; '!': fails. One letter a round: 'd' disturbed. */
+ * case: the same, disturbed; '1': 10 times as long; '!': fails. One letter a round: 'd' disturbed.
+ */
 typedef struct script {
     const char *repeats, *rounds; /* rounds NULL: none disturbed; beyond its end: not disturbed */
     size_t n_repeats, n_rounds;   /* taken so far */

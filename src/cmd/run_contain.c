@@ -13,6 +13,7 @@ int mim_run_contain(mim_run_job *j, double duration_s)
     if (rc != MIM_OK)
         return rc;
     const char *missing = mim_contain_missing(j->contain);
+    mim_log_info(j->log, "machine", "%s", j->machine->cpus_from);
     mim_log_info(j->log, "contain", "within %s%s%s", mim_contain_applied(j->contain),
                  missing ? "; " : "", missing ? missing : "");
     return MIM_OK;
