@@ -53,7 +53,8 @@ typedef struct local {
     mim_fleet_options options;
     char *scratch_folder, *host_lock;
     mim_scratch *scratch; /* NULL until a task needs it */
-    child *children;      /* in the order of submission */
+    mim_contain *aside;
+    child *children; /* in the order of submission */
 } local;
 
 /* ---- in the child ---------------------------------------------------------------------------- */
@@ -217,6 +218,8 @@ static _Noreturn void live(const local *l, const mim_fleet_task *task, int fd,
     _exit(1);
 }
 
+static void close_local(void *state);
+
 /* ---- submitting ------------------------------------------------------------------------------ */
 
 static int open_local(const mim_fleet_options *options, void **state)
@@ -232,6 +235,11 @@ static int open_local(const mim_fleet_options *options, void **state)
     l->options = *options;
     l->options.scratch_folder = l->scratch_folder;
     l->options.host_lock = l->host_lock;
+    int rc = mim_contain_step_aside(&l->options.contain, "", &l->aside);
+    if (rc != MIM_OK) {
+        close_local(l);
+        return rc;
+    }
     *state = l;
     return MIM_OK;
 }
@@ -492,6 +500,7 @@ static void close_local(void *state)
     }
     if (has_killed)
         mim_contain_sweep("");
+    mim_contain_destroy(&l->aside);
     mim_scratch_destroy(&l->scratch);
     free(l->scratch_folder);
     free(l->host_lock);

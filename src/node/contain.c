@@ -421,6 +421,22 @@ int mim_contain_enter(const mim_contain_settings *settings, const mim_contain_ne
     return rc;
 }
 
+int mim_contain_step_aside(const mim_contain_settings *settings, const char *root,
+                           mim_contain **contain)
+{
+    mim_contain *c = calloc(1, sizeof *c);
+    if (!c || !(c->applied = mim_strdup("nothing"))) {
+        free(c);
+        return mim_fail(MIM_ENOMEM, "containment");
+    }
+    if (settings->mode == MIM_CONTAIN_AUTO || settings->mode == MIM_CONTAIN_CGROUP) {
+        mim_contain_sweep(root);
+        (void)mim_contain_groups_step_aside(root, &c->groups);
+    }
+    *contain = c;
+    return MIM_OK;
+}
+
 void mim_contain_leave(mim_contain *contain)
 {
     if (!contain)

@@ -70,6 +70,12 @@ int mim_contain_enter(const mim_contain_settings *settings, const mim_contain_ne
 void mim_contain_leave(mim_contain *contain);
 void mim_contain_destroy(mim_contain **contain); /* leaves, too */
 
+/* For programs whose children are to be contained. In v2's tree a group that hands controllers on
+ * may hold no process, so this one steps aside into a group of its own where it is the only one;
+ * elsewhere there is nothing to do. Destroying the handle steps back. */
+int mim_contain_step_aside(const mim_contain_settings *settings, const char *root,
+                           mim_contain **contain);
+
 /* One line each, owned by the handle. Applied: "cgroup v1: 1.75 CPUs, memory 812 MiB, 80 tasks;
  * limits: data 900 MiB, ..." or "nothing". Missing: why not more; NULL when all was had. A NULL
  * handle has "nothing" and NULL. */

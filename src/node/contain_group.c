@@ -198,12 +198,13 @@ static bool enter(mim_contain_group *group, char *reason)
 static void leave(mim_contain_group *group)
 {
     if (group->is_entered)
-        put(group->parent, "cgroup.procs", "0");
+        put(group->back ? group->back : group->parent, "cgroup.procs", "0");
     if (group->folder)
         rmdir(group->folder);
     free(group->parent);
     free(group->folder);
-    *group = (mim_contain_group){NULL, NULL, false};
+    free(group->back);
+    *group = (mim_contain_group){NULL, NULL, NULL, false};
 }
 
 /* In the machine's root group every process competes for CPUs on its own; as a group they would get
@@ -268,14 +269,48 @@ static bool has_name(const char *list, const char *name)
     return false;
 }
 
+/* ---- v2 ---------------------------------------------------------------------------------------
+ */
+
+/* What v2's one tree offers here. */
+typedef struct offer {
+    char available[512], handed_on[512]; /* controllers; "" when there is no such tree */
+    bool is_root;
+} offer;
+
+/* The group to make a new one in: the process's own or, when that is one of ours (its parent
+ * process stepped aside), the one around it. */
+static void find_v2(const char *root, mim_contain_groups *groups, offer *o)
+{
+    mim_cgroup own;
+    mim_contain_group *group = &groups->v2;
+    *o = (offer){"", "", false};
+    if (!mim_cgroup_find(root, NULL, &own))
+        return;
+    char *slash = strrchr(own.folder, '/');
+    if (slash && strncmp(slash + 1, NAME_PREFIX, strlen(NAME_PREFIX)) == 0) {
+        group->back = mim_strdup(own.folder);
+        *slash = '\0';
+    }
+    group->parent = own.folder;
+    own.folder = NULL;
+    mim_cgroup_clear(&own);
+    (void)mim_cgroup_read(group->parent, "cgroup.controllers", sizeof o->available, o->available);
+    (void)mim_cgroup_read(group->parent, "cgroup.subtree_control", sizeof o->handed_on,
+                          o->handed_on);
+    o->is_root = !has_file(group->parent, "cgroup.type"); /* all others have one */
+    for (size_t c = 0; c < MIM_CONTAIN_N_CONTROLLERS; c++)
+        groups->was_handed_on[c] = has_name(o->handed_on, names[c].v2);
+}
+
 /* Lets the parent hand the controller on. What the root hands on concerns all groups and is not
  * ours to change. */
-static bool enable(mim_contain_groups *groups, size_t c, const char *handed_on, bool is_root)
+static bool enable(mim_contain_groups *groups, size_t c, const offer *o)
 {
     char *reason = groups->reason[c], word[32];
-    if (has_name(handed_on, names[c].v2))
+    if (groups->was_handed_on[c])
         return true;
-    if (is_root) {
+    if (o->is_root) {
         snprintf(reason, MIM_CONTAIN_REASON_BYTES, "the root group does not hand it on");
         return false;
     }
@@ -290,60 +325,92 @@ static bool enable(mim_contain_groups *groups, size_t c, const char *handed_on, 
     return !error;
 }
 
+/* Nobody can come back into a group that hands controllers on: what this process or, after it
+ * stepped aside, a child of it enabled ends here. */
 static void leave_v2(mim_contain_groups *groups)
 {
-    char word[32];
+    char word[32], now[512] = "";
+    mim_contain_group *group = &groups->v2;
+    const bool is_last = group->is_entered && !group->back;
+    if (is_last)
+        (void)mim_cgroup_read(group->parent, "cgroup.subtree_control", sizeof now, now);
     for (size_t c = 0; c < MIM_CONTAIN_N_CONTROLLERS; c++)
-        if (groups->is_enabled[c]) { /* else nobody could come back */
+        if (is_last && !groups->was_handed_on[c] &&
+            (groups->is_enabled[c] || has_name(now, names[c].v2))) {
             snprintf(word, sizeof word, "-%s", names[c].v2);
-            put(groups->v2.parent, "cgroup.subtree_control", word);
-            groups->is_enabled[c] = false;
+            put(group->parent, "cgroup.subtree_control", word);
         }
-    leave(&groups->v2);
+    leave(group);
+}
+
+/* What could not be had for one reason. */
+static void give_up_v2(mim_contain_groups *groups, const char *reason)
+{
+    for (size_t c = 0; c < MIM_CONTAIN_N_CONTROLLERS; c++)
+        if (groups->version[c] == 2) {
+            groups->version[c] = 0;
+            snprintf(groups->reason[c], MIM_CONTAIN_REASON_BYTES, "%s", reason);
+        }
+    leave_v2(groups);
 }
 
 /* The controllers in `is_open`, in the one tree. */
 static void enter_v2(const mim_contain_caps *caps, const char *root, const bool *is_open,
                      mim_contain_groups *groups)
 {
-    mim_cgroup own;
-    char available[512] = "", handed_on[512] = "", reason[MIM_CONTAIN_REASON_BYTES] = "";
-    bool is_there = mim_cgroup_find(root, NULL, &own), is_capped = false;
-    if (is_there) {
-        groups->v2.parent = own.folder;
-        own.folder = NULL;
-        mim_cgroup_clear(&own);
-        (void)mim_cgroup_read(groups->v2.parent, "cgroup.controllers", sizeof available, available);
-        (void)mim_cgroup_read(groups->v2.parent, "cgroup.subtree_control", sizeof handed_on,
-                              handed_on);
-    }
-    /* Every group but the root has a type. */
-    const bool is_root = is_there && !has_file(groups->v2.parent, "cgroup.type");
-    const bool is_left = is_root && has_name(handed_on, "cpu") && !caps->is_demanded;
+    offer o;
+    char reason[MIM_CONTAIN_REASON_BYTES] = "";
+    bool is_capped = false;
+    find_v2(root, groups, &o);
+    const bool is_left = o.is_root && has_name(o.handed_on, "cpu") && !caps->is_demanded;
     if (is_left)
         snprintf(reason, sizeof reason, "%s", in_root);
-    const bool is_made = *available && !is_left && make(&groups->v2, reason);
+    const bool is_made = *o.available && !is_left && make(&groups->v2, reason);
     for (size_t c = 0; c < MIM_CONTAIN_N_CONTROLLERS; c++) {
         entry entries[MAX_WRITES];
         if (!is_open[c])
             continue;
-        if (!has_name(available, names[c].v2))
+        if (!has_name(o.available, names[c].v2))
             snprintf(groups->reason[c], MIM_CONTAIN_REASON_BYTES, "no such controller here");
         else if (!is_made)
             memcpy(groups->reason[c], reason, sizeof reason);
-        else if (enable(groups, c, handed_on, is_root) &&
+        else if (enable(groups, c, &o) &&
                  put_all(groups->v2.folder, list_v2(caps, c, entries), entries, groups->reason[c]))
             groups->version[c] = 2;
         is_capped = is_capped || groups->version[c] == 2;
     }
-    if (is_capped && (groups->v2.is_entered || enter(&groups->v2, reason)))
-        return;
-    for (size_t c = 0; c < MIM_CONTAIN_N_CONTROLLERS; c++)
-        if (groups->version[c] == 2) {
-            groups->version[c] = 0;
-            memcpy(groups->reason[c], reason, sizeof reason);
-        }
-    leave_v2(groups);
+    if (!is_capped || !(groups->v2.is_entered || enter(&groups->v2, reason)))
+        give_up_v2(groups, reason);
+}
+
+/* No other process is in the group. */
+static bool is_alone(const char *folder)
+{
+    char *path = mim_join_path(folder, "cgroup.procs");
+    FILE *file = path ? fopen(path, "r") : NULL;
+    long pid = 0, n = 0;
+    bool is_own = true;
+    free(path);
+    while (file && fscanf(file, "%ld", &pid) == 1) {
+        is_own = is_own && pid == (long)getpid();
+        n++;
+    }
+    if (file)
+        fclose(file);
+    return n > 0 && is_own;
+}
+
+bool mim_contain_groups_step_aside(const char *root, mim_contain_groups *groups)
+{
+    offer o;
+    char reason[MIM_CONTAIN_REASON_BYTES];
+    mim_contain_group *group = &groups->v2;
+    find_v2(root, groups, &o);
+    if (*o.available && !o.is_root && !group->back && !*o.handed_on && is_alone(group->parent) &&
+        make(group, reason) && enter(group, reason))
+        return true;
+    leave(group);
+    return false;
 }
 
 void mim_contain_groups_enter(const mim_contain_caps *caps, const char *root,

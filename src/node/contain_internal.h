@@ -29,12 +29,14 @@ enum { MIM_CONTAIN_REASON_BYTES = 160 };
 
 typedef struct mim_contain_group {
     char *parent, *folder; /* folder NULL: not made */
+    char *back;            /* where the process came from, when that is not `parent`; else NULL */
     bool is_entered;
 } mim_contain_group;
 
 typedef struct mim_contain_groups {
     mim_contain_group v1[MIM_CONTAIN_N_CONTROLLERS], v2;
-    bool is_enabled[MIM_CONTAIN_N_CONTROLLERS]; /* by us in v2's parent */
+    bool was_handed_on[MIM_CONTAIN_N_CONTROLLERS]; /* by v2's parent, before */
+    bool is_enabled[MIM_CONTAIN_N_CONTROLLERS];    /* there, by us */
     int version[MIM_CONTAIN_N_CONTROLLERS]; /* of the hierarchy that caps it; 0 = nothing does */
     char reason[MIM_CONTAIN_N_CONTROLLERS][MIM_CONTAIN_REASON_BYTES]; /* why; "" = not asked */
 } mim_contain_groups;
@@ -45,5 +47,7 @@ bool mim_contain_is_asked(const mim_contain_caps *caps, size_t controller);
 void mim_contain_groups_enter(const mim_contain_caps *caps, const char *root,
                               mim_contain_groups *groups);
 void mim_contain_groups_leave(mim_contain_groups *groups);
+/* For mim_contain_step_aside; false: not needed, or not possible. */
+bool mim_contain_groups_step_aside(const char *root, mim_contain_groups *groups);
 
 #endif
