@@ -453,7 +453,8 @@ static void test_off(void **state)
 /* ---- limits -----------------------------------------------------------------------------------
  */
 
-static const int limits[] = {RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_MEMLOCK, RLIMIT_CORE};
+static const __rlimit_resource_t limits[] = {RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE,
+                                             RLIMIT_MEMLOCK, RLIMIT_CORE};
 
 static bool can_map(uint64_t n_bytes)
 {
