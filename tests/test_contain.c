@@ -560,21 +560,45 @@ static void test_sweep(void **state)
 
 static void test_need_of(void **state)
 {
+    static const char fast[] = "BM_STRESS_NG_HddWriteNF_1MB_BurstScaled",
+                      slow[] = "BM_STRESS_NG_HddWriteNF_1MB_WeightScaled_50ms",
+                      reads[] = "BM_STRESS_NG_HddRead_1MB_NoSleep";
     const bench *b = *state;
-    const mim_plan_need plan = {.n_threads = 3, .memory_bytes = 5 * MIB, .scratch_bytes = 7 * MIB};
-    const mim_calibration calibration = {.io_read_max_kbs = 2000, .io_write_max_kbs = NAN};
+    mim_cost costs[3] = {{.ops_per_s = 5}, {.ops_per_s = 2}, {.ops_per_s = NAN}};
+    mim_calibration calibration = {
+        .io_read_max_kbs = 2000, .io_write_max_kbs = 1024, .n_costs = 3, .costs = costs};
+    mim_plan_need plan_need = {0};
+    mim_actions *actions = NULL;
+    mim_plan *plan = NULL;
     mim_contain_need need;
-    mim_contain_need_of(&plan, b->machine, &calibration, NULL, 4, 100, 1e6, &need);
+    strcpy(costs[0].stressor, fast);
+    strcpy(costs[1].stressor, slow);
+    strcpy(costs[2].stressor, reads);
+    assert_int_equal(mim_actions_builtin("20", &actions), MIM_OK);
+    assert_int_equal(mim_plan_create(2, 4, actions, &plan), MIM_OK);
+    mim_plan_row(plan, 0, 0)[mim_actions_find(actions, fast)] = 0.1;
+    mim_plan_row(plan, 1, 0)[mim_actions_find(actions, slow)] = 0.1;
+    mim_plan_row(plan, 1, 1)[mim_actions_find(actions, slow)] = 0.1;
+    mim_plan_row(plan, 1, 3)[mim_actions_find(actions, reads)] = 0.1;
+    assert_int_equal(mim_plan_needs(plan, &plan_need), MIM_OK);
+    mim_contain_need_of(plan, &plan_need, b->machine, &calibration, NULL, 4, 100, 1e6, &need);
     assert_int_equal(need.n_rows, 3);
-    assert_int_equal(need.memory_bytes, 5 * MIB);
-    assert_int_equal(need.file_bytes, 7 * MIB);
+    assert_int_equal(need.memory_bytes, plan_need.memory_bytes);
+    assert_int_equal(need.file_bytes, plan_need.scratch_bytes);
     assert_int_equal(need.nice, 4);
-    assert_true(need.read_bytes_per_s == 2048000.0 && isnan(need.write_bytes_per_s));
+    assert_true(need.read_bytes_per_s == 2048000.0);                /* the ceiling */
+    assert_true(need.write_bytes_per_s == (double)((5 + 2) * MIB)); /* more than its ceiling */
     assert_true(need.output_bytes > 100 * 65536);
     assert_null(need.scratch_folder);
-    mim_contain_need_of(&plan, b->machine, NULL, NULL, 4, 1, 1e30, &need);
-    assert_true(isnan(need.read_bytes_per_s));
+    calibration.io_write_max_kbs = NAN;
+    mim_contain_need_of(plan, &plan_need, b->machine, &calibration, NULL, 4, 1, 1e30, &need);
+    assert_true(isnan(need.write_bytes_per_s));
     assert_true(need.output_bytes > UINT64_C(1) << 62); /* bounded, not wrapped */
+    mim_contain_need_of(plan, &plan_need, b->machine, NULL, NULL, 4, 1, 1, &need);
+    assert_true(isnan(need.read_bytes_per_s));
+    mim_plan_need_clear(&plan_need);
+    mim_plan_destroy(&plan);
+    mim_actions_destroy(&actions);
 }
 
 /* ---- this machine's own groups ----------------------------------------------------------------
@@ -816,7 +840,7 @@ static double share_given(const bench *b, const mim_plan *plan, const mim_contai
     mim_run_result *r = NULL;
     double share = 0.0;
     assert_int_equal(mim_plan_needs(plan, &plan_need), MIM_OK);
-    mim_contain_need_of(&plan_need, b->machine, NULL, NULL, 5, 4, 1e6, &need);
+    mim_contain_need_of(plan, &plan_need, b->machine, NULL, NULL, 5, 4, 1e6, &need);
     mim_contain *c = enter(how, &need, "");
     if (mim_execute(plan, b->machine, NULL, NULL, &options, NULL, &r) != MIM_OK)
         fail_msg("%s", mim_error());

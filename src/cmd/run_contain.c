@@ -7,8 +7,8 @@ int mim_run_contain(mim_run_job *j, double duration_s)
     mim_contain_need need;
     const double n_slots = duration_s / j->slot_s;
     mim_contain_settings_get(j->config, &settings);
-    mim_contain_need_of(&j->need, j->machine, j->calibration, j->scratch, j->limits.nice, n_slots,
-                        mim_run_result_bytes(j->plan, n_slots), &need);
+    mim_contain_need_of(j->plan, &j->need, j->machine, j->calibration, j->scratch, j->limits.nice,
+                        n_slots, mim_run_result_bytes(j->plan, n_slots), &need);
     int rc = mim_contain_enter(&settings, &need, "", &j->contain);
     if (rc != MIM_OK)
         return rc;

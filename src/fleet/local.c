@@ -123,8 +123,8 @@ static int contain(const local *l, const mim_fleet_task *task, const mim_plan_ne
 {
     mim_contain_need need;
     const double n_slots = plan_need->n_slots * (double)task->n_iters;
-    mim_contain_need_of(plan_need, l->options.machine, l->options.calibration, l->scratch,
-                        l->options.limits.nice, n_slots, 0.0, &need);
+    mim_contain_need_of(task->plan, plan_need, l->options.machine, l->options.calibration,
+                        l->scratch, l->options.limits.nice, n_slots, 0.0, &need);
     need.memory_bytes += need.output_bytes;
     return mim_contain_enter(&l->options.contain, &need, "", made);
 }

@@ -87,24 +87,59 @@ static uint64_t bytes_of(double bytes)
     return bytes >= 9e18 ? UINT64_C(9000000000000000000) : bytes > 0.0 ? (uint64_t)bytes : 0;
 }
 
-void mim_contain_need_of(const mim_plan_need *plan, const mim_machine *machine,
-                         const mim_calibration *calibration, const mim_scratch *scratch, int nice,
-                         double n_slots, double result_bytes, mim_contain_need *need)
+/* Bytes a second of one class when every row is busy with the fastest it has. */
+static double rows_rate(const mim_plan *plan, const mim_plan_need *need,
+                        const mim_calibration *calibration, mim_stress_class which)
+{
+    double sum = 0.0;
+    const size_t n = mim_plan_n_stressors(plan);
+    for (size_t row = 0; row < mim_plan_n_threads(plan); row++) {
+        double best = 0.0;
+        for (size_t s = 0; s < n; s++) {
+            const mim_stressor *stressor = mim_actions_stressor(mim_plan_actions(plan), s);
+            if (!need->uses[row * n + s] || !stressor || stressor->stress_class != which)
+                continue;
+            const mim_cost *cost = mim_calibration_cost(calibration, stressor->name);
+            if (cost && cost->ops_per_s > 0.0)
+                best = fmax(best, cost->ops_per_s * (double)stressor->op_bytes);
+        }
+        sum += best;
+    }
+    return sum;
+}
+
+/* What was not measured for all CPUs is not known. */
+static double device_rate(double max_kbs, const mim_plan *plan, const mim_plan_need *need,
+                          const mim_calibration *calibration, mim_stress_class which)
+{
+    return isnan(max_kbs) ? NAN : fmax(1024.0 * max_kbs, rows_rate(plan, need, calibration, which));
+}
+
+void mim_contain_need_of(const mim_plan *plan, const mim_plan_need *plan_need,
+                         const mim_machine *machine, const mim_calibration *calibration,
+                         const mim_scratch *scratch, int nice, double n_slots, double result_bytes,
+                         mim_contain_need *need)
 {
     const double text_bytes =
         (n_slots + 1.0) * (record_bytes + record_cpu_bytes * (double)machine->n_cpus);
     *need = (mim_contain_need){
         .machine = machine,
-        .n_rows = plan->n_threads,
-        .memory_bytes = plan->memory_bytes,
-        .file_bytes = plan->scratch_bytes,
+        .n_rows = plan_need->n_threads,
+        .memory_bytes = plan_need->memory_bytes,
+        .file_bytes = plan_need->scratch_bytes,
         .output_bytes = bytes_of(fmax(text_bytes, result_bytes)),
         .nice = nice,
         .scratch_folder = scratch ? mim_scratch_folder(scratch) : NULL,
         .is_buffered = scratch && !mim_scratch_is_direct(scratch),
-        .read_bytes_per_s = calibration ? 1024.0 * calibration->io_read_max_kbs : NAN,
-        .write_bytes_per_s = calibration ? 1024.0 * calibration->io_write_max_kbs : NAN,
+        .read_bytes_per_s = NAN,
+        .write_bytes_per_s = NAN,
     };
+    if (!calibration)
+        return;
+    need->read_bytes_per_s =
+        device_rate(calibration->io_read_max_kbs, plan, plan_need, calibration, MIM_STRESS_READ);
+    need->write_bytes_per_s =
+        device_rate(calibration->io_write_max_kbs, plan, plan_need, calibration, MIM_STRESS_WRITE);
 }
 
 /* ---- from need to caps ------------------------------------------------------------------------

@@ -50,14 +50,17 @@ typedef struct mim_contain_need {
     int nice;                   /* of its threads */
     const char *scratch_folder; /* NULL: no scratch files */
     bool is_buffered;           /* scratch files go through the page cache */
-    double read_bytes_per_s, write_bytes_per_s; /* what the scratch device gives; NaN = unknown */
+    /* What the scratch device gives to all or to the plan's rows one by one, whichever is more: it
+     * may have been measured at a bad moment. NaN = unknown. */
+    double read_bytes_per_s, write_bytes_per_s;
 } mim_contain_need;
 
 /* `n_slots` records and `result_bytes` are what the run will store. `scratch` and `calibration` may
  * be NULL. */
-void mim_contain_need_of(const mim_plan_need *plan, const mim_machine *machine,
-                         const mim_calibration *calibration, const mim_scratch *scratch, int nice,
-                         double n_slots, double result_bytes, mim_contain_need *need);
+void mim_contain_need_of(const mim_plan *plan, const mim_plan_need *plan_need,
+                         const mim_machine *machine, const mim_calibration *calibration,
+                         const mim_scratch *scratch, int nice, double n_slots, double result_bytes,
+                         mim_contain_need *need);
 
 typedef struct mim_contain mim_contain;
 
