@@ -78,6 +78,8 @@ check --set calibrate.max_age_days=0
 report $? "age does not count when no limit is set"
 rm "$stored"
 refuses 3 "no calibration" "nothing is stored" --calibrate --check
+run_program --calibrate --check --dry-run && grep -q "would see whether $stored holds" "$scratch/out"
+report $? "a dry check looks at nothing"
 refuses 2 "together with --calibrate" "--check alone" --check
 
 # ---- files of other versions
