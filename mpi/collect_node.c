@@ -150,7 +150,9 @@ static int get_calibration(mim_collect *c)
 static int open_fleet(mim_collect *c)
 {
     mim_scratch_options scratch;
+    mim_contain_settings contain;
     mim_scratch_options_get(c->config, &c->limits, &scratch);
+    mim_contain_settings_get(c->config, &contain);
     const mim_fleet_options options = {
         .machine = c->machine,
         .calibration = c->calibration,
@@ -158,6 +160,7 @@ static int open_fleet(mim_collect *c)
         .limits = c->limits,
         .scratch_folder = scratch.folder,
         .io_mode = scratch.io_mode,
+        .contain = contain,
         .grace_s = mim_config_real(c->config, "collect.grace_s"),
         .simulated = c->simulated,
     };

@@ -54,8 +54,9 @@ static const mim_option collect_options[] = {
 };
 
 static const mim_option *const tables[] = {
-    collect_options,    mim_fleet_settings,     mim_stressor_settings,  mim_scratch_settings,
-    mim_limits_options, mim_calibrate_settings, mim_simulated_settings, NULL};
+    collect_options,      mim_fleet_settings,     mim_stressor_settings,
+    mim_scratch_settings, mim_limits_options,     mim_calibrate_settings,
+    mim_contain_options,  mim_simulated_settings, NULL};
 
 static const mim_flag flags[] = {
     {"out", "CAMPAIGN.h5", NULL, false, "the store; results are added to it"},
@@ -83,6 +84,10 @@ static const mim_program program = {
         "slot is measured after another one), runs them and stores the metrics of every slot.\n\n"
         "Ranks take plans from rank 0 as they get free; one plan runs on a host at a time, so one\n"
         "rank a host is enough. All hosts must be of the same kind.\n\n"
+        "Each host's calibration is taken, or measured, first (mimesys_run --calibrate); one that "
+        "is\n"
+        "unstable (3) or cannot be measured now (4) ends it, unless calibrate.allow_unstable is\n"
+        "true. Each plan is kept within what it needs ([contain], as by mimesys_run).\n\n"
         "Slots during which others used the machine are measured again, up to collect.max_tries\n"
         "times. A plan that crashes or hangs costs itself only.\n\n"
         "A plan is reported (\"stored plan=...\") only when it is on the disk. Killed at any "

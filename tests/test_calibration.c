@@ -16,6 +16,7 @@
 #include "core/atomic_file.h"
 #include "core/text.h"
 #include "node/calibration.h"
+#include "node/ceiling.h"
 
 #define N_OF(a) (sizeof(a) / sizeof *(a))
 
@@ -77,6 +78,7 @@ static void make_costs(size_t n, mim_cost *costs)
             &costs[i].cpu_s_per_op, &costs[i].device_bytes_per_op, &costs[i].spread};
         snprintf(costs[i].stressor, sizeof costs[i].stressor, "stressor_%zu", i);
         costs[i].n_repeats = i + 1;
+        costs[i].is_unstable = i % 2 == 1;
         for (size_t v = 0; v < 6; v++)
             *values[v] = v + 1 == i ? NAN : figures[v];
     }
@@ -86,6 +88,7 @@ static void expect_same_cost(const mim_cost *found, const mim_cost *expected)
 {
     assert_string_equal(found->stressor, expected->stressor);
     assert_int_equal(found->n_repeats, expected->n_repeats);
+    assert_int_equal(found->is_unstable, expected->is_unstable);
     assert_true(is_near(found->op_s, expected->op_s));
     assert_true(is_near(found->ops_per_s, expected->ops_per_s));
     assert_true(is_near(found->bytes_per_s, expected->bytes_per_s));
@@ -101,11 +104,14 @@ static void expect_same(const mim_calibration *found, const mim_calibration *exp
     assert_string_equal(found->kernel, expected->kernel);
     assert_string_equal(found->scratch_folder, expected->scratch_folder);
     assert_string_equal(found->io_mode, expected->io_mode);
+    assert_string_equal(found->sizes, expected->sizes);
     assert_int_equal(found->n_cpus, expected->n_cpus);
     assert_int_equal(found->n_sockets, expected->n_sockets);
     assert_true(is_near(found->measured_real_s, expected->measured_real_s));
     assert_true(is_near(found->io_read_max_kbs, expected->io_read_max_kbs));
     assert_true(is_near(found->io_write_max_kbs, expected->io_write_max_kbs));
+    assert_true(is_near(found->memory_read_max_gb_s, expected->memory_read_max_gb_s));
+    assert_true(is_near(found->memory_write_max_gb_s, expected->memory_write_max_gb_s));
     assert_int_equal(found->n_costs, expected->n_costs);
     for (size_t i = 0; i < found->n_costs; i++)
         expect_same_cost(&found->costs[i], &expected->costs[i]);
@@ -121,11 +127,14 @@ static void test_round_trip(void **state)
                             .cpu_model = "",
                             .kernel = "6.1 \"quoted\" \xc3\xa4",
                             .io_mode = "buffered",
+                            .sizes = "node",
                             .measured_real_s = 1700000000.0,
                             .n_cpus = 192,
                             .n_sockets = 2,
                             .io_read_max_kbs = 123456.789,
                             .io_write_max_kbs = NAN,
+                            .memory_read_max_gb_s = 204.8,
+                            .memory_write_max_gb_s = NAN,
                             .n_costs = N_OF(costs),
                             .costs = costs};
     memset(made.scratch_folder, 'x', sizeof made.scratch_folder - 1);
@@ -159,7 +168,9 @@ static void test_no_stressors(void **state)
                                   .n_cpus = 1,
                                   .n_sockets = 1,
                                   .io_read_max_kbs = INFINITY, /* no number in JSON either */
-                                  .io_write_max_kbs = 1.0};
+                                  .io_write_max_kbs = 1.0,
+                                  .memory_read_max_gb_s = NAN,
+                                  .memory_write_max_gb_s = 0.5};
     mim_calibration *found = NULL;
     assert_int_equal(mim_calibration_write(&made, f->path), MIM_OK);
     assert_int_equal(mim_calibration_read(f->path, &found), MIM_OK);
@@ -167,7 +178,7 @@ static void test_no_stressors(void **state)
     mim_calibration_destroy(&found);
 }
 
-/* Against the file as a person wrote it. */
+/* Against a file of version 1 as a person wrote it: what it did not have gets its default. */
 static void test_sample(void **state)
 {
     (void)state;
@@ -185,6 +196,9 @@ static void test_sample(void **state)
     assert_true(cost->bytes_per_s == 524288000.0 && cost->cpu_s_per_op == 0.0002);
     assert_true(cost->device_bytes_per_op == 1048576.0);
     assert_true(isnan(c->costs[0].device_bytes_per_op));
+    assert_string_equal(c->sizes, "original");
+    assert_true(isnan(c->memory_read_max_gb_s) && isnan(c->memory_write_max_gb_s));
+    assert_false(cost->is_unstable);
     mim_calibration_destroy(&c);
 }
 
@@ -308,7 +322,7 @@ static void test_ranges_of_the_machine(void **state)
                       text[] = "expected a text of less than 128 bytes",
                       folder[] = "expected a text of less than 256 bytes",
                       mode[] = "expected a text of less than 16 bytes",
-                      version[] = "expected a whole number from 1 to 1",
+                      version[] = "expected a whole number from 1 to 2",
                       when[] = "expected null or a number from 0 up to 1e+12",
                       cpus[] = "expected a whole number from 1 to 1048576",
                       sockets[] = "expected a whole number from 1 to 4", /* as many as CPUs */
@@ -317,7 +331,7 @@ static void test_ranges_of_the_machine(void **state)
         const char *key, *value, *says; /* NULL = taken */
     } cases[] = {
         {"schema_version", "0", version},
-        {"schema_version", "2", version},
+        {"schema_version", "3", version},
         {"schema_version", "\"1\"", version},
         {"schema_version", NULL, version},
         {"machine_key", "\"0123456789abcdef0\"", key},
@@ -358,6 +372,56 @@ static void test_ranges_of_the_machine(void **state)
     };
     for (size_t i = 0; i < N_OF(cases); i++)
         read_changed(*state, false, cases[i].key, cases[i].value, cases[i].says);
+}
+
+/* What version 2 added, in a file of that version. */
+static void test_ranges_of_version_2(void **state)
+{
+    static const char sizes[] = "sizes: expected a text of less than 32 bytes",
+                      reads_max[] = "memory_read_max_gb_s: expected null or a number from 0.001",
+                      writes_max[] = "memory_write_max_gb_s: expected null or a number from 0.001";
+    static const struct {
+        const char *key, *value, *says; /* NULL = taken */
+    } cases[] = {
+        {"sizes", "\"adapted\"", NULL},
+        {"sizes", NULL, sizes},
+        {"sizes", "1", sizes},
+        {"sizes", "\"a way to choose sizes with a long name\"", sizes},
+        {"memory_read_max_gb_s", "null", NULL},
+        {"memory_read_max_gb_s", "800", NULL},
+        {"memory_read_max_gb_s", "0", reads_max},
+        {"memory_read_max_gb_s", NULL, reads_max},
+        {"memory_write_max_gb_s", "1e7", writes_max},
+        {"memory_write_max_gb_s", NULL, writes_max},
+        {"memory_write_max_gb_s", "0.001", NULL},
+    };
+    const fixture *f = *state;
+    mim_calibration *c = NULL;
+    assert_int_equal(mim_calibration_read(sample, &c), MIM_OK);
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        assert_int_equal(mim_calibration_write(c, f->path), MIM_OK);
+        json_t *root = load(f->path);
+        if (cases[i].value)
+            json_object_set_new(root, cases[i].key,
+                                json_loads(cases[i].value, JSON_DECODE_ANY, NULL));
+        else
+            json_object_del(root, cases[i].key);
+        assert_int_equal(json_dump_file(root, f->path, 0), 0);
+        json_decref(root);
+        char *says = cases[i].says ? mim_format(": %s", cases[i].says) : NULL;
+        expect_read(f, cases[i].key, says);
+        free(says);
+    }
+    assert_int_equal(mim_calibration_write(c, f->path), MIM_OK);
+    json_t *root = load(f->path);
+    json_object_set_new(json_array_get(json_object_get(root, "stressors"), 1), "is_unstable",
+                        json_integer(1));
+    assert_int_equal(json_dump_file(root, f->path, 0), 0);
+    json_decref(root);
+    char *says = mim_format(": %s: is_unstable: expected true or false", reads);
+    expect_read(f, "is_unstable", says);
+    free(says);
+    mim_calibration_destroy(&c);
 }
 
 /* 127 bytes of a name are taken, 128 would not fit. */
@@ -530,17 +594,79 @@ static void test_calibrate(void **state)
     mim_machine_destroy(&machine);
 }
 
+/* No measurement agrees with itself to a billionth: refused by name (or because others were at
+ * work), kept with a mark when that is allowed. */
+static void test_unstable(void **state)
+{
+    static const char *const names[] = {"BM_LIBC_Memcpy_Fleet_L1"};
+    mim_calibrate_options options = {.seconds_each = 0.02, .n_repeats = 3, .max_spread = 1e-9};
+    mim_machine *machine = NULL;
+    mim_actions *actions = NULL;
+    mim_calibration *c = NULL;
+    (void)state;
+    assert_int_equal(mim_machine_create(1, &machine), MIM_OK);
+    assert_int_equal(mim_actions_from_names(1, names, &actions), MIM_OK);
+    const int rc = mim_calibrate(machine, actions, NULL, &options, NULL, &c);
+    assert_true(rc == MIM_ECHECK || rc == MIM_EUNSUP);
+    assert_non_null(strstr(mim_error(), names[0]));
+    assert_non_null(
+        strstr(mim_error(), rc == MIM_ECHECK ? "unstable: spread of " : "not measurable now: "));
+    assert_non_null(strstr(mim_error(), "calibrate.allow_unstable"));
+    assert_null(c);
+    options.allow_unstable = true;
+    assert_int_equal(mim_calibrate(machine, actions, NULL, &options, NULL, &c), MIM_OK);
+    assert_true(c->costs[0].is_unstable && c->costs[0].n_repeats >= 3);
+    mim_calibration_destroy(&c);
+    mim_actions_destroy(&actions);
+    mim_machine_destroy(&machine);
+}
+
+/* Peaks of memory are between a slow disk and what no machine has; all CPUs together do not set
+ * bytes much slower than one of them alone, however busy they are. */
+static void test_memory_peaks(void **state)
+{
+    static const char *const names[] = {"BM_DIRECTMEMSET_32MB_NoSleep"};
+    const mim_calibrate_options options = {.seconds_each = 0.1, .n_repeats = 5};
+    mim_machine *machine = NULL;
+    mim_actions *actions = NULL;
+    mim_calibration *c = NULL;
+    (void)state;
+    assert_int_equal(mim_machine_create(0, &machine), MIM_OK);
+    assert_int_equal(mim_actions_from_names(1, names, &actions), MIM_OK);
+    assert_int_equal(mim_calibrate(machine, actions, NULL, &options, NULL, &c), MIM_OK);
+    const double reads_s = mim_ceiling_memory_bytes_per_s(machine, MIM_MEMORY_READ, NULL),
+                 writes_s = mim_ceiling_memory_bytes_per_s(machine, MIM_MEMORY_WRITE, NULL);
+    print_message("memory of all CPUs: %.1f GB/s read, %.1f GB/s written, one alone sets %.1f\n",
+                  1e-9 * reads_s, 1e-9 * writes_s, 1e-9 * c->costs[0].bytes_per_s);
+    assert_true(reads_s > 1e8 && reads_s < 1e13 && writes_s > 1e8 && writes_s < 1e13);
+    assert_true(writes_s > 0.25 * c->costs[0].bytes_per_s);
+    machine->memory_available_bytes = 1 << 20;
+    assert_true(isnan(mim_ceiling_memory_bytes_per_s(machine, MIM_MEMORY_READ, NULL)));
+    mim_calibration_destroy(&c);
+    mim_actions_destroy(&actions);
+    mim_machine_destroy(&machine);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_round_trip),         TEST(test_no_stressors),
-        cmocka_unit_test(test_sample), TEST(test_cannot_be_written),
-        TEST(test_ranges_of_a_cost),   TEST(test_ranges_of_the_machine),
-        TEST(test_longest_name),       TEST(test_too_many_stressors),
-        TEST(test_stressor_twice),     TEST(test_other_files),
-        cmocka_unit_test(test_path),   TEST(test_calibrate),
+        TEST(test_round_trip),
+        TEST(test_no_stressors),
+        cmocka_unit_test(test_sample),
+        TEST(test_cannot_be_written),
+        TEST(test_ranges_of_a_cost),
+        TEST(test_ranges_of_the_machine),
+        TEST(test_ranges_of_version_2),
+        TEST(test_longest_name),
+        TEST(test_too_many_stressors),
+        TEST(test_stressor_twice),
+        TEST(test_other_files),
+        cmocka_unit_test(test_path),
+        TEST(test_calibrate),
+        cmocka_unit_test(test_unstable),
+        cmocka_unit_test(test_memory_peaks),
     };
     return cmocka_run_group_tests_name("calibration", tests, NULL, NULL);
 }

@@ -100,6 +100,8 @@ static void test_sizes_are_in_the_file(void **state)
                             .n_sockets = 1,
                             .io_read_max_kbs = NAN,
                             .io_write_max_kbs = NAN,
+                            .memory_read_max_gb_s = NAN,
+                            .memory_write_max_gb_s = NAN,
                             .n_costs = 1,
                             .costs = &cost,
                             .sizes = "node"};

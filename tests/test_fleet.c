@@ -227,6 +227,30 @@ static void test_a_killed_task_costs_itself_only(void **state)
     end_by(b, &b->options, SIGABRT, MIM_FLEET_CRASHED, "died");
 }
 
+/* Kept within what they need, tasks end as well, and leave no group however they end. */
+static void test_contained_tasks(void **state)
+{
+    const bench *b = *state;
+    static const char find[] =
+        "find /sys/fs/cgroup -name 'mimesys-run.*' 2>/dev/null | sed 's/.*run.//' | sort -u | "
+        "while read -r pid; do kill -0 $pid 2>/dev/null || echo $pid; done | grep -q .";
+    mim_fleet_options options = b->options;
+    options.contain = (mim_contain_settings){MIM_CONTAIN_AUTO, 1.25, 1.25, 1.5, false};
+    mim_fleet *fleet = open_fleet(&options);
+    mim_plan *plan = make_plan(b, 3, simd, 0.5);
+    submit(fleet, 1, plan, 0.2, 1);
+    mim_fleet_result *r = next_result(fleet);
+    if (r->status != MIM_FLEET_DONE)
+        fail_msg("%s", r->error);
+    assert_non_null(strstr(r->stats_text, "$x_contain "));
+    assert_non_null(strstr(r->stats_text, "limits: data "));
+    mim_fleet_result_destroy(&r);
+    mim_plan_destroy(&plan);
+    mim_fleet_close(&fleet);
+    end_by(b, &options, SIGKILL, MIM_FLEET_CRASHED, "Killed");
+    assert_true(system(find) != 0); /* nothing of dead processes */
+}
+
 static void test_a_hanging_task_is_killed_in_time(void **state)
 {
     const bench *b = *state;
@@ -427,6 +451,7 @@ int main(void)
         cmocka_unit_test(test_results_are_keyed_by_task),
         cmocka_unit_test(test_io_counts_what_it_writes),
         cmocka_unit_test(test_a_killed_task_costs_itself_only),
+        cmocka_unit_test(test_contained_tasks),
         cmocka_unit_test(test_a_hanging_task_is_killed_in_time),
         cmocka_unit_test(test_beyond_the_limits_is_refused),
         cmocka_unit_test(test_tasks_that_make_no_sense),

@@ -106,6 +106,47 @@ static void test_of_another_machine_is_left_alone(void **state)
     unlink(b->path);
 }
 
+/* Too old, on the same machine: measured anew, and the new one is kept. */
+static void test_an_old_one_is_replaced(void **state)
+{
+    bench *b = *state;
+    mim_calibration *old = obtain(b, NULL), *again = NULL, *kept = NULL;
+    old->measured_real_s -= 40 * 86400.0;
+    assert_int_equal(mim_calibration_write(old, b->path), MIM_OK);
+    b->options.max_age_days = 50;
+    again = obtain(b, NULL);
+    assert_true(fabs(again->measured_real_s - old->measured_real_s) < 1);
+    mim_calibration_destroy(&again);
+    b->options.max_age_days = 30;
+    again = obtain(b, NULL);
+    assert_true(again->measured_real_s > old->measured_real_s + 39 * 86400.0);
+    assert_int_equal(mim_calibration_read(b->path, &kept), MIM_OK);
+    assert_true(fabs(kept->measured_real_s - again->measured_real_s) < 1);
+    b->options.max_age_days = 0;
+    mim_calibration_destroy(&kept);
+    mim_calibration_destroy(&again);
+    mim_calibration_destroy(&old);
+}
+
+/* Other sizes of buffers are another calibration: measured, and the stored one is left. */
+static void test_other_sizes(void **state)
+{
+    const bench *b = *state;
+    mim_calibration *first = obtain(b, NULL), *other = NULL, *kept = NULL;
+    assert_string_equal(first->sizes, "original");
+    mim_actions_node node = {.caches = mim_machine_caches(b->machine), .sizes_all = true};
+    assert_int_equal(mim_actions_fit(b->actions, &node), MIM_OK);
+    other = obtain(b, NULL);
+    node.sizes_all = false;
+    assert_int_equal(mim_actions_fit(b->actions, &node), MIM_OK);
+    assert_string_equal(other->sizes, "node");
+    assert_int_equal(mim_calibration_read(b->path, &kept), MIM_OK);
+    assert_string_equal(kept->sizes, "original");
+    mim_calibration_destroy(&kept);
+    mim_calibration_destroy(&other);
+    mim_calibration_destroy(&first);
+}
+
 static void test_named_files_must_do(void **state)
 {
     const bench *b = *state;
@@ -161,6 +202,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_measured_once_and_kept),
         cmocka_unit_test(test_of_another_machine_is_left_alone),
+        cmocka_unit_test(test_an_old_one_is_replaced),
+        cmocka_unit_test(test_other_sizes),
         cmocka_unit_test(test_named_files_must_do),
         cmocka_unit_test(test_host_class),
     };

@@ -41,6 +41,7 @@ static const mim_option *const tables[] = {run_options,
                                            mim_scratch_settings,
                                            mim_limits_options,
                                            mim_calibrate_settings,
+                                           mim_contain_options,
                                            mim_simulated_settings,
                                            NULL};
 
@@ -52,12 +53,13 @@ static const mim_flag flags[] = {
     {"job", "ID", NULL, false, "job id in the stats text (default the plan's name)"},
     {"calibration", "FILE", NULL, false, "calibration to use or to write"},
     {"calibrate", NULL, NULL, false, "measure this machine instead of running a plan"},
+    {"check", NULL, NULL, false, "with --calibrate: only see whether the stored one holds"},
     {NULL, NULL, NULL, false, NULL},
 };
 
 static const char *const synopsis[] = {
     "PLAN.h5 [--out DIR] [--slot S] [--iters N]",
-    "--calibrate [--calibration FILE]",
+    "--calibrate [--calibration FILE] [--check]",
     "PLAN.h5 --set run.node=simulated [--set simulated.size=2x10]",
     NULL,
 };
@@ -75,11 +77,20 @@ static const mim_program program = {
         "is pinned to a CPU and gives every stressor its share of CPU time or of operations.\n"
         "A record of this node's counters is written at every slot edge.\n\n"
         "The node is protected by the settings in [limits]; a plan beyond them is refused (4).\n"
+        "While it runs, the program keeps itself within what the plan needs ([contain]): by a\n"
+        "control group of its own where one can be made (root, a delegated scope such as\n"
+        "systemd-run --user --scope -p Delegate=yes, a batch job that was given its group),\n"
+        "and by resource limits everywhere.\n"
         "SIGTERM, SIGINT and SIGUSR1 end the run; what was measured so far is stored (75).\n\n"
         "One program of a user loads a host at a time: a run and a calibration wait for others,\n"
         "and for mimesys_collect's plan, up to run.wait_s (then 4); the log says for whom.\n\n"
         "I/O stressors need to know how fast this machine is: --calibrate measures and keeps it\n"
-        "under ~/.cache/mimesys. Without one, a run measures what it needs first.\n\n"
+        "under ~/.cache/mimesys. Without one that is of this machine, kernel and scratch folder "
+        "and\n"
+        "not stale ([calibrate]), a run measures what it needs first. A stressor whose repeats do\n"
+        "not agree (3), or that others disturbed all the time (4), is refused, unless\n"
+        "calibrate.allow_unstable is true. With --check two stressors are measured again and\n"
+        "compared with what is stored: 0 it holds, 3 it does not, 4 it cannot be told now.\n\n"
         "With run.node=simulated nothing runs: a simulated node, described in [simulated], tells\n"
         "what its counters would have shown. Its files' names and what is printed say so.\n"
         "[limits], [scratch] and calibrations do not matter then; --seed chooses other noise.\n\n"
@@ -103,7 +114,17 @@ static const mim_program program = {
                  "figures.written_bytes: bytes written by stressors\n"
                  "figures.note: why a ceiling stopped some of the I/O, or null\n"
                  "figures.node: name of the node, simulated-SIZE when nothing ran\n"
-                 "figures.stats, figures.result: names of the files",
+                 "figures.contain.applied: what the run was kept within\n"
+                 "figures.contain.missing: why not more, or null\n"
+                 "figures.stats, figures.result: names of the files\n"
+                 "with --calibrate:\n"
+                 "figures.calibration: name of the file\n"
+                 "figures.n_stressors, figures.n_unstable: measured, and kept although unstable\n"
+                 "figures.io_read_max_kbs, io_write_max_kbs: what the disk gives to all CPUs\n"
+                 "figures.memory_read_max_gb_s, memory_write_max_gb_s: what memory gives to them\n"
+                 "with --calibrate --check:\n"
+                 "figures.holds: true, false, or null when it cannot be told now\n"
+                 "figures.why: what differs, or null",
     .files = "DIR/stats-PLAN.txt: this node's counters at every slot edge (stats text)\n"
              "DIR/result-PLAN.h5: planned and given shares, operations, overshoot per slot\n"
              "DIR/summary.json: how it went\n"
@@ -115,6 +136,7 @@ static const mim_program program = {
              "another",
     .examples = "mimesys_run --calibrate\n"
                 "mimesys_run --calibrate --set run.actions=extended\n"
+                "mimesys_run --calibrate --check || mimesys_run --calibrate\n"
                 "mimesys_run plan.h5 --out run1\n"
                 "mimesys_run plan.h5 --set limits.disk_write=64G --set limits.cpus=1\n"
                 "mimesys_run plan.h5 --set run.node=simulated --set simulated.size=2x96",
@@ -129,6 +151,7 @@ static void job_clear(mim_run_job *j)
     mim_plan_need_clear(&j->need);
     mim_calibration_destroy(&j->calibration);
     mim_run_result_destroy(&j->result);
+    mim_contain_destroy(&j->contain);
     mim_summary_destroy(&j->summary);
     mim_simulated_destroy(&j->simulated);
     free(j->name);
@@ -271,8 +294,10 @@ static int execute(mim_run_job *j)
         .seed = (uint64_t)mim_config_int(j->config, "run.seed"),
         .stats = mim_atomic_file_stream(file),
         .job = j->job_id,
+        .contained = mim_contain_applied(j->contain),
     };
     rc = mim_execute(j->plan, j->machine, j->calibration, j->scratch, &options, j->log, &j->result);
+    mim_contain_leave(j->contain);
     if (rc == MIM_OK && j->result->failure &&
         keep_whole_records(options.stats, j->result->stats_bytes) != MIM_OK)
         rc = mim_fail(MIM_EIO, "%s: %s", j->stats_path, j->result->failure);
@@ -311,6 +336,7 @@ static int add_figures(mim_run_job *j)
     json_object_set_new(figures, "note",
                         j->result->note ? json_string(j->result->note) : json_null());
     json_object_set_new(figures, "node", json_string(j->machine->hostname));
+    json_object_set_new(figures, "contain", mim_run_contain_json(j));
     json_object_set_new(figures, "stats", json_string(mim_basename(j->stats_path)));
     json_object_set_new(figures, "result", json_string(mim_basename(j->result_path)));
     return MIM_OK;
@@ -369,6 +395,8 @@ static int run_plan(mim_run_job *j)
         rc = mim_run_open_scratch(j);
     if (rc == MIM_OK && !j->simulated)
         rc = mim_run_get_calibration(j);
+    if (rc == MIM_OK && !j->simulated)
+        rc = mim_run_contain(j, duration_s(j));
     if (rc == MIM_OK)
         rc = j->simulated ? mim_run_simulate(j) : execute(j);
     if (rc == MIM_OK)
@@ -395,6 +423,8 @@ static int run(const mim_args *args, mim_log *log)
     if (rc == MIM_OK)
         rc = mim_summary_create(program.name, (uint64_t)mim_config_int(j.config, "run.seed"), 1,
                                 j.config, &j.summary);
+    if (rc == MIM_OK && mim_args_has(args, "check") && !mim_args_has(args, "calibrate"))
+        rc = mim_fail(MIM_EUSAGE, "--check: expected together with --calibrate");
     if (rc == MIM_OK)
         rc = mim_args_has(args, "calibrate") ? mim_run_calibrate(&j) : run_plan(&j);
     job_clear(&j);

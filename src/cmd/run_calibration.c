@@ -10,6 +10,7 @@
 #include "cmd/run_job.h"
 #include "core/atomic_file.h"
 #include "core/text.h"
+#include "node/calibration_fit.h"
 #include "node/host_lock.h"
 #include "node/kernel.h"
 #include "node/settings.h"
@@ -62,10 +63,13 @@ static void print_calibration(const mim_calibration *c, const char *path)
 {
     printf("%-90s %10s %12s %10s %8s\n", "stressor", "op ms", "full op/s", "MB/s", "spread");
     for (size_t i = 0; i < c->n_costs; i++)
-        printf("%-90s %10.4f %12.1f %10.0f %7.1f%%\n", c->costs[i].stressor, 1e3 * c->costs[i].op_s,
-               c->costs[i].ops_per_s, c->costs[i].bytes_per_s / 1e6, 100.0 * c->costs[i].spread);
-    printf("all %zu CPUs: reads %.0f KB/s, writes %.0f KB/s (%s, %s)\nstored in %s\n", c->n_cpus,
-           c->io_read_max_kbs, c->io_write_max_kbs, c->scratch_folder, c->io_mode, path);
+        printf("%-90s %10.4f %12.1f %10.0f %7.1f%%%s\n", c->costs[i].stressor,
+               1e3 * c->costs[i].op_s, c->costs[i].ops_per_s, c->costs[i].bytes_per_s / 1e6,
+               100.0 * c->costs[i].spread, c->costs[i].is_unstable ? " unstable" : "");
+    printf("all %zu CPUs: reads %.0f KB/s, writes %.0f KB/s (%s, %s)\n", c->n_cpus,
+           c->io_read_max_kbs, c->io_write_max_kbs, c->scratch_folder, c->io_mode);
+    printf("all %zu CPUs: memory reads %.1f GB/s, writes %.1f GB/s\nstored in %s\n", c->n_cpus,
+           c->memory_read_max_gb_s, c->memory_write_max_gb_s, path);
 }
 
 /* A calibration is bounded like a run. */
@@ -113,14 +117,82 @@ static int report_calibration(const mim_run_job *j, const char *path)
 {
     json_t *figures = mim_summary_figures(j->summary);
     json_object_set_new(figures, "calibration", json_string(path));
+    size_t n_unstable = 0;
+    for (size_t i = 0; i < j->calibration->n_costs; i++)
+        n_unstable += j->calibration->costs[i].is_unstable;
     json_object_set_new(figures, "n_stressors", json_integer((json_int_t)j->calibration->n_costs));
+    json_object_set_new(figures, "n_unstable", json_integer((json_int_t)n_unstable));
     json_object_set_new(figures, "io_read_max_kbs", mim_json_real(j->calibration->io_read_max_kbs));
     json_object_set_new(figures, "io_write_max_kbs",
                         mim_json_real(j->calibration->io_write_max_kbs));
+    json_object_set_new(figures, "memory_read_max_gb_s",
+                        mim_json_real(j->calibration->memory_read_max_gb_s));
+    json_object_set_new(figures, "memory_write_max_gb_s",
+                        mim_json_real(j->calibration->memory_write_max_gb_s));
     if (mim_args_has(j->args, "json"))
         return mim_summary_print(j->summary, "done", stdout);
     print_calibration(j->calibration, path);
     return MIM_OK;
+}
+
+/* ---- check ---- */
+
+static int report_check(const mim_run_job *j, const char *path, bool holds, bool is_known,
+                        const char *text)
+{
+    json_t *figures = mim_summary_figures(j->summary);
+    json_object_set_new(figures, "calibration", json_string(path));
+    json_object_set_new(figures, "holds", is_known ? json_boolean(holds) : json_null());
+    json_object_set_new(figures, "why", *text ? json_string(text) : json_null());
+    if (mim_args_has(j->args, "json"))
+        return mim_summary_print(j->summary, "done", stdout);
+    if (holds)
+        printf("%s holds\n", path);
+    return MIM_OK;
+}
+
+static int check_spots(mim_run_job *j, const mim_calibration_use *use, const char *path)
+{
+    mim_spot_check check;
+    int rc = mim_calibration_spot_check(j->calibration, use, &check);
+    if (rc == MIM_OK)
+        rc = report_check(j, path, check.verdict == MIM_SPOT_HOLDS,
+                          check.verdict != MIM_SPOT_UNKNOWN, check.text);
+    if (rc == MIM_OK && check.verdict == MIM_SPOT_UNKNOWN)
+        rc = mim_fail(MIM_EUNSUP, "%s: not known whether it holds: %s", path, check.text);
+    else if (rc == MIM_OK && check.verdict == MIM_SPOT_CHANGED)
+        rc = mim_fail(MIM_ECHECK, "%s no longer holds: %s", path, check.text);
+    return rc;
+}
+
+/* What was stored for something else, or too long ago, does not hold, whatever can be measured. */
+static int check_stored(mim_run_job *j, const char *path)
+{
+    char text[MIM_DIFFERENCE_BYTES] = "";
+    mim_calibrate_options options;
+    bool is_stale = false;
+    mim_calibrate_options_get(j->config, false, &options);
+    options.check_after_h = 0.0; /* that comes after */
+    if (access(path, R_OK) != 0)
+        return mim_fail(MIM_ECHECK, "%s: no calibration: %s", path, strerror(errno));
+    int rc = mim_calibration_read(path, &j->calibration);
+    if (rc == MIM_OK)
+        rc = mim_run_wait_for_host(j);
+    if (rc == MIM_OK)
+        rc = mim_run_open_scratch(j);
+    if (rc != MIM_OK)
+        return rc;
+    const mim_calibration_use use = {j->machine, j->scratch, j->actions};
+    const bool is_other = mim_calibration_differs(j->calibration, &use, text);
+    if (!is_other)
+        rc = mim_calibration_is_stale(j->calibration, &use, &options, j->log, &is_stale, text);
+    if (rc == MIM_OK && !is_other && !is_stale)
+        return check_spots(j, &use, path);
+    if (rc == MIM_OK)
+        rc = report_check(j, path, false, true, text);
+    return rc == MIM_OK ? mim_fail(MIM_ECHECK, "%s no longer holds: %s%s", path,
+                                   is_other ? "it is of " : "", text)
+                        : rc;
 }
 
 int mim_run_calibrate(mim_run_job *j)
@@ -130,6 +202,14 @@ int mim_run_calibrate(mim_run_job *j)
     if (rc == MIM_OK && mim_args_n(j->args) > 0)
         rc = mim_fail(MIM_EUSAGE, "--calibrate: expected no plan, found %s",
                       mim_args_at(j->args, 0));
+    if (rc == MIM_OK && mim_args_has(j->args, "check")) {
+        if (mim_args_has(j->args, "dry-run"))
+            printf("would see whether %s holds\n", path);
+        else
+            rc = check_stored(j, path);
+        free(path);
+        return rc;
+    }
     if (rc == MIM_OK)
         rc = check_calibration_limits(j);
     if (rc == MIM_OK && mim_args_has(j->args, "dry-run")) {
@@ -182,34 +262,27 @@ static int paced_actions(const mim_run_job *j, mim_actions **paced)
     return rc;
 }
 
-static bool covers(const mim_calibration *calibration, const mim_actions *actions)
+/* The stored one, unless it speaks of something else or is stale; the log says what differs. A
+ * named file is taken as it is. */
+static int take_stored(mim_run_job *j, const char *path, bool is_named)
 {
-    for (size_t i = 0; i < mim_actions_n(actions); i++)
-        if (!mim_calibration_cost(calibration, mim_actions_name(actions, i)))
-            return false;
-    return true;
-}
-
-/* Whether the calibration speaks of this machine and this scratch; the log says what differs. */
-static bool fits(const mim_run_job *j, const mim_calibration *c, const char *path)
-{
-    const char *mode = j->scratch && mim_scratch_is_direct(j->scratch) ? "direct" : "buffered";
-    const char *folder = j->scratch ? mim_scratch_folder(j->scratch) : c->scratch_folder;
-    if (strcmp(c->machine_key, j->machine->key) != 0)
-        mim_log_warn(j->log, "calibration", "%s is of machine %s, this is %s", path, c->machine_key,
-                     j->machine->key);
-    else if (j->scratch && strcmp(c->io_mode, mode) != 0)
-        mim_log_warn(j->log, "calibration", "%s is of %s I/O, this run's is %s", path, c->io_mode,
-                     mode);
-    else if (strcmp(c->scratch_folder, folder) != 0)
-        mim_log_warn(j->log, "calibration", "%s is of scratch folder %s, this run's is %s", path,
-                     c->scratch_folder, folder);
-    else if (strcmp(c->sizes, mim_actions_sizes(j->actions)) != 0)
-        mim_log_warn(j->log, "calibration", "%s is of working sets of sizes %s, this run's are %s",
-                     path, c->sizes, mim_actions_sizes(j->actions));
-    else
-        return true;
-    return false;
+    char text[MIM_DIFFERENCE_BYTES];
+    mim_calibrate_options options;
+    bool is_stale = false;
+    mim_calibrate_options_get(j->config, false, &options);
+    const mim_calibration_use use = {j->machine, j->scratch, mim_plan_actions(j->plan)};
+    int rc = mim_calibration_read(path, &j->calibration);
+    if (rc != MIM_OK)
+        return rc;
+    const bool is_other = mim_calibration_differs(j->calibration, &use, text);
+    if (!is_other && !is_named)
+        rc = mim_calibration_is_stale(j->calibration, &use, &options, j->log, &is_stale, text);
+    if (rc == MIM_OK && (is_other || is_stale))
+        mim_log_warn(j->log, "calibration", "%s %s%s", path,
+                     is_other ? "is of " : "is stale: ", text);
+    if (rc == MIM_OK && (is_other || is_stale) && !is_named)
+        mim_calibration_destroy(&j->calibration);
+    return rc;
 }
 
 int mim_run_get_calibration(mim_run_job *j)
@@ -222,12 +295,11 @@ int mim_run_get_calibration(mim_run_job *j)
     bool is_named = mim_args_has(j->args, "calibration");
     rc = calibration_path(j, &path);
     if (rc == MIM_OK && (is_named || access(path, R_OK) == 0))
-        rc = mim_calibration_read(path, &j->calibration);
+        rc = take_stored(j, path, is_named);
     else if (rc == MIM_EUSAGE)
         rc = MIM_OK; /* nowhere to look: measure */
-    if (rc == MIM_OK && j->calibration && !fits(j, j->calibration, path) && !is_named)
-        mim_calibration_destroy(&j->calibration);
-    if (rc == MIM_OK && j->calibration && !covers(j->calibration, paced)) {
+    if (rc == MIM_OK && j->calibration &&
+        !mim_calibration_covers(j->calibration, paced, j->scratch)) {
         mim_log_warn(j->log, "calibration", "%s lacks stressors of the plan", path);
         mim_calibration_destroy(&j->calibration);
     }
@@ -256,9 +328,10 @@ int mim_run_look_ahead(mim_run_job *j)
         (is_named || access(path, R_OK) == 0))
         rc = mim_calibration_read(path, &j->calibration);
     if (rc == MIM_OK && paced)
-        printf("calibration: %s\n", j->calibration && covers(j->calibration, paced)
-                                        ? path
-                                        : "none stored, would measure what the plan uses");
+        printf("calibration: %s\n",
+               j->calibration && mim_calibration_covers(j->calibration, paced, j->scratch)
+                   ? path
+                   : "none stored, would measure what the plan uses");
     mim_actions_destroy(&paced);
     free(path);
     return rc;

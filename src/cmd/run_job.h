@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "core/summary.h"
 #include "node/calibration.h"
+#include "node/contain.h"
 #include "node/executor.h"
 #include "node/limits.h"
 #include "node/simulated.h"
@@ -23,6 +24,7 @@ typedef struct mim_run_job {
     mim_plan_need need;
     mim_calibration *calibration;
     mim_run_result *result;
+    mim_contain *contain;
     mim_summary *summary;
     double slot_s;
     char *name;   /* of the plan, without folder and .h5 */
@@ -44,6 +46,11 @@ int mim_run_get_calibration(mim_run_job *j);
 int mim_run_find_machine(mim_run_job *j);
 /* In place of the executor: result and stats text of the simulated node. */
 int mim_run_simulate(mim_run_job *j);
+/* Keeps this process within what the plan needs (run_contain.c), for the time of the run. */
+int mim_run_contain(mim_run_job *j, double duration_s);
+/* What was applied and what was not, as an object. */
+json_t *mim_run_contain_json(const mim_run_job *j);
+
 /* What a run would find: scratch folder and calibration, without touching either. */
 int mim_run_look_ahead(mim_run_job *j);
 

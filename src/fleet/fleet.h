@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "node/calibration.h"
+#include "node/contain.h"
 #include "node/limits.h"
 #include "node/machine.h"
 #include "node/simulated.h"
@@ -65,8 +66,9 @@ typedef struct mim_fleet_options {
     const mim_machine *machine;         /* these three: kept (borrowed) until close */
     const mim_calibration *calibration; /* NULL: only plans without paced stressors */
     mim_log *log;
-    mim_limits limits;          /* of one task; a task beyond them is refused */
-    const char *scratch_folder; /* copied */
+    mim_limits limits;            /* of one task; a task beyond them is refused */
+    mim_contain_settings contain; /* of a task's process while it runs */
+    const char *scratch_folder;   /* copied */
     mim_io_mode io_mode;
     const char *host_lock; /* copied; NULL: the one of all programs of this user */
     /* A task may take the time of its slots, half of it more, and this; it is killed then. Waiting

@@ -53,7 +53,8 @@ typedef struct local {
     mim_fleet_options options;
     char *scratch_folder, *host_lock;
     mim_scratch *scratch; /* NULL until a task needs it */
-    child *children;      /* in the order of submission */
+    mim_contain *aside;
+    child *children; /* in the order of submission */
 } local;
 
 /* ---- in the child ---------------------------------------------------------------------------- */
@@ -99,10 +100,26 @@ static int check_limits(const local *l, const mim_fleet_task *task, mim_plan_nee
     return mim_limits_check(&l->options.limits, l->options.machine, need, n_slots * task->slot_s);
 }
 
-static int execute(const local *l, const mim_fleet_task *task, FILE *stats, mim_log *log,
-                   mim_run_result **result)
+/* The stats text of a task stays in memory. */
+static int contain(const local *l, const mim_fleet_task *task, const mim_plan_need *plan_need,
+                   mim_contain **made)
+{
+    mim_contain_need need;
+    const double n_slots = plan_need->n_slots * (double)task->n_iters;
+    mim_contain_need_of(task->plan, plan_need, l->options.machine, l->options.calibration,
+                        l->scratch, l->options.limits.nice, n_slots, 0.0, &need);
+    need.memory_bytes += need.output_bytes;
+    return mim_contain_enter(&l->options.contain, &need, "", made);
+}
+
+static int execute(const local *l, const mim_fleet_task *task, const mim_plan_need *need,
+                   FILE *stats, mim_log *log, mim_run_result **result)
 {
     char job[32];
+    mim_contain *contained = NULL;
+    int rc = contain(l, task, need, &contained);
+    if (rc != MIM_OK)
+        return rc;
     snprintf(job, sizeof job, "plan-%llu", (unsigned long long)task->id);
     const mim_execute_options options = {
         .slot_s = task->slot_s,
@@ -111,9 +128,11 @@ static int execute(const local *l, const mim_fleet_task *task, FILE *stats, mim_
         .seed = task->seed,
         .stats = stats,
         .job = job,
+        .contained = mim_contain_applied(contained),
     };
-    int rc = mim_execute(task->plan, l->options.machine, l->options.calibration, l->scratch,
-                         &options, log, result);
+    rc = mim_execute(task->plan, l->options.machine, l->options.calibration, l->scratch, &options,
+                     log, result);
+    mim_contain_destroy(&contained);
     return rc == MIM_OK ? verdict(*result) : rc;
 }
 
@@ -164,7 +183,7 @@ static _Noreturn void live(const local *l, const mim_fleet_task *task, int fd,
     atomic_store(begun_ns, begin_ns);
     uint64_t written = l->scratch ? mim_scratch_written_bytes(l->scratch) : 0;
     if (rc == MIM_OK)
-        rc = execute(l, task, stats, log, &result);
+        rc = execute(l, task, &need, stats, log, &result);
     r.status = (int32_t)mim_fleet_status_of(rc);
     if (rc != MIM_OK)
         snprintf(r.error, sizeof r.error, "%s", mim_error());
@@ -182,6 +201,8 @@ static _Noreturn void live(const local *l, const mim_fleet_task *task, int fd,
     _exit(1);
 }
 
+static void close_local(void *state);
+
 /* ---- submitting ------------------------------------------------------------------------------ */
 
 static int open_local(const mim_fleet_options *options, void **state)
@@ -197,6 +218,11 @@ static int open_local(const mim_fleet_options *options, void **state)
     l->options = *options;
     l->options.scratch_folder = l->scratch_folder;
     l->options.host_lock = l->host_lock;
+    int rc = mim_contain_step_aside(&l->options.contain, "", &l->aside);
+    if (rc != MIM_OK) {
+        close_local(l);
+        return rc;
+    }
     *state = l;
     return MIM_OK;
 }
@@ -431,6 +457,8 @@ static int poll_local(void *state, mim_fleet_result **result)
             continue;
         if (ended < 0) /* somebody else took its status: what it left tells */
             how = 0;
+        if (WIFSIGNALED(how)) /* it could not leave its group */
+            mim_contain_sweep("");
         int rc = make_result(l, c, how, result);
         *at = c->next;
         forget(c);
@@ -442,6 +470,7 @@ static int poll_local(void *state, mim_fleet_result **result)
 static void close_local(void *state)
 {
     local *l = state;
+    bool has_killed = false;
     for (child *c = l->children; c; c = c->next)
         kill(c->pid, SIGKILL);
     while (l->children) {
@@ -450,7 +479,11 @@ static void close_local(void *state)
         while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
             ;
         forget(c);
+        has_killed = true;
     }
+    if (has_killed)
+        mim_contain_sweep("");
+    mim_contain_destroy(&l->aside);
     mim_scratch_destroy(&l->scratch);
     free(l->scratch_folder);
     free(l->host_lock);

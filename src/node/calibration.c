@@ -13,7 +13,8 @@
 #include "core/text.h"
 
 static const char schema[] = "mimesys_calibration", original_sizes[] = "original";
-enum { SCHEMA_VERSION = 1, MAX_BYTES = 16 << 20, MAX_COSTS = 4096 };
+/* Version 2 adds `sizes`, the memory figures and `is_unstable`. */
+enum { SCHEMA_VERSION = 2, MAX_BYTES = 16 << 20, MAX_COSTS = 4096 };
 
 /* What a machine can have measured; figures beyond would make a plan of nonsense. */
 typedef struct number_range {
@@ -75,7 +76,16 @@ static int get_count(const json_t *object, const char *path, const char *key, js
     return MIM_OK;
 }
 
-static int get_cost(const json_t *object, const char *path, mim_cost *cost)
+static int get_bool(const json_t *object, const char *path, const char *key, bool *value)
+{
+    const json_t *found = json_object_get(object, key);
+    if (!json_is_boolean(found))
+        return mim_fail(MIM_EDATA, "%s: %s: expected true or false", path, key);
+    *value = json_boolean_value(found);
+    return MIM_OK;
+}
+
+static int get_cost(const json_t *object, const char *path, size_t version, mim_cost *cost)
 {
     const number_range *range = NULL;
     double *value;
@@ -90,11 +100,14 @@ static int get_cost(const json_t *object, const char *path, mim_cost *cost)
     rc = get_count(object, where, "n_repeats", 1, 1000000, &cost->n_repeats);
     for (size_t i = 0; rc == MIM_OK && (value = cost_number(cost, i, &range)); i++)
         rc = get_real(object, where, range, value);
+    if (rc == MIM_OK && version > 1)
+        rc = get_bool(object, where, "is_unstable", &cost->is_unstable);
     free(where);
     return rc;
 }
 
-static int get_costs(const json_t *root, const char *path, mim_calibration *calibration)
+static int get_costs(const json_t *root, const char *path, size_t version,
+                     mim_calibration *calibration)
 {
     const json_t *array = json_object_get(root, "stressors");
     if (!json_is_array(array) || json_array_size(array) > MAX_COSTS)
@@ -107,7 +120,7 @@ static int get_costs(const json_t *root, const char *path, mim_calibration *cali
     int rc = MIM_OK;
     for (; rc == MIM_OK && calibration->n_costs < n; calibration->n_costs++) {
         mim_cost *cost = &calibration->costs[calibration->n_costs];
-        rc = get_cost(json_array_get(array, calibration->n_costs), path, cost);
+        rc = get_cost(json_array_get(array, calibration->n_costs), path, version, cost);
         if (rc == MIM_OK && mim_calibration_cost(calibration, cost->stressor))
             rc = mim_fail(MIM_EDATA, "%s: %s: stands twice", path, cost->stressor);
     }
@@ -128,6 +141,21 @@ static int get_sizes(const json_t *root, const char *path, mim_calibration *c)
     return rc;
 }
 
+/* What version 1 did not have. */
+static int get_added(const json_t *root, const char *path, size_t version, mim_calibration *c)
+{
+    static const number_range read_max = {"memory_read_max_gb_s", 1e-3, 1e6},
+                              write_max = {"memory_write_max_gb_s", 1e-3, 1e6};
+    int rc = get_sizes(root, path, c);
+    c->memory_read_max_gb_s = c->memory_write_max_gb_s = NAN;
+    if (rc != MIM_OK || version < 2)
+        return rc;
+    rc = get_real(root, path, &read_max, &c->memory_read_max_gb_s);
+    if (rc == MIM_OK)
+        rc = get_real(root, path, &write_max, &c->memory_write_max_gb_s);
+    return rc;
+}
+
 static int get_all(const json_t *root, const char *path, mim_calibration *c)
 {
     static const number_range when = {"measured_real_s", 0, 1e12},
@@ -138,7 +166,7 @@ static int get_all(const json_t *root, const char *path, mim_calibration *c)
     if (!json_is_object(root) || get_text(root, path, "schema", sizeof found, found) != MIM_OK ||
         strcmp(found, schema) != 0)
         return mim_fail(MIM_EDATA, "%s: expected schema %s", path, schema);
-    int rc = get_count(root, path, "schema_version", SCHEMA_VERSION, SCHEMA_VERSION, &version);
+    int rc = get_count(root, path, "schema_version", 1, SCHEMA_VERSION, &version);
     if (rc == MIM_OK)
         rc = get_text(root, path, "machine_key", sizeof c->machine_key, c->machine_key);
     if (rc == MIM_OK)
@@ -153,8 +181,6 @@ static int get_all(const json_t *root, const char *path, mim_calibration *c)
         rc = mim_fail(MIM_EDATA, "%s: io_mode: expected direct or buffered, found %s", path,
                       c->io_mode);
     if (rc == MIM_OK)
-        rc = get_sizes(root, path, c);
-    if (rc == MIM_OK)
         rc = get_real(root, path, &when, &c->measured_real_s);
     if (rc == MIM_OK)
         rc = get_count(root, path, "n_cpus", 1, 1 << 20, &c->n_cpus);
@@ -165,7 +191,9 @@ static int get_all(const json_t *root, const char *path, mim_calibration *c)
     if (rc == MIM_OK)
         rc = get_real(root, path, &write_max, &c->io_write_max_kbs);
     if (rc == MIM_OK)
-        rc = get_costs(root, path, c);
+        rc = get_added(root, path, version, c);
+    if (rc == MIM_OK)
+        rc = get_costs(root, path, version, c);
     return rc;
 }
 
@@ -211,6 +239,7 @@ static json_t *cost_json(const mim_cost *cost)
                                (json_int_t)cost->n_repeats);
     for (size_t i = 0; object && (value = cost_number(&copy, i, &range)); i++)
         json_object_set_new(object, range->key, mim_json_real(*value));
+    json_object_set_new(object, "is_unstable", json_boolean(cost->is_unstable));
     return object;
 }
 
@@ -220,13 +249,15 @@ int mim_calibration_write(const mim_calibration *c, const char *path)
     char *text = NULL;
     json_t *costs = json_array();
     json_t *root = json_pack(
-        "{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "schema", schema,
-        "schema_version", SCHEMA_VERSION, "machine_key", c->machine_key, "cpu_model", c->cpu_model,
-        "kernel", c->kernel, "scratch_folder", c->scratch_folder, "io_mode", c->io_mode, "sizes",
-        c->sizes[0] ? c->sizes : original_sizes, "n_cpus", (json_int_t)c->n_cpus, "n_sockets",
-        (json_int_t)c->n_sockets, "measured_real_s", mim_json_real(c->measured_real_s),
-        "io_read_max_kbs", mim_json_real(c->io_read_max_kbs), "io_write_max_kbs",
-        mim_json_real(c->io_write_max_kbs), "stressors", costs);
+        "{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "schema", schema, "schema_version", SCHEMA_VERSION, "machine_key", c->machine_key,
+        "cpu_model", c->cpu_model, "kernel", c->kernel, "scratch_folder", c->scratch_folder,
+        "io_mode", c->io_mode, "sizes", c->sizes[0] ? c->sizes : original_sizes, "n_cpus",
+        (json_int_t)c->n_cpus, "n_sockets", (json_int_t)c->n_sockets, "measured_real_s",
+        mim_json_real(c->measured_real_s), "io_read_max_kbs", mim_json_real(c->io_read_max_kbs),
+        "io_write_max_kbs", mim_json_real(c->io_write_max_kbs), "memory_read_max_gb_s",
+        mim_json_real(c->memory_read_max_gb_s), "memory_write_max_gb_s",
+        mim_json_real(c->memory_write_max_gb_s), "stressors", costs);
     for (size_t i = 0; root && i < c->n_costs; i++)
         json_array_append_new(costs, cost_json(&c->costs[i]));
     if (root)

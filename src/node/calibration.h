@@ -25,6 +25,7 @@ typedef struct mim_cost {
     double device_bytes_per_op; /* block-device bytes of one operation; NaN for CPU kernels */
     double spread;              /* (third - first quartile) / median of op_s */
     size_t n_repeats;
+    bool is_unstable; /* taken although its spread, or what others did, was above the limits */
 } mim_cost;
 
 typedef struct mim_calibration {
@@ -37,13 +38,14 @@ typedef struct mim_calibration {
     double measured_real_s; /* when, seconds since the epoch */
     size_t n_cpus, n_sockets;
     double io_read_max_kbs, io_write_max_kbs; /* all threads together, block device, KB/s */
+    double memory_read_max_gb_s, memory_write_max_gb_s; /* all CPUs together, 1e9 bytes a second */
     size_t n_costs;
     mim_cost *costs; /* [n_costs] */
 } mim_calibration;
 
-/* MIM_EDATA, naming file, stressor and key: not such a file, a number that no machine can have
- * measured, or a stressor that stands twice. */
-/* MIM_EIO: cannot be read; MIM_EDATA: no calibration, or figures out of their ranges. */
+/* Files of version 1 have sizes "original", no memory figures and nothing unstable. MIM_EIO: cannot
+ * be read; MIM_EDATA, naming file, stressor and key: not such a file or of another version, a
+ * number that no machine can have measured, or a stressor that stands twice. */
 int mim_calibration_read(const char *path, mim_calibration **calibration);
 int mim_calibration_write(const mim_calibration *calibration, const char *path);
 void mim_calibration_destroy(mim_calibration **calibration);
@@ -56,11 +58,17 @@ int mim_calibration_path_of(const mim_machine *machine, const char *sizes, char 
 typedef struct mim_calibrate_options {
     double seconds_each; /* measuring time a stressor, divided over the repeats */
     size_t n_repeats;    /* >= 7 for a stored calibration */
-    bool has_ceilings;   /* measure reads and writes on all CPUs, too */
+    bool has_ceilings;   /* measure disk and memory with all CPUs, too */
+    double max_spread;   /* beyond, a stressor is measured longer, then refused; 0 = no judgement */
+    bool allow_unstable; /* keep it all the same, marked, with a warning */
+    double max_age_days; /* of a stored one that is taken; 0 = any */
+    double check_after_h; /* one older than this is checked first; 0 = never */
 } mim_calibrate_options;
 /* Runs every stressor of the list that this build has a kernel for and this node can run; the log
  * names the others. Those that differ in their pause only are measured once. `scratch` may be NULL
- * when none of them needs a file and no ceilings are asked for. */
+ * when none of them needs a file and no ceilings are asked for. MIM_EUNSUP: not measurable now, as
+ * others use the machine; MIM_ECHECK: stressors whose repeats do not agree. The sentence names the
+ * stressor and by how much. */
 int mim_calibrate(const mim_machine *machine, const mim_actions *actions, mim_scratch *scratch,
                   const mim_calibrate_options *options, mim_log *log,
                   mim_calibration **calibration);

@@ -71,6 +71,8 @@ static int create_result(execution *x)
     if (!r)
         return mim_fail(MIM_ENOMEM, "run result");
     x->result = r;
+    if (x->options->contained && !(r->contained = mim_strdup(x->options->contained)))
+        return mim_fail(MIM_ENOMEM, "run result");
     r->n_rows = rows;
     r->n_stressors = columns;
     r->slot_s = x->options->slot_s;
@@ -236,7 +238,11 @@ static int create_sampler(execution *x)
                                                   x->sample_cells + r * N_THREAD_KEYS};
     }
     const mim_sampler_options options = {
-        .job = x->options->job, .machine = machine, .extra_types = extra_types};
+        .job = x->options->job,
+        .machine = machine,
+        .contained = x->options->contained,
+        .extra_types = extra_types,
+    };
     int rc = mim_sampler_create(&options, &x->sampler);
     if (rc == MIM_OK)
         rc = mim_sampler_header(x->sampler);

@@ -25,8 +25,9 @@ typedef struct mim_execute_options {
     bool idle_slot; /* one idle slot after each pass */
     int nice;       /* 0..19 */
     uint64_t seed;
-    FILE *stats;     /* stats text goes here, a record at every slot edge; NULL = none */
-    const char *job; /* job id in the stats text */
+    FILE *stats;           /* stats text goes here, a record at every slot edge; NULL = none */
+    const char *job;       /* job id in the stats text */
+    const char *contained; /* what the process is kept within, for stats text and result; NULL */
     /* When slot 0 begins, for who starts together with others (another program, other nodes).
      * Called once, when all threads are ready or, with `rc` and its sentence, when set-up failed;
      * gives the instant (mim_clock_mono_ns), or an error (always when `rc` is one), which ends the
@@ -49,6 +50,7 @@ typedef struct mim_run_result {
     double *cpu_s;                      /* CPU time of the row's threads */
     size_t n_failed;  /* stressor instances that failed; their sentences are in the log */
     char *note;       /* e.g. the scratch guard's refusal; NULL if none */
+    char *contained;  /* as in the options */
     char *failure;    /* why the stats text could not be written on; NULL if it could */
     long stats_bytes; /* of whole records in the stats text */
     bool is_stopped;  /* by a signal or a failure: n_slots is what was done */

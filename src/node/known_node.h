@@ -4,8 +4,9 @@
 
 #include "node/calibration.h"
 
-/* The stored calibration if it is of this machine and scratch, with the list's paced stressors it
- * lacks measured and added; else all of the list and the ceilings, measured and stored. `path`
+/* The stored calibration if it is of this machine and scratch and not stale
+ * (node/calibration_fit.h), with the list's paced stressors it lacks measured and added; else all
+ * of the list and the ceilings, measured and stored (in the place of a stale one). `path`
  * NULL: the usual place (where there is none, what was measured is not stored, and the log says
  * so); a named file is taken as it is, with a warning when it is of another machine, and never
  * replaced: MIM_EUNSUP when it lacks stressors. Call it with the host's lock held. */

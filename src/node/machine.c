@@ -40,6 +40,53 @@ static size_t renumber_sockets(size_t n_cpus, mim_cpu *cpus)
     return n_sockets;
 }
 
+/* CPUs that the batch system granted the job on this node, "72(x2),36" by node; 0 = it does not
+ * say. Where Slurm binds nothing the mask has all CPUs, those of other jobs, too. */
+static size_t granted_cpus(void)
+{
+    const char *list = getenv("SLURM_JOB_CPUS_PER_NODE"), *id = getenv("SLURM_NODEID");
+    int64_t node = 0;
+    char *end = NULL;
+    if (!getenv("SLURM_JOB_ID") || !list)
+        return 0;
+    if (id && mim_parse_i64("SLURM_NODEID", id, 0, 1 << 24, &node) != MIM_OK)
+        return 0;
+    for (const char *at = list; *at; at = *end ? end + 1 : end) {
+        const unsigned long n = strtoul(at, &end, 10);
+        unsigned long n_nodes = 1;
+        if (end == at || n < 1 || n > 1 << 20)
+            return 0;
+        if (strncmp(end, "(x", 2) == 0) {
+            n_nodes = strtoul(end + 2, &end, 10);
+            if (*end++ != ')')
+                return 0;
+        }
+        if (*end && *end != ',')
+            return 0;
+        if (node < (int64_t)n_nodes)
+            return n;
+        node -= (int64_t)n_nodes;
+    }
+    return 0;
+}
+
+/* Takes no more than was granted or asked for, and tells what decided. */
+static void limit_cpus(hwloc_topology_t topology, size_t max_cpus, mim_machine *m)
+{
+    char set[MIM_CGROUP_CPUS_BYTES] = "";
+    const size_t n_granted = granted_cpus(), n_mask = m->n_cpus;
+    const int n_all = hwloc_bitmap_weight(hwloc_topology_get_complete_cpuset(topology));
+    const bool has_set = mim_cgroup_cpus("", set), is_unbound = n_granted && n_granted < n_mask;
+    if (is_unbound)
+        m->n_cpus = n_granted;
+    if (max_cpus > 0 && max_cpus < m->n_cpus)
+        m->n_cpus = max_cpus;
+    snprintf(m->cpus_from, sizeof m->cpus_from,
+             "%zu of %d CPUs (%zu in the affinity mask%s%.32s%s%s", m->n_cpus, n_all, n_mask,
+             has_set ? ", cpuset " : "", set, strlen(set) > 32 ? "..." : "",
+             is_unbound ? "; Slurm granted fewer and binds to none: the first ones)" : ")");
+}
+
 /* `usable`: CPUs this thread may run on. */
 static int list_cpus(hwloc_topology_t topology, hwloc_const_bitmap_t usable, size_t max_cpus,
                      mim_machine *machine)
@@ -65,8 +112,7 @@ static int list_cpus(hwloc_topology_t topology, hwloc_const_bitmap_t usable, siz
         return mim_fail(MIM_EUNSUP, "none of this machine's %d CPUs may be used by this process",
                         n_pus);
     qsort(machine->cpus, machine->n_cpus, sizeof *machine->cpus, compare_cpus);
-    if (max_cpus > 0 && max_cpus < machine->n_cpus)
-        machine->n_cpus = max_cpus;
+    limit_cpus(topology, max_cpus, machine);
     machine->n_sockets = renumber_sockets(machine->n_cpus, machine->cpus);
     return MIM_OK;
 }

@@ -15,7 +15,8 @@ typedef struct mim_cpu {
 } mim_cpu;
 
 typedef struct mim_machine {
-    size_t n_cpus; /* CPUs this process may use (affinity, cpuset, Slurm) */
+    size_t n_cpus; /* CPUs this process may use: affinity mask (which cpusets and Slurm's binding
+                      narrow), no more than Slurm granted the job on this node */
     mim_cpu *cpus; /* [n_cpus], by socket then number */
     size_t n_sockets;
     char cpu_model[128];
@@ -23,6 +24,7 @@ typedef struct mim_machine {
     uint32_t l3_sharers;                    /* CPUs that share one L3; 0 = unknown */
     uint64_t memory_bytes;
     uint64_t memory_available_bytes; /* free or quickly freed, and within the job's memory limit */
+    char cpus_from[192];             /* "2 of 8 CPUs: ...", what decided on them */
     char kernel[128];                /* uname -r */
     char hostname[128];
     char key[17]; /* 16 hex digits over model, CPUs, caches, kernel: names calibrations */

@@ -19,6 +19,7 @@ void mim_run_result_destroy(mim_run_result **result)
     free(r->overshoot_s);
     free(r->cpu_s);
     free(r->note);
+    free(r->contained);
     free(r->failure);
     free(r);
     *result = NULL;
@@ -150,6 +151,8 @@ int mim_run_result_write(const mim_run_result *result, const mim_plan *plan, con
     if (rc == MIM_OK)
         rc = mim_h5_put_attribute_text(file, NULL, "status",
                                        result->is_stopped ? "stopped" : "done");
+    if (rc == MIM_OK && result->contained)
+        rc = mim_h5_put_attribute_text(file, NULL, "contained", result->contained);
     if (rc == MIM_OK && result->note)
         rc = mim_h5_put_attribute_text(file, NULL, "note", result->note);
     if (rc == MIM_OK)

@@ -24,7 +24,7 @@ struct mim_sampler {
     mim_source *sources[MAX_SOURCES]; /* in the order of reading */
     size_t n_sources, n_types, n_samples;
     declared_type *types; /* [n_types], by name */
-    char *job, *hostname, *machine, *proc_root;
+    char *job, *hostname, *machine, *contained, *proc_root;
     double slow_s, peak_bandwidth_gb_s;
     int64_t slow_ns; /* when the slow sources were read last, 0 = never */
     bool is_strict, is_broken;
@@ -128,8 +128,10 @@ static int copy_options(mim_sampler *s, const mim_sampler_options *options)
     s->job = mim_strdup(options->job ? options->job : "0");
     s->hostname = mim_strdup(options->hostname ? options->hostname : names.nodename);
     s->machine = options->machine ? mim_strdup(options->machine) : NULL;
+    s->contained = options->contained ? mim_strdup(options->contained) : NULL;
     s->proc_root = mim_strdup(options->proc_root ? options->proc_root : "/proc");
-    if (!s->job || !s->hostname || !s->proc_root || (options->machine && !s->machine))
+    if (!s->job || !s->hostname || !s->proc_root || (options->machine && !s->machine) ||
+        (options->contained && !s->contained))
         return mim_fail(MIM_ENOMEM, "sampler options");
     return MIM_OK;
 }
@@ -185,6 +187,7 @@ void mim_sampler_destroy(mim_sampler **sampler)
     free(s->job);
     free(s->hostname);
     free(s->machine);
+    free(s->contained);
     free(s->proc_root);
     free(s);
     *sampler = NULL;
@@ -240,6 +243,8 @@ static int put_own_properties(mim_sampler *s)
 
     if (rc == MIM_OK && s->machine)
         rc = mim_stats_writer_property(s->writer, "x_machine", s->machine);
+    if (rc == MIM_OK && s->contained)
+        rc = mim_stats_writer_property(s->writer, "x_contain", s->contained);
     if (rc == MIM_OK && s->peak_bandwidth_gb_s > 0) {
         snprintf(peak, sizeof peak, "%.6g", s->peak_bandwidth_gb_s);
         rc = mim_stats_writer_property(s->writer, "x_peak_bandwidth_gb_s", peak);

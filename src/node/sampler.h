@@ -23,9 +23,10 @@
 #include "trace/stats.h"
 
 typedef struct mim_sampler_options {
-    const char *job;      /* job id in the records, NULL = "0" */
-    const char *hostname; /* NULL = this node's */
-    const char *machine;  /* text of the `$x_machine` header line, NULL = none */
+    const char *job;       /* job id in the records, NULL = "0" */
+    const char *hostname;  /* NULL = this node's */
+    const char *machine;   /* text of the `$x_machine` header line, NULL = none */
+    const char *contained; /* text of the `$x_contain` header line, NULL = none */
     bool is_strict; /* only the 2.4 types and header lines: for readers of the original format */
     /* Extra types of the caller, e.g. the executor's, in `schema` form as in the file:
      * NULL-terminated pairs {"x_slot", "planned_us,E busy_us,E"}. NULL = none. */

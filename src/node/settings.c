@@ -15,6 +15,16 @@ const mim_option mim_calibrate_settings[] = {
      "measuring time of one stressor"},
     {"calibrate", "repeats", MIM_OPTION_INT, "", "7", 3, 64, NULL, NULL,
      "repeats of which the median is kept"},
+    {"calibrate", "max_spread", MIM_OPTION_REAL, "", "0.1", 0.001, 10, NULL, NULL,
+     "spread of a stressor's repeats (quartiles / median) beyond which it is measured longer, then "
+     "refused"},
+    {"calibrate", "allow_unstable", MIM_OPTION_BOOL, "", "false", 0, 0, NULL,
+     "MIMESYS_ALLOW_UNSTABLE",
+     "keep what is beyond, or was disturbed by others, marked and with a warning"},
+    {"calibrate", "max_age_days", MIM_OPTION_REAL, "days", "30", 0, 1e6, NULL, NULL,
+     "a stored calibration older than this is measured anew; 0 = none is too old"},
+    {"calibrate", "check_after_h", MIM_OPTION_REAL, "h", "12", 0, 1e6, NULL, NULL,
+     "one older than this is checked by two stressors first; 0 = never"},
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -59,5 +69,9 @@ void mim_calibrate_options_get(const mim_config *config, bool has_ceilings,
         .seconds_each = mim_config_real(config, "calibrate.seconds_each"),
         .n_repeats = (size_t)mim_config_int(config, "calibrate.repeats"),
         .has_ceilings = has_ceilings,
+        .max_spread = mim_config_real(config, "calibrate.max_spread"),
+        .allow_unstable = mim_config_bool(config, "calibrate.allow_unstable"),
+        .max_age_days = mim_config_real(config, "calibrate.max_age_days"),
+        .check_after_h = mim_config_real(config, "calibrate.check_after_h"),
     };
 }

@@ -198,6 +198,8 @@ static void describe(const mim_simulated *node, const mim_machine *machine, mim_
     c->n_sockets = machine->n_sockets;
     c->io_read_max_kbs = ceilings.io_read_kbs;
     c->io_write_max_kbs = ceilings.io_write_kbs;
+    c->memory_read_max_gb_s = c->memory_write_max_gb_s =
+        1e-9 * node->bandwidth_bytes_per_s * (double)node->n_sockets;
 }
 
 int mim_simulated_calibration(const mim_simulated *node, const mim_actions *actions,
@@ -211,6 +213,9 @@ int mim_simulated_calibration(const mim_simulated *node, const mim_actions *acti
                  : mim_fail(MIM_ENOMEM, "calibration of %s", node->name);
     if (rc == MIM_OK)
         describe(node, machine, made);
+    if (rc == MIM_OK)
+        snprintf(made->sizes, sizeof made->sizes, "%s",
+                 actions ? mim_actions_sizes(actions) : "original");
     for (size_t i = 0; rc == MIM_OK && i < n; i++) {
         const mim_stressor *stressor =
             actions ? mim_actions_stressor(actions, i) : mim_stressor_at(i);
