@@ -38,20 +38,30 @@ static void test_counts_of_one_weight(void **state)
         uint64_t n;
     } table[] = {
         /* the smallest weights that survive, and just below */
-        {0.0025, 5000, 1},      {0.002499, 5000, 0},
-        {0.0125, 25000, 1},     {0.012499, 25000, 0},
-        {0.025, 50000, 1},      {0.024999, 50000, 0},
-        {0.25, 500000, 1},      {0.249999, 500000, 0},
+        {0.0025, 5000, 1},
+        {0.002499, 5000, 0},
+        {0.0125, 25000, 1},
+        {0.012499, 25000, 0},
+        {0.025, 50000, 1},
+        {0.024999, 50000, 0},
+        {0.25, 500000, 1},
+        {0.249999, 500000, 0},
         /* 500 ms: only 0, 1 and 2 */
-        {0.5, 500000, 1},       {0.749999, 500000, 1},
-        {0.75, 500000, 2},      {1.0, 500000, 2},
+        {0.5, 500000, 1},
+        {0.749999, 500000, 1},
+        {0.75, 500000, 2},
+        {1.0, 500000, 2},
         /* full weights */
-        {1.0, 5000, 200},       {1.0, 25000, 40},
-        {1.0, 50000, 20},       {0.0, 5000, 0},
+        {1.0, 5000, 200},
+        {1.0, 25000, 40},
+        {1.0, 50000, 20},
+        {0.0, 5000, 0},
         {1.0, 0, 0}, /* cost 0 never runs */
         {1.0, 1, 1000000},
         /* what a file's 32-bit float makes of a weight at the edge */
-        {(double)0.0025f, 5000, 0}, {(double)0.0125f, 25000, 1}, {(double)0.025f, 50000, 1},
+        {(double)0.0025f, 5000, 0},
+        {(double)0.0125f, 25000, 1},
+        {(double)0.025f, 50000, 1},
     };
     for (size_t i = 0; i < N_OF(table); i++) {
         uint64_t n = 99;
@@ -123,17 +133,18 @@ static void test_drift(void **state)
         {2000000, 2000000, 1, 2000000},
         {2000000, 1500000, 1, 2000000}, /* early is not made up for */
         {2000000, 2030000, 1, 1970000}, /* late shortens */
-        {2000000, 2999999, 1, 1000001}, {2000000, 3000000, 1, 1000000},
+        {2000000, 2999999, 1, 1000001},
+        {2000000, 3000000, 1, 1000000},
         {2000000, 9000000, 1, 1000000}, /* half at least */
         {1000000, 5000100, 5, 999900},
         /* past 2^32 us, where 32 bits wrap and halve every slot of the original */
-        {2000000, 6000000000, 3000, 2000000}, {2000000, 6000000010, 3000, 1999990},
+        {2000000, 6000000000, 3000, 2000000},
+        {2000000, 6000000010, 3000, 1999990},
         {2000000, 2000000000000, 1000000, 2000000},
     };
     for (size_t i = 0; i < N_OF(table); i++)
-        assert_int_equal(
-            mim_compat_next_us(table[i].slot_us, table[i].elapsed_us, table[i].n_done),
-            table[i].next_us);
+        assert_int_equal(mim_compat_next_us(table[i].slot_us, table[i].elapsed_us, table[i].n_done),
+                         table[i].next_us);
 }
 
 /* A worker that needs `over_us` more than each slot gives: the schedule holds as long as half a
@@ -385,9 +396,11 @@ static void test_one_pass_and_empty_rows(void **state)
     mim_compat_order order = order_of(actions, half, 1);
     model m = {.now_us = 7};
     double duty = 1.0;
-    const mim_compat_walker walker = {
-        .context = &m, .now_us = model_now, .run = model_refuse, .sleep = model_sleep,
-        .is_stopped = model_is_stopped};
+    const mim_compat_walker walker = {.context = &m,
+                                      .now_us = model_now,
+                                      .run = model_refuse,
+                                      .sleep = model_sleep,
+                                      .is_stopped = model_is_stopped};
     mim_compat_walk(&order, 2000000, &duty, &walker);
     assert_int_equal(m.n_entries[0], 100);
     assert_int_equal(m.now_us, 7 + 100 * 10000); /* the pauses only */
@@ -460,8 +473,12 @@ static void test_looks_at_the_clock(void **state)
         const char *name;
         uint64_t n_ops;
     } table[] = {
-        {crc, 1000}, {sets, 1}, {read_50ms, 1}, {"BM_LIBC_Memcmp_Fleet_LLC", 5},
-        {"BM_LIBC_Memcpy_Fleet_L1", 0}, {"BM_DIRECTSTREAMSIMD_8MB_NoSleep", 1},
+        {crc, 1000},
+        {sets, 1},
+        {read_50ms, 1},
+        {"BM_LIBC_Memcmp_Fleet_LLC", 5},
+        {"BM_LIBC_Memcpy_Fleet_L1", 0},
+        {"BM_DIRECTSTREAMSIMD_8MB_NoSleep", 1},
     };
     for (size_t i = 0; i < N_OF(table); i++)
         assert_int_equal(mim_compat_ops_a_look(mim_stressor_find(table[i].name)), table[i].n_ops);
@@ -472,9 +489,9 @@ static void test_looks_at_the_clock(void **state)
 static void test_shipped_costs(void **state)
 {
     (void)state;
-    static const uint32_t shipped[20] = {5000,  5000,   5000, 5000,  5000,  5000,   5000,
-                                         5000,  5000,   50000, 500000, 5000, 50000,  25000,
-                                         500000, 5000,  50000, 5000,  5000,  5000};
+    static const uint32_t shipped[20] = {5000,   5000, 5000,  5000,   5000, 5000,  5000,
+                                         5000,   5000, 50000, 500000, 5000, 50000, 25000,
+                                         500000, 5000, 50000, 5000,   5000, 5000};
     mim_actions *actions = NULL;
     uint32_t cost_us[20];
     assert_int_equal(mim_actions_builtin("20", &actions), MIM_OK);

@@ -24,9 +24,9 @@ static void test_sizes(void **state)
         double duty;
         uint64_t scaled;
     } table[] = {
-        {MIB, 1.0, MIB},     {MIB, 0.5, MIB / 2}, {MIB, 0.005, 4096}, {MIB, 0.0, 4096},
-        {MIB, 0.01, 8192}, /* 10485 rounded down */
-        {MIB, 2.0, MIB},     {4096, 0.9, 4096},   {32 * MIB, 0.25, 8 * MIB},
+        {MIB, 1.0, MIB},  {MIB, 0.5, MIB / 2}, {MIB, 0.005, 4096},
+        {MIB, 0.0, 4096}, {MIB, 0.01, 8192}, /* 10485 rounded down */
+        {MIB, 2.0, MIB},  {4096, 0.9, 4096},   {32 * MIB, 0.25, 8 * MIB},
     };
     for (size_t i = 0; i < N_OF(table); i++)
         assert_int_equal(mim_kernel_scaled(table[i].n_bytes, table[i].duty), table[i].scaled);

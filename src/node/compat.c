@@ -134,9 +134,9 @@ uint64_t mim_compat_ops_a_look(const mim_stressor *stressor)
         uint64_t min_bytes; /* of memory */
         uint64_t n_ops;
     } rounds[] = {
-        {"crc_compute", 0, 1000},     {"crc_extend", 0, 1000}, {"memcpy", 4 << 20, 5},
-        {"memcmp", 4 << 20, 5},       {"memcpy", 0, 0},        {"memcmp", 0, 0},
-        {"simd", 0, 0},               {"hashset", 0, 0},
+        {"crc_compute", 0, 1000}, {"crc_extend", 0, 1000}, {"memcpy", 4 << 20, 5},
+        {"memcmp", 4 << 20, 5},   {"memcpy", 0, 0},        {"memcmp", 0, 0},
+        {"simd", 0, 0},           {"hashset", 0, 0},
     };
     for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++)
         if (strcmp(stressor->kernel, rounds[i].kernel) == 0 &&

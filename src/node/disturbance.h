@@ -1,5 +1,6 @@
 /* What else the machine did in each slot of a run, of the run's own stats text: CPU time stolen by
- * the hypervisor, used by others, and stalls (PSI); and whether the slot counts (trace/accept.h). */
+ * the hypervisor, used by others, and stalls (PSI); and whether the slot counts (trace/accept.h).
+ */
 #ifndef MIM_NODE_DISTURBANCE_H
 #define MIM_NODE_DISTURBANCE_H
 

@@ -100,12 +100,12 @@ static int create_orders(mim_execution *x, mim_row_run *row)
     double *weights = numbers(n);
     uint32_t *cost_us = calloc(n, sizeof *cost_us);
     row->orders = calloc(mim_plan_n_windows(x->plan), sizeof *row->orders);
-    int rc = weights && cost_us && row->orders ? MIM_OK
-                                               : mim_fail(MIM_ENOMEM, "orders of a plan row");
+    int rc =
+        weights && cost_us && row->orders ? MIM_OK : mim_fail(MIM_ENOMEM, "orders of a plan row");
     if (rc == MIM_OK)
         mim_compat_costs_shipped(actions, cost_us);
-    for (size_t w = mim_plan_first_window(x->plan);
-         rc == MIM_OK && w < mim_plan_n_windows(x->plan); w++) {
+    for (size_t w = mim_plan_first_window(x->plan); rc == MIM_OK && w < mim_plan_n_windows(x->plan);
+         w++) {
         for (size_t i = 0; i < n; i++)
             weights[i] = (double)(float)mim_plan_weights(x->plan, w, row->row)[i];
         rc = mim_compat_order_make(

@@ -65,9 +65,9 @@ typedef struct mim_run_result {
     /* [n_slots] since slot 0's begin; with the original's dispatch not those of the schedule */
     double *slot_begin_s, *slot_length_s;
     mim_disturbance *disturbance; /* set by who read the stats text again; NULL: not known */
-    size_t n_failed; /* stressor instances that failed; their sentences are in the log */
-    char *note;      /* e.g. the scratch guard's refusal; NULL if none */
-    char *cpu_note;  /* CPUs that were taken away meanwhile; NULL if none */
+    size_t n_failed;  /* stressor instances that failed; their sentences are in the log */
+    char *note;       /* e.g. the scratch guard's refusal; NULL if none */
+    char *cpu_note;   /* CPUs that were taken away meanwhile; NULL if none */
     char *failure;    /* why the stats text could not be written on; NULL if it could */
     long stats_bytes; /* of whole records in the stats text */
     bool is_stopped;  /* by a signal or a failure: n_slots is what was done */

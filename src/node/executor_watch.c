@@ -136,7 +136,8 @@ static bool is_done(const mim_execution *x, size_t slot)
 static void log_slot(const mim_execution *x, size_t slot)
 {
     const mim_run_result *r = x->result;
-    double late_s = r->slot_begin_s[slot] - (double)slot * r->slot_s, dispatch_s = 0.0, over_s = 0.0;
+    double late_s = r->slot_begin_s[slot] - (double)slot * r->slot_s, dispatch_s = 0.0,
+           over_s = 0.0;
     for (size_t row = 0; row < x->n_rows && x->windows[slot] != SIZE_MAX; row++) {
         const mim_row_thread *threads[] = {&x->rows[row].worker, &x->rows[row].helper};
         double begun_s = r->start_late_s[slot * x->n_rows + row] - fmax(late_s, 0.0);

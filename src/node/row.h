@@ -44,13 +44,13 @@ typedef struct mim_instance {
     void *state;
     double full_ops_per_s; /* paced; NaN: not known (the original's dispatch needs none) */
     double batch_ns;       /* not paced: measured at warm-up */
-    double asked_ns;       /* not paced: CPU time asked for in this slot, what was carried included */
-    double budget_ns;      /* the same after the closed loop's correction, and used so far */
+    double asked_ns;  /* not paced: CPU time asked for in this slot, what was carried included */
+    double budget_ns; /* the same after the closed loop's correction, and used so far */
     double used_ns;
-    double carry_ns; /* not paced: CPU time owed (+) or overdrawn (-) to the next slot */
-    double phase;    /* paced: fraction of the next operation that has fallen due */
-    double owed_ops; /* paced: operations due in the slot before and not done */
-    double op_ns;    /* paced: how long one operation may take, of those seen */
+    double carry_ns;        /* not paced: CPU time owed (+) or overdrawn (-) to the next slot */
+    double phase;           /* paced: fraction of the next operation that has fallen due */
+    double owed_ops;        /* paced: operations due in the slot before and not done */
+    double op_ns;           /* paced: how long one operation may take, of those seen */
     mim_kernel_scale scale; /* the original's: NULL where the duty does not matter */
     bool is_failed;         /* does not run any more: broke, or */
     bool is_refused;        /* the scratch guard said no */
@@ -60,7 +60,7 @@ typedef struct mim_instance {
 typedef struct mim_row_use {
     atomic_llong cpu_ns, n_ops, n_bytes;
     atomic_llong n_switches, n_forced_switches, n_faults, n_major_faults; /* some slices old */
-    atomic_int cpu; /* where it runs */
+    atomic_int cpu;                                                       /* where it runs */
 } mim_row_use;
 
 typedef struct mim_row_thread {

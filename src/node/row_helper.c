@@ -140,8 +140,7 @@ static void end_slot(mim_row_thread *self, const slot_state *state, const due *d
         double left = dues[i].owed + dues[i].n_due - dues[i].n_run;
         if (planned > 0.0)
             in->phase = in->phase + planned - (ceil(in->phase + planned) - 1.0);
-        in->owed_ops =
-            planned > 0.0 ? fmin(left, fmax(floor(owed_limit * planned), 1.0)) : 0.0;
+        in->owed_ops = planned > 0.0 ? fmin(left, fmax(floor(owed_limit * planned), 1.0)) : 0.0;
         row->result->share[cell] =
             planned > 0.0 ? row->result->planned_share[cell] * row->result->ops[cell] / planned
                           : 0.0;
