@@ -92,6 +92,19 @@ static int add_instance(mim_execution *x, mim_row_run *row, size_t column)
     return MIM_OK;
 }
 
+/* As the original: what runs in the slot, in its order, as column:entries. */
+static void log_order(const mim_execution *x, size_t window, size_t row,
+                      const mim_compat_order *order)
+{
+    char text[512] = "";
+    size_t n = 0;
+    for (size_t r = 0; r < order->n_runs && n + 1 < sizeof text; r++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%zu:%llu", r ? " " : "",
+                              order->runs[r].column, (unsigned long long)order->runs[r].n);
+    mim_log_debug(x->log, "compat", "window=%zu row=%zu duty=%.4f order=%s", window, row,
+                  order->duty, text);
+}
+
 /* The original's order of every window that runs. Its weights are 32-bit floats. */
 static int create_orders(mim_execution *x, mim_row_run *row)
 {
@@ -111,6 +124,8 @@ static int create_orders(mim_execution *x, mim_row_run *row)
         rc = mim_compat_order_make(
             actions, weights, x->options->compat_cost_us ? x->options->compat_cost_us : cost_us,
             x->options->seed, w, row->row, &row->orders[w]);
+        if (rc == MIM_OK)
+            log_order(x, w, row->row, &row->orders[w]);
     }
     free(cost_us);
     free(weights);
