@@ -125,7 +125,8 @@ static void test_lacking_windows(void **state)
     const mim_disturbance runs[] = {{.n_slots = 8, .is_known = true, .is_accepted = first},
                                     {.n_slots = 8, .is_known = true, .is_accepted = second}};
     assert_int_equal(mim_disturbance_lacking(&runs[0], windows, 4, lacks), 2);
-    const bool after_first[] = {false, false, true, true}, after_both[] = {false, false, false, true};
+    const bool after_first[] = {false, false, true, true},
+               after_both[] = {false, false, false, true};
     assert_memory_equal(lacks, after_first, sizeof lacks);
     assert_int_equal(mim_disturbance_lacking(&runs[1], windows, 4, lacks), 1);
     assert_memory_equal(lacks, after_both, sizeof lacks);

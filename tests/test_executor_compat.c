@@ -1,5 +1,5 @@
-/* The original's dispatch on this machine: what holds however busy it is. (Counts, slices and shares
- * are tested without a clock in test_compat.c.) */
+/* The original's dispatch on this machine: what holds however busy it is. (Counts, slices and
+ * shares are tested without a clock in test_compat.c.) */
 #define _DEFAULT_SOURCE /* usleep */
 #include <signal.h>
 #include <sys/wait.h>
@@ -108,8 +108,8 @@ static void test_duty_leaks_into_sizes(void **state)
     mim_run_result *r = NULL;
     mim_execute_options options = compat;
     options.compat_warm_up_s = 0.0;
-    assert_int_equal(
-        mim_execute(plan, b->machine, &calibration, b->scratch, &options, NULL, &r), MIM_OK);
+    assert_int_equal(mim_execute(plan, b->machine, &calibration, b->scratch, &options, NULL, &r),
+                     MIM_OK);
     size_t write = cell(b, r, 0, 0, bursts), sweep = cell(b, r, 1, 0, sets);
     assert_true(r->ops[write] >= 25.0 && r->ops[sweep] >= 1.0);
     assert_near(r->bytes[write], r->ops[write] * 0.25 * 1048576.0, 0.5);

@@ -21,8 +21,7 @@ static uint64_t value(const mim_stats *stats, size_t record, const char *type, c
     size_t t = mim_stats_find_type(stats, type);
     if (t == SIZE_MAX)
         fail_msg("no type %s", type);
-    mim_row row =
-        mim_stats_find_row(stats, record, t, mim_stats_find_device(stats, t, device));
+    mim_row row = mim_stats_find_row(stats, record, t, mim_stats_find_device(stats, t, device));
     uint64_t found = 0;
     if (!mim_row_value(&row, mim_stats_find_key(stats, t, key), &found))
         fail_msg("record %zu: no %s of %s %s", record, key, type, device);
@@ -44,8 +43,8 @@ static void test_records_tell_what_was_used(void **state)
     }
     mim_execute_options options = quarter;
     options.stats = open_memstream(&text, &n_bytes);
-    assert_int_equal(
-        mim_execute(plan, b->machine, b->calibration, b->scratch, &options, NULL, &r), MIM_OK);
+    assert_int_equal(mim_execute(plan, b->machine, b->calibration, b->scratch, &options, NULL, &r),
+                     MIM_OK);
     fclose(options.stats);
     assert_int_equal(mim_stats_parse("run", text, n_bytes, &stats), MIM_OK);
     double ops = 0.0, bytes = 0.0, paced_bytes = 0.0, cpu_s = 0.0;
@@ -67,7 +66,8 @@ static void test_records_tell_what_was_used(void **state)
     assert_int_equal(value(stats, 3, "x_thr", "0", "paced_ops"), 0);
     static const char *const grow[] = {"ops", "bytes", "cpu_us", "switches"};
     for (size_t k = 0; k < 4; k++)
-        assert_true(value(stats, 3, "x_thr", "0", grow[k]) > value(stats, 0, "x_thr", "0", grow[k]));
+        assert_true(value(stats, 3, "x_thr", "0", grow[k]) >
+                    value(stats, 0, "x_thr", "0", grow[k]));
     for (size_t record = 0; record < 4; record++) {
         assert_int_equal(value(stats, record, "x_slot", "-", "slot"), record);
         assert_near((double)value(stats, record, "x_slot", "-", "planned_cpu_us"),
@@ -93,8 +93,8 @@ static void test_times_of_stressors(void **state)
         set(b, plan, w, 0, copy, 0.3);
         set(b, plan, w, 0, writes, 0.4);
     }
-    assert_int_equal(
-        mim_execute(plan, b->machine, b->calibration, b->scratch, &quarter, NULL, &r), MIM_OK);
+    assert_int_equal(mim_execute(plan, b->machine, b->calibration, b->scratch, &quarter, NULL, &r),
+                     MIM_OK);
     for (size_t slot = 0; slot < 3; slot++) {
         double sum = 0.0;
         for (size_t s = 0; s < r->n_stressors; s++) {

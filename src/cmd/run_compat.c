@@ -60,8 +60,9 @@ static int find_costs(const mim_run_job *j, const char *path)
     if (access(path, F_OK) == 0) {
         int rc = mim_compat_costs_read(path, actions, j->compat_cost_us, &n_found);
         if (rc == MIM_OK && n_found < mim_actions_n(actions))
-            mim_log_warn(j->log, "compat", "%s: costs of %zu of %zu stressors; the others never run",
-                         path, n_found, mim_actions_n(actions));
+            mim_log_warn(j->log, "compat",
+                         "%s: costs of %zu of %zu stressors; the others never run", path, n_found,
+                         mim_actions_n(actions));
         return rc;
     }
     mim_compat_costs_shipped(actions, j->compat_cost_us);

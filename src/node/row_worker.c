@@ -1,22 +1,18 @@
 /* CPU and memory stressors of a row: metered turns on the absolute schedule.
  *
- * A slot is cut into frames. In each frame the row works until it has used its share of the time up
- * to the frame's end and then sleeps to the next frame, so the load is even within the slot. Within
- * a frame the stressor with the smallest used/budget has the next turn. What is metered is the
- * thread's own CPU time, so that a preempted thread catches up later in the slot. */
+ * A slot is cut into frames (node/frames.h). In each frame the row works until it has used its
+ * share of the time up to the frame's end and then sleeps to the next frame, so the load is even
+ * within the slot. Within a frame the stressor with the smallest used/budget has the next turn.
+ * What is metered is the thread's own CPU time, so that a preempted thread catches up later in the
+ * slot. */
 #include "node/row.h"
 
 #include <math.h>
 
 #include "core/clock.h"
 #include "node/feedback.h"
+#include "node/frames.h"
 
-/* The kernel counts busy time in whole timer ticks of 10, 4 or 1 ms: a busy interval counts as the
- * ticks that fall into it. Frames lie on one grid for the whole run, and their length is near the
- * golden section of all these ticks, so that any few frames in a row begin evenly spread over the
- * tick and the kernel's count comes out even. Rows are spread over the frame. */
-static const int64_t frame_ns = 46300000;
-static const double golden_section = 0.6180339887498949;
 static const double turn_ns = 100000.0;
 static const double least_batch_ns = 100.0; /* coarse clocks may show none */
 /* Carried over to the next slot at most: this share of the stressor's budget. */
@@ -25,7 +21,7 @@ static const double carry_limit = 0.1;
 typedef struct slot_state {
     size_t slot;
     int64_t begin_ns, end_ns;
-    int64_t frames_ns; /* an instant at which a frame begins, before the run */
+    mim_frames frames;
     double total_budget_ns, total_used_ns;
     double planned;   /* CPU share of all rows on this CPU */
     double others;    /* estimate that the budgets are for */
@@ -137,15 +133,9 @@ static int64_t take_turn(mim_row_thread *self, slot_state *state, mim_instance *
 /* CPU time that may be used up to the end of the frame that holds `now`. */
 static double allowance(const slot_state *state, int64_t now_ns, int64_t *frame_end_ns)
 {
-    int64_t frame = (now_ns - state->frames_ns) / frame_ns;
-    int64_t end = state->frames_ns + (frame + 1) * frame_ns;
-    if (end < state->begin_ns + frame_ns / 2) /* no sliver of a frame at either end */
-        end += frame_ns;
-    if (end > state->end_ns - frame_ns / 2)
-        end = state->end_ns;
-    *frame_end_ns = end;
-    double share = (double)(end - state->begin_ns) / (double)(state->end_ns - state->begin_ns);
-    return state->total_budget_ns * share;
+    int64_t end_ns = mim_frames_end(&state->frames, state->slot, now_ns - state->begin_ns);
+    *frame_end_ns = state->begin_ns + end_ns;
+    return state->total_budget_ns * (double)end_ns / (double)state->frames.slot_ns;
 }
 
 static void run_slot(mim_row_thread *self, slot_state *state)
@@ -195,10 +185,8 @@ void *mim_row_worker(void *row_thread)
     mim_row_prepare(self);
     warm_up(self);
     if (mim_row_wait_at_gate(self)) {
-        double part = fmod((double)row->row * golden_section, 1.0);
         slot_state state = {.meter_ns = mim_clock_thread_cpu_ns(),
-                            .frames_ns = row->schedule->start_ns - frame_ns +
-                                         (int64_t)(part * (double)frame_ns)};
+                            .frames = mim_frames_of(row->schedule->slot_ns)};
         for (size_t slot = 0; slot < row->schedule->n_slots; slot++) {
             if (atomic_load(&row->schedule->is_stopped))
                 break;

@@ -31,8 +31,9 @@ static int look(const mim_start_file *file, char text[MAX_TEXT_BYTES])
     int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     text[0] = 0;
     if (fd < 0)
-        return errno == ENOENT ? MIM_OK
-                               : mim_fail(MIM_EIO, "start file %s: %s", file->path, strerror(errno));
+        return errno == ENOENT
+                   ? MIM_OK
+                   : mim_fail(MIM_EIO, "start file %s: %s", file->path, strerror(errno));
     if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
         close(fd);
         return mim_fail(MIM_EIO, "start file %s: not a regular file", file->path);
@@ -57,8 +58,8 @@ static int wait_for_answer(const mim_start_file *file)
     char text[MAX_TEXT_BYTES];
     for (;;) {
         if (mim_signals_stop())
-            return mim_fail(MIM_ESTOPPED, "stopped by a signal while waiting for 2 in start file %s",
-                            file->path);
+            return mim_fail(MIM_ESTOPPED,
+                            "stopped by a signal while waiting for 2 in start file %s", file->path);
         int rc = look(file, text);
         if (rc != MIM_OK)
             return rc;

@@ -68,7 +68,8 @@ static inline mim_plan *make_plan(const bench *b, size_t n_windows, size_t n_thr
     return plan;
 }
 
-static inline void set(const bench *b, mim_plan *plan, size_t w, size_t t, const char *name, double weight)
+static inline void set(const bench *b, mim_plan *plan, size_t w, size_t t, const char *name,
+                       double weight)
 {
     mim_plan_row(plan, w, t)[mim_actions_find(b->actions, name)] = weight;
 }
@@ -76,7 +77,7 @@ static inline void set(const bench *b, mim_plan *plan, size_t w, size_t t, const
 static const mim_execute_options quarter = {.slot_s = 0.25, .n_iters = 1, .seed = 1};
 
 static inline size_t cell(const bench *b, const mim_run_result *r, size_t slot, size_t row,
-                   const char *name)
+                          const char *name)
 {
     return (slot * r->n_rows + row) * r->n_stressors + mim_actions_find(b->actions, name);
 }
