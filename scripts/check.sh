@@ -55,7 +55,7 @@ step "fuzz corpora with sanitizers" 600 \
     make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-corpus
 if [ "$full" = full ]; then
     step "races (thread sanitizer)" 1200 make -j"$jobs" TSAN=1 BUILD=build/tsan CFLAGS="-O1 -g" \
-        check-unit TESTS="executor scratch"
+        check-unit TESTS="executor executor_compat executor_watch start_file scratch"
     step "kills at random moments" 3000 env TEST_TIMEOUT_S=2700 BIN="$PWD/build/bin" tests/run cli tests/long_kill.sh \
         tests/long_collect.sh
     step "the testbed and jobs on that cluster" 900 make --no-print-directory check-slurm SLURM="jobs testbed"

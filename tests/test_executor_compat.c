@@ -53,8 +53,8 @@ static void test_cpu_rows(void **state)
         assert_true(r->stressor_wall_s[at] <= (is_idle ? 0.0 : 0.2));
         assert_true(r->slot_begin_s[slot] >= end_s);
         end_s = r->slot_begin_s[slot] + r->slot_length_s[slot];
-        if (is_idle) /* a sleep is never shorter than asked for */
-            assert_true(r->slot_length_s[slot] >= 0.2);
+        if (is_idle) /* a late slot before it shortens it, to half at most */
+            assert_true(r->slot_length_s[slot] >= 0.1);
     }
     mim_run_result_destroy(&r);
     mim_plan_destroy(&plan);

@@ -82,7 +82,7 @@ static void look_for_moves(mim_execution *x, size_t edge)
 /* ---- the closed loop --------------------------------------------------------------------------
  */
 
-/* CPU time of all rows of the CPU, and of this thread, which is no other either. */
+/* CPU time of all rows of the CPU. */
 static double own_s(mim_execution *x, size_t cpu)
 {
     double sum = 0.0;
