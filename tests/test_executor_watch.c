@@ -58,10 +58,10 @@ static void test_records_tell_what_was_used(void **state)
     }
     /* The last record is taken while the threads end the last slot: what it holds is at most what
      * was done, and not less than before. */
-    assert_true(value(stats, 3, "x_thr", "0", "ops") <= ops);
-    assert_true(value(stats, 3, "x_thr", "0", "bytes") <= bytes);
-    assert_true(value(stats, 3, "x_thr", "1", "paced_bytes") <= paced_bytes);
-    assert_true(value(stats, 3, "x_thr", "0", "cpu_us") <= 1e6 * cpu_s + 1.0);
+    assert_true((double)value(stats, 3, "x_thr", "0", "ops") <= ops);
+    assert_true((double)value(stats, 3, "x_thr", "0", "bytes") <= bytes);
+    assert_true((double)value(stats, 3, "x_thr", "1", "paced_bytes") <= paced_bytes);
+    assert_true((double)value(stats, 3, "x_thr", "0", "cpu_us") <= 1e6 * cpu_s + 1.0);
     assert_int_equal(value(stats, 3, "x_thr", "1", "cpu_us"), 0);
     assert_int_equal(value(stats, 3, "x_thr", "0", "paced_ops"), 0);
     static const char *const grow[] = {"ops", "bytes", "cpu_us", "switches"};

@@ -19,10 +19,9 @@ static void test_numbers(void **state)
     static const struct {
         int64_t slot_ms, n;
     } table[] = {
-        {10, 3},   {50, 3},    {100, 3},   {120, 7}, /* 3 and 5 divide 120 */
-        {250, 7},  {500, 11},  {1000, 23}, {2000, 41},
-        {550, 13}, {60000, 1201},
-        {350, 11}, /* 7 divides 350 */
+        {10, 3},   {50, 3},       {100, 3},   {120, 7}, /* 3 and 5 divide 120 */
+        {250, 7},  {500, 11},     {1000, 23}, {2000, 41},
+        {550, 13}, {60000, 1201}, {350, 11}, /* 7 divides 350 */
     };
     for (size_t i = 0; i < N_OF(table); i++) {
         mim_frames frames = mim_frames_of(table[i].slot_ms * MS);
