@@ -85,10 +85,11 @@ MIMESYS_SLOT_US=-1 run_program "$scratch/made/plan_000000.h5" --dry-run &&
     grep -q 'slots of 2 s' "$scratch/out"
 report $? "a slot of 0 or less is ignored; then it is 1 s, with --compat 2 s"
 MIMESYS_ITERS=two refuses 2 "MIMESYS_ITERS" "a variable that is no number" "$plan" --dry-run
-MIMESYS_INTERNAL_PROFILING=0 run_program "$plan" --slot 0.1 --out "$scratch/quiet" &&
+run_program "$plan" --slot 0.1 --out "$scratch/quiet" &&
+    MIMESYS_INTERNAL_PROFILING=0 run_program "$plan" --slot 0.1 --out "$scratch/quiet" &&
     [ "$(figure stats quiet)" = null ] && [ "$(figure n_accepted quiet)" = null ] &&
     [ "$(ls "$scratch/quiet")" = "$(printf '%s\n' result-plan.h5 summary.json)" ]
-report $? "without profiling there is no stats text"
+report $? "without profiling there is no stats text, an old one neither"
 printf '# a list\n%s\n' BM_LIBC_Memcpy_Fleet_L1 >"$scratch/one.txt"
 ACTION_LIST_PATH=$scratch/one.txt run_program --calibrate --dry-run &&
     grep -q 'measure 1 stressors' "$scratch/out"
@@ -119,6 +120,24 @@ rc=$?
 report $? "SIGTERM ends the waiting (exit $rc)"
 refuses 1 "start file" "a start file that cannot be" "$plan" --out "$scratch/started" \
     --set run.start_file=/proc/nowhere/start
+
+# ---- a CPU set that shrinks
+group=/sys/fs/cgroup/cpuset/mimesys-test-$$
+if [ "$(nproc)" -ge 2 ] && mkdir "$group" 2>/dev/null; then
+    cat /sys/fs/cgroup/cpuset/cpuset.mems >"$group/cpuset.mems"
+    cat /sys/fs/cgroup/cpuset/cpuset.cpus >"$group/cpuset.cpus"
+    sh -c 'echo $$ >"$1/tasks"; shift; exec "$@"' sh "$group" "$program" "$plan" --slot 0.5 \
+        --iters 3 --out "$scratch/shrunk" --log-level debug >"$scratch/out" 2>"$scratch/err" &
+    pid=$!
+    wait_for_line 20 'slot=1' "$scratch/err"
+    sed 's/[-,].*//' /sys/fs/cgroup/cpuset/cpuset.cpus >"$group/cpuset.cpus"
+    wait $pid && grep -q 'row 1: CPU [0-9]* was taken from this process' "$scratch/err" &&
+        figure cpu_note shrunk | grep -q 'row 1 lost CPU' && [ "$(figure n_slots shrunk)" = 9 ]
+    report $? "a run goes on when its CPU set shrinks, and tells"
+    rmdir "$group"
+else
+    skip "a run goes on when its CPU set shrinks, and tells" "needs the right to make CPU sets"
+fi
 
 # ---- disturbed windows
 sh -c 'while :; do :; done' &

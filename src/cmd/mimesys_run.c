@@ -50,7 +50,7 @@ static const mim_option *const tables[] = {run_options, mim_scratch_settings, mi
 static const mim_flag flags[] = {
     {"slot", "SECONDS", "run.slot_s", false, "length of a slot"},
     {"iters", "N", "run.iters", false, "passes over the plan's windows"},
-    {"seed", "N", "run.seed", false, "seed of buffer contents and offsets"},
+    {"seed", "N", "run.seed", false, "seed of buffer contents and offsets, and of the shuffle"},
     {"out", "DIR", "run.out", false, "folder for the results (default ./run-<plan>)"},
     {"compat", NULL, "run.compat", false, "the original's dispatch instead of metered shares"},
     {"job", "ID", NULL, false, "job id in the stats text (default the plan's name)"},

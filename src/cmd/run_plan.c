@@ -193,6 +193,8 @@ int mim_run_once(mim_run_job *j, const mim_run_output *output, bool is_first)
         unlink(output->summary_path); /* of an earlier run: it comes last and tells all is there */
     if (rc == MIM_OK && has_stats)
         rc = mim_atomic_file_commit(&file);
+    else if (rc == MIM_OK)
+        unlink(output->stats_path); /* of an earlier run: it does not belong to this one */
     mim_atomic_file_destroy(&file);
     if (rc == MIM_OK && has_stats)
         judge(j, output);

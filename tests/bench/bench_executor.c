@@ -153,7 +153,7 @@ static dose bench_cpu(bench *b, size_t column)
     mim_run_result *result = run(b, NULL, plan, slot_s, &text, &n_bytes);
     dose d = read_dose(text, n_bytes, 0);
     print_line("cpu_error", mim_actions_name(b->actions, column),
-               d.n_accepted >= NEEDED_SLOTS ? d.mean_error : NAN, "points", "target 2", NAN,
+               d.n_accepted >= NEEDED_SLOTS ? d.mean_error : NAN, "points", "target 1", NAN,
                d.n_accepted, d.max_error);
     free(text);
     mim_run_result_destroy(&result);
@@ -196,7 +196,7 @@ static double bench_paced(bench *b, size_t column)
             worst = fmax(worst, fabs(r->ops[cell] / r->planned_ops[cell] - 1.0));
     }
     double error = fabs(change) <= 0.1 ? 100.0 * fabs(done / due - 1.0) : NAN;
-    print_line("ops_error", mim_actions_name(b->actions, column), error, "%", "target 10", NAN,
+    print_line("ops_error", mim_actions_name(b->actions, column), error, "%", "target 5", NAN,
                (size_t)done, 100.0 * worst);
     free(text);
     mim_calibration_destroy(&before);
@@ -424,12 +424,12 @@ int main(int argc, char **argv)
     print_line("cpu_error", "", n_kernels ? sum / (double)n_kernels : NAN, "points",
                is_there ? "stress-ng --cpu-load" : "stress-ng is not installed (make deps-bench)",
                peer.n_accepted >= NEEDED_SLOTS ? peer.mean_error : NAN, n_accepted, worst);
-    print_line("ops_error", "", worst_ops, "%", "target 10", NAN, n_paced, worst_ops);
+    print_line("ops_error", "", worst_ops, "%", "target 5", NAN, n_paced, worst_ops);
     double p99 = NAN, p50 = NAN;
     if (mim_quantile(b.overshoot, b.n_overshoot, 0.99, &p99) != MIM_OK ||
         mim_quantile(b.overshoot, b.n_overshoot, 0.5, &p50) != MIM_OK)
         fail("overshoot");
-    print_line("overshoot_p99", "", p99, "% of the slot", "target 2", NAN, b.n_overshoot, p50);
+    print_line("overshoot_p99", "", p99, "% of the slot", "target 1", NAN, b.n_overshoot, p50);
     mim_machine_destroy(&b.machine);
     mim_actions_destroy(&b.actions);
     mim_scratch_destroy(&b.scratch);
