@@ -114,19 +114,85 @@ static void test_times_of_stressors(void **state)
     mim_plan_destroy(&plan);
 }
 
-static void test_the_caller_gets_its_cpus_back(void **state)
+/* ---- the start, and where the caller waits ---- */
+
+typedef struct agreement {
+    int n_calls, rc, answer; /* rc: what it was told */
+    int64_t start_ns;
+    bool is_aside; /* CPU 0, which has the row, was not the caller's then */
+    int row_cpu;
+} agreement;
+
+static int agree(void *context, int rc, int64_t *start_ns)
+{
+    agreement *a = context;
+    cpu_set_t now;
+    a->n_calls++;
+    a->rc = rc;
+    a->is_aside =
+        sched_getaffinity(0, sizeof now, &now) == 0 && !CPU_ISSET((size_t)a->row_cpu, &now);
+    if (rc != MIM_OK)
+        return rc;
+    if (a->answer != MIM_OK)
+        return mim_fail(a->answer, "the others are not ready");
+    *start_ns = a->start_ns = mim_clock_mono_ns() + 300000000;
+    return MIM_OK;
+}
+
+static void test_an_agreed_start(void **state)
 {
     const bench *b = *state;
-    mim_plan *plan = make_plan(b, 1, 1); /* other CPUs are spare: it coordinates from there */
+    mim_plan *plan = make_plan(b, 2, 1);
     mim_run_result *r = NULL;
     cpu_set_t before, after;
+    agreement a = {.answer = MIM_OK, .row_cpu = b->machine->cpus[0].os_index};
+    mim_execute_options options = quarter;
+    options.agree_start = agree;
+    options.start_context = &a;
     set(b, plan, 0, 0, simd, 0.1);
     assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
-    assert_int_equal(mim_execute(plan, b->machine, NULL, NULL, &quarter, NULL, &r), MIM_OK);
-    assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
-    assert_true(CPU_EQUAL(&before, &after));
-    assert_null(r->cpu_note);
-    mim_run_result_destroy(&r);
+    for (int is_compat = 0; is_compat < 2; is_compat++) {
+        a.n_calls = 0;
+        options.is_compat = is_compat;
+        assert_int_equal(mim_execute(plan, b->machine, NULL, NULL, &options, NULL, &r), MIM_OK);
+        assert_int_equal(a.n_calls, 1);
+        assert_int_equal(a.rc, MIM_OK);
+        assert_true(mim_clock_mono_ns() >= a.start_ns + 400000000); /* two slots after it */
+        assert_true(r->slot_begin_s[0] >= 0.0);
+        assert_null(r->cpu_note);
+        /* Spare CPUs are where the caller coordinates from; afterwards it has all of its own. */
+        assert_true(b->machine->n_cpus < 2 || a.is_aside);
+        assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
+        assert_true(CPU_EQUAL(&before, &after));
+        mim_run_result_destroy(&r);
+    }
+    mim_plan_destroy(&plan);
+}
+
+static void test_no_agreement(void **state)
+{
+    const bench *b = *state;
+    mim_plan *plan = make_plan(b, 1, 1);
+    mim_run_result *r = NULL;
+    agreement a = {.answer = MIM_EIO, .row_cpu = b->machine->cpus[0].os_index};
+    mim_execute_options options = quarter;
+    options.agree_start = agree;
+    options.start_context = &a;
+    set(b, plan, 0, 0, simd, 0.1);
+    for (int is_compat = 0; is_compat < 2; is_compat++) {
+        options.is_compat = is_compat;
+        assert_int_equal(mim_execute(plan, b->machine, NULL, NULL, &options, NULL, &r), MIM_EIO);
+        assert_string_equal(mim_error(), "the others are not ready");
+    }
+    /* Set-up that fails here is told to the others: reads without a scratch. */
+    set(b, plan, 0, 0, reads, 0.1);
+    options.is_compat = false;
+    a.answer = MIM_OK;
+    assert_int_equal(mim_execute(plan, b->machine, b->calibration, NULL, &options, NULL, &r),
+                     MIM_EINVAL);
+    assert_int_equal(a.rc, MIM_EINVAL);
+    assert_int_equal(a.n_calls, 3);
+    assert_null(r);
     mim_plan_destroy(&plan);
 }
 
@@ -261,7 +327,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_records_tell_what_was_used),
         cmocka_unit_test(test_times_of_stressors),
-        cmocka_unit_test(test_the_caller_gets_its_cpus_back),
+        cmocka_unit_test(test_an_agreed_start),
+        cmocka_unit_test(test_no_agreement),
         cmocka_unit_test(test_a_revoked_cpu_is_told),
         cmocka_unit_test(test_the_closed_loop_yields_to_others),
         cmocka_unit_test(test_gains_out_of_range),
