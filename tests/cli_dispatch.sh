@@ -32,13 +32,20 @@ report $? "the original's dispatch adds its idle slot"
 grep -q 'executor: slot=3 window=idle dispatch_us=' "$scratch/err" &&
     [ "$(grep -c ' executor: slot=.* collect_us=.* duration_us=.* late_us=.* over_us=' "$scratch/err")" -eq 4 ]
 report $? "a line a slot tells dispatch, lateness and overrun"
+made=$scratch/made/plan_000000.h5 # 8 rows of 3 stressors
+"${PROGRAMS:-$BIN/../tests}/make_runs" "$scratch/made" 1
 orders() { sed -n 's/.* compat: \(window=.*\)/\1/p' "$scratch/err"; }
-first=$(orders)
-run_program "$plan" --compat --seed 5 "${short[@]}" --out "$scratch/c5" --log-level debug
-[ "$(orders)" = "$first" ] && [ "$(orders | wc -l)" -eq 6 ]
-report $? "the same seed shuffles alike"
-run_program "$plan" --compat --seed 6 "${short[@]}" --out "$scratch/c6" --log-level debug
 entries() { sed 's/.*order=//' | tr ' ' '\n' | sort; }
+shuffle() { # SEED ARGUMENTS...
+    run_program "$made" --compat --seed "$1" --slot 0.1 --set run.warm_up_s=0 \
+        --out "$scratch/shuffled" --log-level debug "${@:2}"
+}
+shuffle 5
+first=$(orders)
+shuffle 5
+[ "$(orders)" = "$first" ] && [ "$(orders | wc -l)" -eq 8 ]
+report $? "the same seed shuffles alike"
+shuffle 6
 [ "$(orders)" != "$first" ] && [ "$(orders | entries)" = "$(printf '%s\n' "$first" | entries)" ]
 report $? "another seed shuffles the same entries otherwise"
 h5dump -a /config "$scratch/c5/result-plan.h5" | grep -q 'idle_slot = true' &&
@@ -57,9 +64,9 @@ run_program "$plan" --compat "${short[@]}" --out "$scratch/c" --set run.cost_fol
         printf '%s\n' ' 1 25000' ' 14 5000' ' 3 50000' ' 2 500000'
     )" ]
 report $? "the built-in costs are written where the folder is"
-printf '# mine\n\n%s\n' "$(yes 1000 | head -n 20)" >"$scratch/costs/profiling_cache.txt"
-ACTION_PROFILING_CACHE_DIR=$scratch/costs run_program "$plan" --compat --seed 5 "${short[@]}" \
-    --out "$scratch/c" --log-level debug && [ "$(orders)" != "$first" ]
+printf '# mine\n\n1000\n1000\n1000\n' >"$scratch/costs/profiling_cache.txt"
+ACTION_PROFILING_CACHE_DIR=$scratch/costs shuffle 5 && [ "$(orders)" != "$first" ] &&
+    [ "$(tail -n 1 "$scratch/costs/profiling_cache.txt")" = 1000 ]
 report $? "a cost file is used, and kept"
 echo many >"$scratch/costs/profiling_cache.txt"
 refuses 5 "profiling_cache.txt:1" "a broken cost file" "$plan" --compat \
@@ -78,10 +85,9 @@ MIMESYS_SLOT_US=200000 MIMESYS_ITERS=2 MIMESYS_SLEEP=1 PROFILED_STATS_DIR=$(fold
     [ "$(figure n_slots flags)" = 3 ] && [ "$(figure slot_s flags)" = 0.1 ] &&
     [ ! -e "$scratch/none" ]
 report $? "flags and settings come before the environment"
-"${PROGRAMS:-$BIN/../tests}/make_runs" "$scratch/made" 1 # plans without a slot length of their own
-MIMESYS_SLOT_US=-1 run_program "$scratch/made/plan_000000.h5" --dry-run &&
-    grep -q 'slots of 1 s' "$scratch/out" &&
-    MIMESYS_SLOT_US=-1 run_program "$scratch/made/plan_000000.h5" --compat --dry-run &&
+# this plan has no slot length of its own
+MIMESYS_SLOT_US=-1 run_program "$made" --dry-run && grep -q 'slots of 1 s' "$scratch/out" &&
+    MIMESYS_SLOT_US=-1 run_program "$made" --compat --dry-run &&
     grep -q 'slots of 2 s' "$scratch/out"
 report $? "a slot of 0 or less is ignored; then it is 1 s, with --compat 2 s"
 MIMESYS_ITERS=two refuses 2 "MIMESYS_ITERS" "a variable that is no number" "$plan" --dry-run
