@@ -1,7 +1,7 @@
 /* The executor on this machine: shares metered, operations paced, schedule absolute, end clean.
  * No wall-time assertions beyond what the schedule itself guarantees; load of others may make a
  * slot late, so the tests look at totals with wide margins (the bench measures accuracy). */
-#define _DEFAULT_SOURCE /* usleep */
+#define _DEFAULT_SOURCE /* usleep, mkstemp */
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "core/h5.h"
 #include "core/signals.h"
 #include "tests/support/executor_fixture.h"
 #include "trace/series.h"
@@ -232,6 +233,60 @@ static void test_figures(void **state)
     mim_plan_destroy(&plan);
 }
 
+/* Every table has the shape it says; those that a run does not tell are left out. */
+static void test_result_file(void **state)
+{
+    const bench *b = *state;
+    static const struct {
+        const char *name;
+        size_t rank;
+        bool is_optional;
+    } tables[] = {
+        {"planned_share", 3, false}, {"share", 3, false},       {"planned_ops", 3, false},
+        {"ops", 3, false},           {"bytes", 3, false},       {"stressor_cpu", 3, true},
+        {"stressor_wall", 3, true},  {"start_late", 2, false},  {"overshoot", 2, false},
+        {"cpu_time", 2, false},      {"others_share", 2, true}, {"window", 1, true},
+        {"slot_begin", 1, true},     {"slot_length", 1, true},  {"is_accepted", 1, true},
+    };
+    mim_plan *plan = make_plan(b, 2, 1);
+    mim_run_result *r = NULL;
+    char path[] = "/tmp/mim-result-XXXXXX";
+    close(mkstemp(path));
+    set(b, plan, 0, 0, simd, 0.1);
+    mim_execute_options options = quarter;
+    options.slot_s = 0.05;
+    options.idle_slot = true;
+    assert_int_equal(mim_execute(plan, b->machine, NULL, b->scratch, &options, NULL, &r), MIM_OK);
+    for (int is_told = 1; is_told >= 0; is_told--) {
+        mim_h5 *file = NULL;
+        assert_int_equal(mim_run_result_write(r, plan, "", path), MIM_OK);
+        assert_int_equal(mim_h5_open(path, &file), MIM_OK);
+        for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+            const size_t expected[3] = {3, 1, r->n_stressors};
+            size_t rank = 0, shape[MIM_H5_MAX_RANK];
+            if (!is_told && tables[i].is_optional) {
+                assert_false(mim_h5_has(file, tables[i].name));
+                continue;
+            }
+            assert_int_equal(mim_h5_get_shape(file, tables[i].name, &rank, shape), MIM_OK);
+            assert_int_equal(rank, tables[i].rank);
+            assert_memory_equal(shape, expected, rank * sizeof *shape);
+        }
+        mim_h5_destroy(&file);
+        double **untold[] = {&r->stressor_cpu_s, &r->stressor_wall_s, &r->others_share,
+                             &r->slot_begin_s, &r->slot_length_s};
+        for (size_t i = 0; i < sizeof untold / sizeof *untold; i++) {
+            free(*untold[i]);
+            *untold[i] = NULL;
+        }
+        free(r->slot_windows);
+        r->slot_windows = NULL;
+    }
+    unlink(path);
+    mim_run_result_destroy(&r);
+    mim_plan_destroy(&plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_write_ceiling_ends_writes_not_the_run),
         cmocka_unit_test(test_a_signal_ends_the_run),
         cmocka_unit_test(test_figures),
+        cmocka_unit_test(test_result_file),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

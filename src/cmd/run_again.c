@@ -45,7 +45,7 @@ typedef struct tally {
 
 static void count(tally *t, const mim_run_result *r)
 {
-    if (r->disturbance && r->disturbance->is_known)
+    if (r->disturbance && r->disturbance->is_known && r->slot_windows)
         t->n_lacking =
             mim_disturbance_lacking(r->disturbance, r->slot_windows, t->n_windows, t->lacks);
     t->n_runs++;

@@ -55,14 +55,17 @@ typedef struct mim_run_result {
     double *planned_ops; /* paced stressors: operations due in the slot; NaN for CPU ones */
     double *ops;         /* operations done */
     double *bytes;
-    double *stressor_cpu_s, *stressor_wall_s; /* time in the stressor, its sleeps included */
+    double *stressor_cpu_s, *stressor_wall_s; /* time in the stressor, its sleeps included; NULL
+                                                 of a run that did not measure them */
     /* [n_slots][n_rows] */
     double *start_late_s; /* against the absolute schedule, >= 0 */
     double *overshoot_s;  /* end of work past the slot's end (the original's: its deadline), >= 0 */
     double *cpu_s;        /* CPU time of the row's threads */
-    double *others_share; /* closed loop: of the CPU, as thought at the slot's begin; else NaN */
-    size_t *slot_windows; /* [n_slots] of the plan, SIZE_MAX = idle slot */
-    /* [n_slots] since slot 0's begin; with the original's dispatch not those of the schedule */
+    double *others_share; /* closed loop: of the CPU, as thought at the slot's begin; else NaN, or
+                             NULL altogether */
+    /* [n_slots], NULL of a run that does not tell: window of the plan, SIZE_MAX = idle slot; since
+     * slot 0's begin, with the original's dispatch not as in the schedule */
+    size_t *slot_windows;
     double *slot_begin_s, *slot_length_s;
     mim_disturbance *disturbance; /* set by who read the stats text again; NULL: not known */
     size_t n_failed;  /* stressor instances that failed; their sentences are in the log */

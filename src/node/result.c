@@ -109,8 +109,9 @@ static int put_cells(mim_h5 *file, const mim_run_result *r)
     };
     int rc = MIM_OK;
     for (size_t i = 0; rc == MIM_OK && i < sizeof tables / sizeof *tables; i++)
-        rc = mim_h5_put_real(file, tables[i].name, 3, shape, tables[i].values, tables[i].units,
-                             "slot thread stressor", tables[i].long_name);
+        if (tables[i].values)
+            rc = mim_h5_put_real(file, tables[i].name, 3, shape, tables[i].values, tables[i].units,
+                                 "slot thread stressor", tables[i].long_name);
     return rc;
 }
 
@@ -129,8 +130,9 @@ static int put_rows(mim_h5 *file, const mim_run_result *r)
     };
     int rc = MIM_OK;
     for (size_t i = 0; rc == MIM_OK && i < sizeof tables / sizeof *tables; i++)
-        rc = mim_h5_put_real(file, tables[i].name, 2, shape, tables[i].values, tables[i].units,
-                             "slot thread", tables[i].long_name);
+        if (tables[i].values)
+            rc = mim_h5_put_real(file, tables[i].name, 2, shape, tables[i].values, tables[i].units,
+                                 "slot thread", tables[i].long_name);
     return rc;
 }
 
@@ -186,7 +188,7 @@ int mim_run_result_write(const mim_run_result *result, const mim_plan *plan, con
         rc = put_cells(file, result);
     if (rc == MIM_OK)
         rc = put_rows(file, result);
-    if (rc == MIM_OK)
+    if (rc == MIM_OK && result->slot_windows)
         rc = put_slots(file, result);
     if (rc == MIM_OK)
         rc = put_names(file, plan);
