@@ -3,6 +3,7 @@
 
 #include "cmd/program_main.h"
 #include "cmd/run_job.h"
+#include "fleet/settings.h"
 #include "node/host_lock.h"
 #include "node/settings.h"
 
@@ -18,7 +19,9 @@ static const mim_option run_options[] = {
     {"run", "seed", MIM_OPTION_INT, "", "1", 0, 9e15, NULL, NULL,
      "seed of buffer contents and offsets, and of --compat's shuffle"},
     {"run", "actions", MIM_OPTION_TEXT, "", "20", 0, 0, NULL, "ACTION_LIST_PATH",
-     "action list of plans that do not name theirs: 20, 19, 13, 13b or a file"},
+     "action list of plans that do not name theirs: " MIM_ACTIONS_WORDS " or a file"},
+    {"run", "node", MIM_OPTION_CHOICE, "", "this", 0, 0, "this|simulated", NULL,
+     "where the plan runs: on this node, or on a simulated one (nothing runs)"},
     {"run", "out", MIM_OPTION_TEXT, "", "", 0, 0, NULL, "PROFILED_STATS_DIR",
      "folder for the results, empty = ./run-<plan>"},
     {"run", "sample", MIM_OPTION_BOOL, "", "true", 0, 0, NULL, "MIMESYS_INTERNAL_PROFILING",
@@ -44,8 +47,13 @@ static const mim_option run_options[] = {
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
-static const mim_option *const tables[] = {run_options, mim_scratch_settings, mim_limits_options,
-                                           mim_calibrate_settings, NULL};
+static const mim_option *const tables[] = {run_options,
+                                           mim_stressor_settings,
+                                           mim_scratch_settings,
+                                           mim_limits_options,
+                                           mim_calibrate_settings,
+                                           mim_simulated_settings,
+                                           NULL};
 
 static const mim_flag flags[] = {
     {"slot", "SECONDS", "run.slot_s", false, "length of a slot"},
@@ -62,6 +70,7 @@ static const mim_flag flags[] = {
 static const char *const synopsis[] = {
     "PLAN.h5 [--out DIR] [--slot S] [--iters N] [--compat] [--seed N]",
     "--calibrate [--calibration FILE]",
+    "PLAN.h5 --set run.node=simulated [--set simulated.size=2x10]",
     NULL,
 };
 
@@ -83,6 +92,17 @@ static const mim_program program = {
         "and for mimesys_collect's plan, up to run.wait_s (then 4); the log says for whom.\n\n"
         "I/O stressors need to know how fast this machine is: --calibrate measures and keeps it\n"
         "under ~/.cache/mimesys. Without one, a run measures what it needs first.\n\n"
+        "With run.node=simulated nothing runs: a simulated node, described in [simulated], tells\n"
+        "what its counters would have shown. Its files' names and what is printed say so.\n"
+        "[limits], [scratch] and calibrations do not matter then; --seed chooses other noise.\n\n"
+        "A plan's columns are the stressors of an action list: 20 (the default), its forerunners\n"
+        "19, 13 and 13b, or extended: every stressor of the original and, named MIM_, those it\n"
+        "lacks: memory by cache level and to another NUMA node, page faults, mappings, context\n"
+        "switches, page cache, file names, mixed I/O, TCP streams. ini/actions-extended.txt tells\n"
+        "what each is. What a node cannot run (no second NUMA node, no stressors.network_peer, no\n"
+        "O_DIRECT) is left out of a calibration; a plan that uses it is refused (4).\n\n"
+        "stressors.sizes = node gives the original's cache-level stressors working sets by this\n"
+        "node's caches; such a calibration is kept apart, and other sizes never use it.\n\n"
         "Each slot is marked in the result as undisturbed or not: steal at most 1 % and no more\n"
         "than 2 % of the CPUs' time used by others. With run.repeat_disturbed = N the plan runs\n"
         "up to N more times, whole, until every window has an undisturbed slot in some run; the\n"
@@ -126,20 +146,26 @@ static const mim_program program = {
                  "known\n"
                  "figures.note: why a ceiling stopped some of the I/O, or null\n"
                  "figures.cpu_note: CPUs that were taken away during the run, or null\n"
+                 "figures.node: name of the node, simulated-SIZE when nothing ran\n"
                  "figures.stats, figures.result: names of the files",
     .files = "DIR/stats-PLAN.txt: this node's counters at every slot edge (stats text)\n"
              "DIR/result-PLAN.h5: planned and given shares, operations, overshoot, disturbance\n"
              "DIR/summary.json: how it went\n"
              "DIR/again-1, DIR/again-2 ...: the same of repeated runs, each with its plan\n"
              "profiled_stats/profiling_cache.txt: costs of --compat\n"
-             "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration\n"
+             "DIR/stats-simulated-PLAN.txt, DIR/result-simulated-PLAN.h5: the same of a simulated\n"
+             "node (DIR is ./run-simulated-PLAN then)\n"
+             "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration; "
+             "calibration-KEY-Ncpus-node.json with stressors.sizes = node\n"
              "/tmp/mimesys-UID.lock: locked by whoever loads this host; MIMESYS_HOST_LOCK names "
              "another",
     .examples = "mimesys_run --calibrate\n"
+                "mimesys_run --calibrate --set run.actions=extended\n"
                 "mimesys_run plan.h5 --out run1\n"
                 "mimesys_run plan.h5 --set limits.disk_write=64G --set limits.cpus=1\n"
                 "mimesys_run plan.h5 --compat --seed 7 --out run-compat\n"
-                "mimesys_run plan.h5 --set run.repeat_disturbed=3",
+                "mimesys_run plan.h5 --set run.repeat_disturbed=3\n"
+                "mimesys_run plan.h5 --set run.node=simulated --set simulated.size=2x96",
 };
 
 static void job_clear(mim_run_job *j)
@@ -152,12 +178,21 @@ static void job_clear(mim_run_job *j)
     mim_calibration_destroy(&j->calibration);
     mim_run_result_destroy(&j->result);
     mim_summary_destroy(&j->summary);
+    mim_simulated_destroy(&j->simulated);
     mim_config_destroy(&j->config);
     mim_run_output_clear(&j->output);
     free(j->compat_cost_us);
     free(j->name);
     free(j->job_id);
     mim_host_lock_release(&j->host_fd);
+}
+
+static int open_actions(mim_run_job *j)
+{
+    mim_actions_node node;
+    mim_actions_node_get(j->config, j->machine, &node);
+    int rc = mim_actions_open(mim_config_text(j->config, "run.actions"), &j->actions);
+    return rc == MIM_OK ? mim_actions_fit(j->actions, &node) : rc;
 }
 
 static int run(const mim_args *args, mim_log *log)
@@ -174,9 +209,9 @@ static int run(const mim_args *args, mim_log *log)
         rc = j.is_compat ? mim_run_compat_defaults(&j) : MIM_OK;
     }
     if (rc == MIM_OK)
-        rc = mim_machine_create(j.limits.max_cpus, &j.machine);
+        rc = mim_run_find_machine(&j);
     if (rc == MIM_OK)
-        rc = mim_actions_open(mim_config_text(j.config, "run.actions"), &j.actions);
+        rc = open_actions(&j);
     if (rc == MIM_OK)
         rc = mim_summary_create(program.name, (uint64_t)mim_config_int(j.config, "run.seed"), 1,
                                 j.config, &j.summary);

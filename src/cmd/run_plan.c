@@ -9,6 +9,7 @@
 #include "core/atomic_file.h"
 #include "core/text.h"
 #include "node/compat.h"
+#include "node/settings.h"
 #include "node/start_file.h"
 
 /* ---- before ---- */
@@ -21,7 +22,8 @@ static int make_paths(mim_run_job *j)
         return mim_fail(MIM_EUSAGE, "--out: expected a folder, found an empty text");
     if (job_id && (!*job_id || strpbrk(job_id, " \t\r\n\v\f")))
         return mim_fail(MIM_EUSAGE, "--job: expected one word, found \"%s\"", job_id);
-    j->name = mim_strdup(mim_basename(mim_args_at(j->args, 0)));
+    j->name =
+        mim_format("%s%s", j->simulated ? "simulated-" : "", mim_basename(mim_args_at(j->args, 0)));
     if (!j->name)
         return mim_fail(MIM_ENOMEM, "output paths");
     size_t n = strlen(j->name);
@@ -73,6 +75,13 @@ static int choose_slot(mim_run_job *j)
 static int check_settings(const mim_run_job *j)
 {
     bool is_repeated = mim_config_int(j->config, "run.repeat_disturbed") > 0;
+    if (j->simulated &&
+        (j->is_compat || is_repeated || mim_config_bool(j->config, "run.closed_loop") ||
+         *mim_config_text(j->config, "run.start_file") ||
+         !mim_config_bool(j->config, "run.sample")))
+        return mim_fail(MIM_EUSAGE, "run.node=simulated: nothing runs; expected neither --compat "
+                                    "nor run.closed_loop, run.start_file or "
+                                    "run.repeat_disturbed, and run.sample = true");
     if (is_repeated && *mim_config_text(j->config, "run.start_file"))
         return mim_fail(MIM_EUSAGE, "run.start_file: a plan that is started with another program "
                                     "is not repeated; expected run.repeat_disturbed = 0");
@@ -91,6 +100,10 @@ static int load_plan(mim_run_job *j)
     if (rc == MIM_OK)
         rc = j->is_compat ? mim_plan_read_any(path, j->actions, &j->plan)
                           : mim_plan_read(path, j->actions, &j->plan);
+    mim_actions_node node;
+    mim_actions_node_get(j->config, j->machine, &node);
+    if (rc == MIM_OK)
+        rc = mim_plan_fit(j->plan, &node);
     if (rc == MIM_OK)
         rc = mim_plan_needs(j->plan, &j->need);
     if (rc == MIM_OK)
@@ -106,11 +119,16 @@ static int load_plan(mim_run_job *j)
                      "its threads ask for %.1f CPUs at once, this run may use %zu: they share, and "
                      "get less than their weights",
                      j->need.cpu_s_per_slot_s, j->machine->n_cpus);
-    return mim_limits_check(&j->limits, j->machine, &j->need, longest_s(j));
+    return j->simulated ? MIM_OK : mim_limits_check(&j->limits, j->machine, &j->need, longest_s(j));
 }
 
 static int print_dry_run(mim_run_job *j)
 {
+    if (j->simulated) {
+        printf("would simulate %.0f s in slots of %g s on %s\n", duration_s(j), j->slot_s,
+               j->machine->cpu_model);
+        return MIM_OK;
+    }
     int rc = mim_run_look_ahead(j);
     if (rc != MIM_OK)
         return rc;
@@ -181,6 +199,8 @@ int mim_run_once(mim_run_job *j, const mim_run_output *output, bool is_first)
                                   .timeout_s = mim_config_real(j->config, "run.start_wait_s"),
                                   .log = j->log};
     bool has_stats = mim_config_bool(j->config, "run.sample");
+    if (j->simulated)
+        return mim_run_simulate(j, output);
     int rc = has_stats ? mim_atomic_file_open(output->stats_path, &file) : MIM_OK;
     if (rc != MIM_OK)
         return rc;
@@ -211,8 +231,9 @@ static int prepare(mim_run_job *j)
     const mim_start_file start = {.path = mim_config_text(j->config, "run.start_file")};
     if (rc == MIM_OK && *start.path)
         rc = mim_start_file_prepare(&start);
-    if (rc == MIM_OK)
-        rc = mim_run_wait_for_host(j);
+    if (rc != MIM_OK || j->simulated)
+        return rc;
+    rc = mim_run_wait_for_host(j);
     if (rc == MIM_OK && j->need.scratch_bytes > 0)
         rc = mim_run_open_scratch(j);
     return rc == MIM_OK ? mim_run_get_calibration(j) : rc;
@@ -223,8 +244,8 @@ static int print_end(mim_run_job *j)
     const char *status = mim_run_status(j);
     if (mim_args_has(j->args, "json"))
         return mim_summary_print(j->summary, status, stdout);
-    printf("%s: %zu slots of %g s in %s\n", status, j->result->n_slots, j->slot_s,
-           j->output.folder);
+    printf("%s%s: %zu slots of %g s in %s\n", j->simulated ? "simulated, " : "", status,
+           j->result->n_slots, j->slot_s, j->output.folder);
     return MIM_OK;
 }
 

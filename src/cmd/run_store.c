@@ -92,6 +92,7 @@ int mim_run_add_figures(const mim_run_job *j, const mim_run_output *output, json
                         d && d->is_known ? json_integer((json_int_t)d->n_accepted) : json_null());
     json_object_set_new(figures, "note", text_or_null(j->result->note));
     json_object_set_new(figures, "cpu_note", text_or_null(j->result->cpu_note));
+    json_object_set_new(figures, "node", json_string(j->machine->hostname));
     json_object_set_new(figures, "stats",
                         mim_config_bool(j->config, "run.sample")
                             ? json_string(mim_basename(output->stats_path))

@@ -70,9 +70,11 @@ static int add_instance(mim_execution *x, mim_row_run *row, size_t column)
 {
     const mim_stressor *stressor = mim_actions_stressor(mim_plan_actions(x->plan), column);
     const char *name = mim_actions_name(mim_plan_actions(x->plan), column);
-    const mim_kernel *kernel = stressor ? mim_kernel_find(stressor->kernel) : NULL;
-    if (!kernel)
-        return mim_fail(MIM_EUNSUP, "stressor %s: this build has no kernel for it", name);
+    const mim_kernel *kernel = NULL;
+    int rc = stressor ? mim_kernel_for(stressor, x->scratch, &kernel)
+                      : mim_fail(MIM_EUNSUP, "stressor %s: this build has no kernel for it", name);
+    if (rc != MIM_OK)
+        return rc;
     bool is_apart = stressor->is_paced && !x->options->is_compat;
     mim_row_thread *thread = is_apart ? &row->helper : &row->worker;
     mim_instance *in = &thread->instances[thread->n_instances];
