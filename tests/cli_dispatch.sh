@@ -54,6 +54,8 @@ report $? "its result tells what was set and what stressors took"
 run_program "$plan" --compat "${short[@]}" --set run.idle_slot=false --out "$scratch/c" &&
     [ "$(figure n_slots c)" = 3 ]
 report $? "its defaults can be overridden"
+refuses 2 "nothing runs" "the original's dispatch on a simulated node" "$plan" --compat \
+    --set run.node=simulated
 refuses 2 "closed_loop" "the original has no closed loop" "$plan" --compat \
     --set run.closed_loop=true
 

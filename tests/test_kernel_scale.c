@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include "node/kernel_family.h"
-#include "node/kernel_scale.h"
 
 #define N_OF(a) (sizeof(a) / sizeof *(a))
 #define MIB (UINT64_C(1) << 20)
@@ -20,18 +19,20 @@ static void test_sizes(void **state)
 {
     (void)state;
     static const struct {
-        uint64_t n_bytes;
+        uint64_t n_bytes, unit_bytes;
         double duty;
         uint64_t scaled;
     } table[] = {
-        {MIB, 1.0, MIB},  {MIB, 0.5, MIB / 2}, {MIB, 0.005, 4096},
-        {MIB, 0.0, 4096}, {MIB, 0.01, 8192}, /* 10485 rounded down */
-        {MIB, 2.0, MIB},  {4096, 0.9, 4096},   {32 * MIB, 0.25, 8 * MIB},
+        {MIB, 4096, 1.0, MIB},         {MIB, 4096, 0.5, MIB / 2}, {MIB, 4096, 0.005, 4096},
+        {MIB, 4096, 0.0, 4096},        {MIB, 4096, 0.01, 8192}, /* 10485 rounded down */
+        {MIB, 4096, 2.0, MIB},         {4096, 4096, 0.9, 4096},   {32 * MIB, 4096, 0.25, 8 * MIB},
+        {32 * MIB, MIB, 0.2, 6 * MIB},
     };
     for (size_t i = 0; i < N_OF(table); i++)
-        assert_int_equal(mim_kernel_scaled(table[i].n_bytes, table[i].duty), table[i].scaled);
-    assert_null(mim_kernel_scale_of(&mim_kernel_crc_compute));
-    assert_null(mim_kernel_scale_of(&mim_kernel_simd));
+        assert_int_equal(mim_kernel_scaled(table[i].n_bytes, table[i].unit_bytes, table[i].duty),
+                         table[i].scaled);
+    assert_null(mim_kernel_crc_compute.scale);
+    assert_null(mim_kernel_simd.scale);
 }
 
 /* One whole operation, however many batches that takes; gives its bytes. */
@@ -45,20 +46,20 @@ static uint64_t operate(const mim_kernel *kernel, void *kernel_state)
 }
 
 static void check_kernel(const mim_kernel *kernel, const mim_stressor *stressor,
-                         mim_scratch *scratch, uint64_t full_bytes)
+                         mim_scratch *scratch, uint64_t full_bytes, uint64_t unit_bytes)
 {
     void *state = NULL;
     const mim_kernel_place place = {.scratch = scratch, .seed = 1};
-    mim_kernel_scale scale = mim_kernel_scale_of(kernel);
-    assert_non_null(scale);
+    assert_non_null(kernel->scale);
     assert_int_equal(kernel->create(stressor, &place, &state), MIM_OK);
     assert_int_equal(operate(kernel, state), full_bytes); /* never scaled: as ever */
     assert_int_equal(kernel->verify(state), MIM_OK);
     for (size_t round = 0; round < 3; round++) {
         for (size_t i = 0; i < N_OF(duties); i++) {
-            assert_int_equal(scale(state, duties[i]), MIM_OK);
+            assert_int_equal(kernel->scale(state, duties[i]), MIM_OK);
             for (size_t k = 0; k <= round; k++)
-                assert_int_equal(operate(kernel, state), mim_kernel_scaled(full_bytes, duties[i]));
+                assert_int_equal(operate(kernel, state),
+                                 mim_kernel_scaled(full_bytes, unit_bytes, duties[i]));
             assert_int_equal(kernel->verify(state), MIM_OK);
         }
     }
@@ -74,7 +75,20 @@ static void test_memset(void **state)
                                        .memory_bytes = 3 * MIB,
                                        .op_bytes = 3 * MIB,
                                        .is_paced = is_paced};
-        check_kernel(&mim_kernel_memset, &stressor, NULL, 3 * MIB);
+        check_kernel(&mim_kernel_memset, &stressor, NULL, 3 * MIB, 4096);
+    }
+}
+
+/* Sweeps in parts of 512 KiB. */
+static void test_bulk(void **state)
+{
+    (void)state;
+    const mim_kernel *const kernels[] = {&mim_kernel_nt_store, &mim_kernel_scan,
+                                         &mim_kernel_bulk_copy};
+    for (size_t i = 0; i < N_OF(kernels); i++) {
+        const mim_stressor stressor = {
+            .name = "bulk", .kernel = kernels[i]->name, .memory_bytes = (i == 2 ? 6 : 3) * MIB};
+        check_kernel(kernels[i], &stressor, NULL, 3 * MIB, MIB / 2);
     }
 }
 
@@ -97,8 +111,12 @@ static void test_reads_and_writes(void **state)
                                      .op_bytes = MIB};
         mim_scratch *scratch = NULL;
         assert_int_equal(mim_scratch_create(&options, &scratch), MIM_OK);
-        check_kernel(&mim_kernel_hdd_read, &reads, scratch, MIB);
-        check_kernel(&mim_kernel_hdd_write, &writes, scratch, MIB);
+        check_kernel(&mim_kernel_hdd_read, &reads, scratch, MIB, 4096);
+        check_kernel(&mim_kernel_hdd_write, &writes, scratch, MIB, 4096);
+        mim_stressor computing = writes;
+        computing.kernel = "write_crc";
+        computing.parameter = 10; /* us of CRC */
+        check_kernel(&mim_kernel_write_crc, &computing, scratch, MIB, 4096);
         mim_scratch_destroy(&scratch);
     }
 }
@@ -107,17 +125,19 @@ static void test_reads_and_writes(void **state)
 static void test_scaled_within_a_sweep(void **state)
 {
     (void)state;
-    const mim_kernel *const kernels[] = {&mim_kernel_memset, &mim_kernel_stream};
-    for (size_t i = 0; i < 2; i++) {
+    const mim_kernel *const kernels[] = {&mim_kernel_memset, &mim_kernel_stream,
+                                         &mim_kernel_nt_store, &mim_kernel_scan,
+                                         &mim_kernel_bulk_copy};
+    for (size_t i = 0; i < N_OF(kernels); i++) {
         const mim_stressor stressor = {
-            .name = "sweep", .kernel = kernels[i]->name, .memory_bytes = 2 * MIB};
+            .name = "sweep", .kernel = kernels[i]->name, .memory_bytes = (i == 4 ? 4 : 2) * MIB};
         const mim_kernel_place place = {.seed = 1};
         void *kernel_state = NULL;
         mim_work work = {0};
         assert_int_equal(kernels[i]->create(&stressor, &place, &kernel_state), MIM_OK);
         for (size_t k = 0; k < 40; k++) {
             assert_int_equal(kernels[i]->run(kernel_state, k % 4, &work), MIM_OK);
-            assert_int_equal(mim_sweep_scale(kernel_state, duties[k % N_OF(duties)]), MIM_OK);
+            assert_int_equal(kernels[i]->scale(kernel_state, duties[k % N_OF(duties)]), MIM_OK);
             assert_int_equal(kernels[i]->verify(kernel_state), MIM_OK);
             assert_int_equal(kernels[i]->run(kernel_state, 1, &work), MIM_OK);
             assert_int_equal(kernels[i]->verify(kernel_state), MIM_OK);
@@ -138,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_memset),
+        cmocka_unit_test(test_bulk),
         cmocka_unit_test(test_reads_and_writes),
         cmocka_unit_test(test_scaled_within_a_sweep),
     };

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "node/kernel_family.h"
-#include "node/kernel_scale.h"
 
 enum { FILL = 'R' };
 
@@ -111,11 +110,11 @@ static int run(void *state, size_t n, mim_work *work)
     return MIM_OK;
 }
 
-int mim_read_scale(void *state, double duty)
+static int scale(void *state, double duty)
 {
     read_state *s = state;
 
-    s->now_bytes = mim_kernel_scaled(s->op_bytes, duty);
+    s->now_bytes = mim_kernel_scaled(s->op_bytes, MIM_PAGE_BYTES, duty);
     return MIM_OK;
 }
 
@@ -131,5 +130,9 @@ static int verify(void *state)
     return MIM_OK;
 }
 
-const mim_kernel mim_kernel_hdd_read = {
-    .name = "hdd_read", .create = create, .destroy = destroy, .run = run, .verify = verify};
+const mim_kernel mim_kernel_hdd_read = {.name = "hdd_read",
+                                        .create = create,
+                                        .destroy = destroy,
+                                        .run = run,
+                                        .verify = verify,
+                                        .scale = scale};

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "node/kernel_family.h"
-#include "node/kernel_scale.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -219,7 +218,7 @@ static int run_stream(void *state, size_t n, mim_work *work)
     return MIM_OK;
 }
 
-int mim_sweep_scale(void *state, double duty)
+static int scale(void *state, double duty)
 {
     sweep_state *s = state;
     if (!s->pages) {
@@ -234,7 +233,7 @@ int mim_sweep_scale(void *state, double duty)
             s->pages[i] = is_swept ? page_after(s, before) : before;
         }
     }
-    s->swept_bytes = mim_kernel_scaled(s->n_bytes, duty);
+    s->swept_bytes = mim_kernel_scaled(s->n_bytes, MIM_PAGE_BYTES, duty);
     s->offset = 0;
     return MIM_OK;
 }
@@ -296,9 +295,11 @@ const mim_kernel mim_kernel_memset = {.name = "memset",
                                       .create = create_memset,
                                       .destroy = destroy,
                                       .run = run_memset,
-                                      .verify = verify_memset};
+                                      .verify = verify_memset,
+                                      .scale = scale};
 const mim_kernel mim_kernel_stream = {.name = "stream",
                                       .create = create_stream,
                                       .destroy = destroy,
                                       .run = run_stream,
-                                      .verify = verify_stream};
+                                      .verify = verify_stream,
+                                      .scale = scale};

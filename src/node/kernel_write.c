@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "node/kernel_family.h"
-#include "node/kernel_scale.h"
 
 enum { FILL = 'W' };
 
@@ -157,11 +156,11 @@ static int run(void *state, size_t n, mim_work *work)
     return MIM_OK;
 }
 
-int mim_write_scale(void *state, double duty)
+static int scale(void *state, double duty)
 {
     write_state *s = state;
 
-    s->now_bytes = mim_kernel_scaled(s->op_bytes, duty);
+    s->now_bytes = mim_kernel_scaled(s->op_bytes, MIM_PAGE_BYTES, duty);
     return MIM_OK;
 }
 
@@ -199,4 +198,5 @@ const mim_kernel mim_kernel_hdd_write = {.name = "hdd_write",
                                          .destroy = destroy,
                                          .run = run,
                                          .verify = verify,
-                                         .check_node = check_node};
+                                         .check_node = check_node,
+                                         .scale = scale};

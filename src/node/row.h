@@ -12,7 +12,6 @@
 #include "node/compat.h"
 #include "node/executor.h"
 #include "node/kernel.h"
-#include "node/kernel_scale.h"
 
 enum { MIM_ROW_ERROR_BYTES = 256 };
 
@@ -47,13 +46,12 @@ typedef struct mim_instance {
     double asked_ns;  /* not paced: CPU time asked for in this slot, what was carried included */
     double budget_ns; /* the same after the closed loop's correction, and used so far */
     double used_ns;
-    double carry_ns;        /* not paced: CPU time owed (+) or overdrawn (-) to the next slot */
-    double phase;           /* paced: fraction of the next operation that has fallen due */
-    double owed_ops;        /* paced: operations due in the slot before and not done */
-    double op_ns;           /* paced: how long one operation may take, of those seen */
-    mim_kernel_scale scale; /* the original's: NULL where the duty does not matter */
-    bool is_failed;         /* does not run any more: broke, or */
-    bool is_refused;        /* the scratch guard said no */
+    double carry_ns; /* not paced: CPU time owed (+) or overdrawn (-) to the next slot */
+    double phase;    /* paced: fraction of the next operation that has fallen due */
+    double owed_ops; /* paced: operations due in the slot before and not done */
+    double op_ns;    /* paced: how long one operation may take, of those seen */
+    bool is_failed;  /* does not run any more: broke, or */
+    bool is_refused; /* the scratch guard said no */
 } mim_instance;
 
 /* What a thread has used since its start, for who samples meanwhile. */

@@ -76,10 +76,10 @@ static void run_entry(void *context, size_t column, int64_t budget_us, double du
     mim_work work = {0};
     if (!in || in->is_failed)
         return; /* the original, too, comes back at once */
-    if (in->scale && duty < MIM_COMPAT_LEAST_DUTY) {
+    if (in->kernel->scale && duty < MIM_COMPAT_LEAST_DUTY) {
         sleep_us(walk, budget_us);
     } else {
-        if (in->scale && in->scale(in->state, fmin(duty, 1.0)) != MIM_OK) {
+        if (in->kernel->scale && in->kernel->scale(in->state, fmin(duty, 1.0)) != MIM_OK) {
             in->is_failed = true;
             mim_row_keep_error(walk->self, mim_fail_in(MIM_ENOMEM, "%s", in->stressor->name));
             return;
@@ -190,8 +190,6 @@ void *mim_row_compat(void *row_thread)
     mim_schedule *schedule = self->row->schedule;
     walk_state walk = {.self = self, .slot = NO_SLOT, .meter_ns = mim_clock_thread_cpu_ns()};
     mim_row_prepare(self);
-    for (size_t i = 0; i < self->n_instances; i++)
-        self->instances[i].scale = mim_kernel_scale_of(self->instances[i].kernel);
     warm_up(&walk);
     if (mim_row_wait_at_gate(self)) {
         size_t n_seen = 0;
