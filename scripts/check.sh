@@ -56,7 +56,7 @@ step "fuzz corpora with sanitizers" 600 \
     make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-corpus
 if [ "$full" = full ]; then
     step "races (thread sanitizer)" 1200 make -j"$jobs" TSAN=1 BUILD=build/tsan CFLAGS="-O1 -g" \
-        check-unit TESTS="executor scratch kernels_system"
+        check-unit TESTS="executor executor_compat executor_watch start_file scratch kernels_system"
     step "the extended list, all of it on two threads" 900 env MIMESYS_TEST_FULL=1 \
         make --no-print-directory check-unit TESTS=extended
     step "kills at random moments" 3000 env TEST_TIMEOUT_S=2700 BIN="$PWD/build/bin" tests/run cli tests/long_kill.sh \

@@ -67,7 +67,7 @@ while read -r name part change; do
 done <<'CASES'
 another_kernel kernel s/"kernel":.*/"kernel":"2.4.18","a":1,/;s/"machine_key":.*/"machine_key":"x",/;s/"a":1,//
 another_machine machine s/"machine_key":.*/"machine_key":"0123456789abcdef",/
-other_sizes sizes s/"sizes":.*/"sizes":"adapted",/
+other_sizes sizes s/"sizes":.*/"sizes":"node",/
 another_I/O_mode I/O.mode s/"direct"/"buffered"/;t;s/"buffered"/"direct"/
 another_folder scratch.folder s/"scratch_folder":.*/"scratch_folder":"\/elsewhere",/
 an_old_one days.ago s/"measured_real_s":.*/"measured_real_s":1600000000.0,/
@@ -105,9 +105,9 @@ run_program "$plan" --out "$scratch/run" "${quick[@]}" && grep -q 'is stale: mea
 report $? "a run measures what a stale one has, and does not replace it"
 run_program "$plan" --out "$scratch/run" --calibration "$stored" && ! grep -q 'measuring' "$scratch/err"
 report $? "a named one is taken as it is"
-with 's/"sizes":.*/"sizes":"adapted",/'
+with 's/"sizes":.*/"sizes":"node",/'
 run_program "$plan" --out "$scratch/run" "${quick[@]}" &&
-    grep -q 'is of sizes adapted, this is original' "$scratch/err"
+    grep -q 'is of sizes node, this is original' "$scratch/err"
 report $? "one of other sizes is not taken"
 
 # ---- plain users

@@ -89,7 +89,7 @@ MIMESYS_CALIBRATION=$scratch/node.json run_program --calibrate "${quick[@]}" "${
     grep -q '"sizes": "node"' "$scratch/node.json"
 report $? "calibrates with working sets by this node's caches"
 MIMESYS_CALIBRATION=$scratch/node.json run_program "$plan" --out "$scratch/run" "${quick[@]}" &&
-    grep -q 'sizes node, this run.s are original' "$scratch/err"
+    grep -q 'is of sizes node, this is original' "$scratch/err"
 report $? "which a run with the original's does not use"
 refuses 2 "expected one of original|node" "sizes of neither kind" --calibrate \
     --set stressors.sizes=large

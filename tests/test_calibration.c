@@ -164,6 +164,7 @@ static void test_no_stressors(void **state)
 {
     const fixture *f = *state;
     const mim_calibration made = {.io_mode = "direct",
+                                  .sizes = "original",
                                   .measured_real_s = NAN,
                                   .n_cpus = 1,
                                   .n_sockets = 1,
@@ -383,7 +384,8 @@ static void test_ranges_of_version_2(void **state)
     static const struct {
         const char *key, *value, *says; /* NULL = taken */
     } cases[] = {
-        {"sizes", "\"adapted\"", NULL},
+        {"sizes", "\"node\"", NULL},
+        {"sizes", "\"adapted\"", "sizes: expected original or node, found adapted"},
         {"sizes", NULL, sizes},
         {"sizes", "1", sizes},
         {"sizes", "\"a way to choose sizes with a long name\"", sizes},

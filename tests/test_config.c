@@ -407,6 +407,26 @@ static void test_printed_text_loads_again(void **state)
     }
 }
 
+static void test_copy(void **state)
+{
+    (void)state;
+    mim_config *config = fresh(), *copy = NULL;
+    assert_int_equal(mim_config_set(config, "--set", "run.slots=7"), MIM_OK);
+    assert_int_equal(mim_config_copy(config, &copy), MIM_OK);
+    assert_int_equal(mim_config_int(copy, "run.slots"), 7);
+    assert_true(mim_config_is_set(copy, "run.slots"));
+    char *before = mim_config_text_ini(config), *same = mim_config_text_ini(copy);
+    assert_string_equal(before, same);
+    assert_int_equal(mim_config_set_value(copy, "--compat", "run.slots", "9"), MIM_OK);
+    assert_int_equal(mim_config_int(copy, "run.slots"), 9);
+    assert_int_equal(mim_config_int(config, "run.slots"), 7); /* each has its own values */
+    mim_config_destroy(&config);
+    assert_int_equal(mim_config_int(copy, "run.slots"), 9);
+    mim_config_destroy(&copy);
+    free(before);
+    free(same);
+}
+
 static int open_folder(void **state)
 {
     (void)state;
@@ -429,17 +449,12 @@ static int close_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_file_with_everything),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_long_lines),
-        cmocka_unit_test(test_what_is_no_file),
-        cmocka_unit_test(test_all_or_nothing),
-        cmocka_unit_test(test_set),
-        cmocka_unit_test(test_order_of_sources),
-        cmocka_unit_test(test_printed_text),
-        cmocka_unit_test(test_printed_text_loads_again),
+        cmocka_unit_test(test_defaults),         cmocka_unit_test(test_file_with_everything),
+        cmocka_unit_test(test_values),           cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_long_lines),       cmocka_unit_test(test_what_is_no_file),
+        cmocka_unit_test(test_all_or_nothing),   cmocka_unit_test(test_set),
+        cmocka_unit_test(test_order_of_sources), cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_printed_text),     cmocka_unit_test(test_printed_text_loads_again),
     };
     return cmocka_run_group_tests_name("config", tests, open_folder, close_folder);
 }

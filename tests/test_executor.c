@@ -1,7 +1,7 @@
 /* The executor on this machine: shares metered, operations paced, schedule absolute, end clean.
  * No wall-time assertions beyond what the schedule itself guarantees; load of others may make a
  * slot late, so the tests look at totals with wide margins (the bench measures accuracy). */
-#define _DEFAULT_SOURCE /* usleep */
+#define _DEFAULT_SOURCE /* usleep, mkstemp */
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -15,75 +15,10 @@
 
 #include <cmocka.h>
 
+#include "core/h5.h"
 #include "core/signals.h"
-#include "node/executor.h"
+#include "tests/support/executor_fixture.h"
 #include "trace/series.h"
-
-#define assert_near(a, b, tolerance) assert_true(fabs((a) - (b)) <= (tolerance))
-
-static const char simd[] =
-    "BM_SIMD_SerialDistanceComputation/num_blocks:256/enable_avx512:false/flush_cache:false";
-static const char copy[] = "BM_LIBC_Memcpy_Fleet_L1";
-static const char reads[] = "BM_STRESS_NG_HddRead_256KB_WeightScaled_500ms";
-static const char writes[] = "BM_STRESS_NG_HddWriteNF_1MB_WeightScaled_25ms";
-
-typedef struct bench {
-    mim_machine *machine;
-    mim_actions *actions;
-    mim_scratch *scratch;
-    mim_calibration *calibration;
-} bench;
-
-static int set_up(void **state)
-{
-    bench *b = calloc(1, sizeof *b);
-    const mim_scratch_options options = {.folder = "/var/tmp", .min_free_bytes = 1u << 20};
-    assert_non_null(b);
-    assert_int_equal(mim_machine_create(0, &b->machine), MIM_OK);
-    assert_int_equal(mim_actions_builtin("20", &b->actions), MIM_OK);
-    assert_int_equal(mim_scratch_create(&options, &b->scratch), MIM_OK);
-    b->calibration = calloc(1, sizeof *b->calibration);
-    b->calibration->costs = calloc(2, sizeof *b->calibration->costs);
-    b->calibration->n_costs = 2;
-    mim_cost *costs = b->calibration->costs;
-    strcpy(costs[0].stressor, reads);
-    costs[0].ops_per_s = 40.0; /* chosen, not measured: what is due follows from it exactly */
-    strcpy(costs[1].stressor, writes);
-    costs[1].ops_per_s = 20.0;
-    *state = b;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    bench *b = *state;
-    mim_machine_destroy(&b->machine);
-    mim_actions_destroy(&b->actions);
-    mim_scratch_destroy(&b->scratch);
-    mim_calibration_destroy(&b->calibration);
-    free(b);
-    return 0;
-}
-
-static mim_plan *make_plan(const bench *b, size_t n_windows, size_t n_threads)
-{
-    mim_plan *plan = NULL;
-    assert_int_equal(mim_plan_create(n_windows, n_threads, b->actions, &plan), MIM_OK);
-    return plan;
-}
-
-static void set(const bench *b, mim_plan *plan, size_t w, size_t t, const char *name, double weight)
-{
-    mim_plan_row(plan, w, t)[mim_actions_find(b->actions, name)] = weight;
-}
-
-static const mim_execute_options quarter = {.slot_s = 0.25, .n_iters = 1, .seed = 1};
-
-static size_t cell(const bench *b, const mim_run_result *r, size_t slot, size_t row,
-                   const char *name)
-{
-    return (slot * r->n_rows + row) * r->n_stressors + mim_actions_find(b->actions, name);
-}
 
 static void test_shares(void **state)
 {
@@ -299,6 +234,60 @@ static void test_figures(void **state)
     mim_plan_destroy(&plan);
 }
 
+/* Every table has the shape it says; those that a run does not tell are left out. */
+static void test_result_file(void **state)
+{
+    const bench *b = *state;
+    static const struct {
+        const char *name;
+        size_t rank;
+        bool is_optional;
+    } tables[] = {
+        {"planned_share", 3, false}, {"share", 3, false},       {"planned_ops", 3, false},
+        {"ops", 3, false},           {"bytes", 3, false},       {"stressor_cpu", 3, true},
+        {"stressor_wall", 3, true},  {"start_late", 2, false},  {"overshoot", 2, false},
+        {"cpu_time", 2, false},      {"others_share", 2, true}, {"window", 1, true},
+        {"slot_begin", 1, true},     {"slot_length", 1, true},  {"is_accepted", 1, true},
+    };
+    mim_plan *plan = make_plan(b, 2, 1);
+    mim_run_result *r = NULL;
+    char path[] = "/tmp/mim-result-XXXXXX";
+    close(mkstemp(path));
+    set(b, plan, 0, 0, simd, 0.1);
+    mim_execute_options options = quarter;
+    options.slot_s = 0.05;
+    options.idle_slot = true;
+    assert_int_equal(mim_execute(plan, b->machine, NULL, b->scratch, &options, NULL, &r), MIM_OK);
+    for (int is_told = 1; is_told >= 0; is_told--) {
+        mim_h5 *file = NULL;
+        assert_int_equal(mim_run_result_write(r, plan, "", path), MIM_OK);
+        assert_int_equal(mim_h5_open(path, &file), MIM_OK);
+        for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+            const size_t expected[3] = {3, 1, r->n_stressors};
+            size_t rank = 0, shape[MIM_H5_MAX_RANK];
+            if (!is_told && tables[i].is_optional) {
+                assert_false(mim_h5_has(file, tables[i].name));
+                continue;
+            }
+            assert_int_equal(mim_h5_get_shape(file, tables[i].name, &rank, shape), MIM_OK);
+            assert_int_equal(rank, tables[i].rank);
+            assert_memory_equal(shape, expected, rank * sizeof *shape);
+        }
+        mim_h5_destroy(&file);
+        double **untold[] = {&r->stressor_cpu_s, &r->stressor_wall_s, &r->others_share,
+                             &r->slot_begin_s, &r->slot_length_s};
+        for (size_t i = 0; i < sizeof untold / sizeof *untold; i++) {
+            free(*untold[i]);
+            *untold[i] = NULL;
+        }
+        free(r->slot_windows);
+        r->slot_windows = NULL;
+    }
+    unlink(path);
+    mim_run_result_destroy(&r);
+    mim_plan_destroy(&plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_write_ceiling_ends_writes_not_the_run),
         cmocka_unit_test(test_a_signal_ends_the_run),
         cmocka_unit_test(test_figures),
+        cmocka_unit_test(test_result_file),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

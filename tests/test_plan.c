@@ -231,6 +231,40 @@ static void test_weights_are_checked(void **state)
     }
 }
 
+/* As the original takes them: rows beyond 1 divided by their sum, the others as they are. */
+static void test_rows_of_any_sum(void **state)
+{
+    (void)state;
+    static const struct {
+        double first, second;
+        int rc;
+        double first_read, second_read;
+    } cases[] = {
+        {1.5, 0.5, MIM_OK, 0.75, 0.25},      {3, 0, MIM_OK, 1, 0},
+        {0.3, 0.2, MIM_OK, 0.3, 0.2},        {0, 0, MIM_OK, 0, 0},
+        {0.5, 0.5, MIM_OK, 0.5, 0.5},        {-0.1, 0.5, MIM_EDATA, 0, 0},
+        {NAN, 0.5, MIM_EDATA, 0, 0},         {INFINITY, 0.5, MIM_EDATA, 0, 0},
+        {DBL_MAX, DBL_MAX, MIM_EDATA, 0, 0},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        static double values[2 * 3 * 20];
+        hsize_t shape[3] = {2, 3, 20};
+        mim_plan *plan = NULL;
+        values[20 * 5 + 3] = cases[c].first;
+        values[20 * 5 + 8] = cases[c].second;
+        write_raw("execution_plan", H5T_IEEE_F64LE, 3, shape, values);
+        assert_int_equal(mim_plan_read_any(path, NULL, &plan), cases[c].rc);
+        if (cases[c].rc == MIM_OK) {
+            assert_true(mim_plan_weights(plan, 1, 2)[3] == cases[c].first_read);
+            assert_true(mim_plan_weights(plan, 1, 2)[8] == cases[c].second_read);
+            assert_int_equal(mim_plan_validate(plan, "normalised"), MIM_OK);
+        } else {
+            assert_non_null(strstr(mim_error(), "window 1, thread 2"));
+        }
+        mim_plan_destroy(&plan);
+    }
+}
+
 /* ---- writing ------------------------------------------------------------------------------- */
 
 static void test_round_trip(void **state)
@@ -423,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_refuses_huge_extents_before_reading),
         cmocka_unit_test(test_files_that_the_library_cannot_stand),
         cmocka_unit_test(test_weights_are_checked),
+        cmocka_unit_test(test_rows_of_any_sum),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_our_files_are_what_the_original_reads),
         cmocka_unit_test(test_wrong_schema_names_and_slots_are_refused),

@@ -9,6 +9,7 @@ int mim_run_contain(mim_run_job *j, double duration_s)
     mim_contain_settings_get(j->config, &settings);
     mim_contain_need_of(j->plan, &j->need, j->machine, j->calibration, j->scratch, j->limits.nice,
                         n_slots, mim_run_result_bytes(j->plan, n_slots), &need);
+    mim_contain_destroy(&j->contain); /* of an earlier run */
     int rc = mim_contain_enter(&settings, &need, "", &j->contain);
     if (rc != MIM_OK)
         return rc;
@@ -21,6 +22,8 @@ int mim_run_contain(mim_run_job *j, double duration_s)
 
 json_t *mim_run_contain_json(const mim_run_job *j)
 {
+    if (!j->contain) /* of a simulated run */
+        return json_null();
     const char *missing = mim_contain_missing(j->contain);
     return json_pack("{s:s, s:s?}", "applied", mim_contain_applied(j->contain), "missing", missing);
 }

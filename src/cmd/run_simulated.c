@@ -31,10 +31,10 @@ static uint64_t plan_id(const mim_run_job *j)
                          strlen(seed));
 }
 
-int mim_run_simulate(mim_run_job *j)
+int mim_run_simulate(mim_run_job *j, const mim_run_output *output)
 {
     mim_atomic_file *file = NULL;
-    int rc = mim_atomic_file_open(j->stats_path, &file);
+    int rc = mim_atomic_file_open(output->stats_path, &file);
     if (rc != MIM_OK)
         return rc;
     const mim_simulated_task task = {
@@ -49,9 +49,11 @@ int mim_run_simulate(mim_run_job *j)
                                            .stats = mim_atomic_file_stream(file)};
     rc = mim_simulated_run(j->simulated, &task, &outputs);
     if (rc == MIM_EIO)
-        mim_fail_in(rc, "%s", j->stats_path);
+        mim_fail_in(rc, "%s", output->stats_path);
     if (rc == MIM_OK) {
-        unlink(j->summary_path); /* of an earlier run: it comes last and tells that all is there */
+        unlink(
+            output
+                ->summary_path); /* of an earlier run: it comes last and tells that all is there */
         rc = mim_atomic_file_commit(&file);
     }
     mim_atomic_file_destroy(&file);

@@ -26,6 +26,12 @@ typedef struct mim_command {
     const char *help;
 } mim_command;
 
+/* A section of its own in the man page; --help names it only. */
+typedef struct mim_topic {
+    const char *title; /* in capitals */
+    const char *text;  /* paragraphs separated by an empty line */
+} mim_topic;
+
 typedef struct mim_program {
     const char *name;
     const char *summary;                 /* one line */
@@ -35,6 +41,7 @@ typedef struct mim_program {
     const mim_option *const *tables;     /* configuration, NULL-terminated; NULL if none */
     size_t min_arguments, max_arguments; /* positional ones, the command included */
     const char *description;             /* paragraphs separated by an empty line */
+    const mim_topic *topics;             /* ended by a NULL title; NULL if none */
     const char *json_keys;               /* what --json prints, one "key: meaning" a line */
     const char *files;                   /* what it reads and writes, one "name: meaning" a line */
     const char *examples;                /* one command a line */

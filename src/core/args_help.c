@@ -137,6 +137,18 @@ static void help_lines(const char *heading, const char *lines, FILE *out)
     }
 }
 
+static void help_topics(const mim_topic *topics, FILE *out)
+{
+    char line[1024] = "More in the man page (--man):";
+    size_t n = strlen(line);
+    if (!topics)
+        return;
+    for (const mim_topic *t = topics; t->title && n < sizeof line; t++)
+        n += (size_t)snprintf(line + n, sizeof line - n, "%s %s", t == topics ? "" : ";", t->title);
+    fputc('\n', out);
+    help_paragraphs(line, out);
+}
+
 void mim_program_help(const mim_program *program, FILE *out)
 {
     fprintf(out, "%s - %s\n\n", program->name, program->summary);
@@ -146,6 +158,7 @@ void mim_program_help(const mim_program *program, FILE *out)
         fputc('\n', out);
         help_paragraphs(program->description, out);
     }
+    help_topics(program->topics, out);
     if (program->commands) {
         fputs("\nCommands\n", out);
         for (const mim_command *c = program->commands; c->name; c++)
@@ -227,12 +240,12 @@ static void man_lines(const char *heading, const char *lines, FILE *out)
     free(copy);
 }
 
-static void man_description(const char *description, FILE *out)
+static void man_paragraphs(const char *title, const char *text, FILE *out)
 {
-    if (!description)
+    if (!text)
         return;
-    fputs(".SH DESCRIPTION\n", out);
-    char *copy = mim_strdup(description);
+    fprintf(out, ".SH %s\n", title);
+    char *copy = mim_strdup(text);
     for (char *at = copy; at && *at;) {
         char *end = strstr(at, "\n\n");
         if (end)
@@ -285,7 +298,9 @@ void mim_program_man(const mim_program *program, const char *version, FILE *out)
         fputc('\n', out);
     }
     fputs(".fi\n", out);
-    man_description(program->description, out);
+    man_paragraphs("DESCRIPTION", program->description, out);
+    for (const mim_topic *t = program->topics; t && t->title; t++)
+        man_paragraphs(t->title, t->text, out);
     if (program->commands) {
         fputs(".SH COMMANDS\n", out);
         for (const mim_command *c = program->commands; c->name; c++)

@@ -180,6 +180,29 @@ int mim_config_create(const mim_option *const *tables, mim_config **config)
     return rc;
 }
 
+int mim_config_copy(const mim_config *config, mim_config **copy)
+{
+    mim_config *made = calloc(1, sizeof *made);
+    if (!made || !(made->entries = calloc(config->n + 1, sizeof *made->entries))) {
+        free(made);
+        return mim_fail(MIM_ENOMEM, "configuration");
+    }
+    int rc = MIM_OK;
+    for (; rc == MIM_OK && made->n < config->n; made->n++) {
+        entry *e = &made->entries[made->n];
+        *e = config->entries[made->n];
+        e->name = mim_strdup(e->name);
+        e->text = mim_strdup(e->text);
+        if (!e->name || !e->text)
+            rc = mim_fail(MIM_ENOMEM, "configuration");
+    }
+    if (rc == MIM_OK)
+        *copy = made;
+    else
+        mim_config_destroy(&made);
+    return rc;
+}
+
 void mim_config_destroy(mim_config **config)
 {
     if (!*config)

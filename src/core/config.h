@@ -46,6 +46,8 @@ typedef struct mim_config mim_config;
  * pointers. Reads defaults and the environment. */
 int mim_config_create(const mim_option *const *tables, mim_config **config);
 void mim_config_destroy(mim_config **config);
+/* One of its own that can be set further, e.g. to what follows from other settings. */
+int mim_config_copy(const mim_config *config, mim_config **copy);
 /* All of the file's settings, or none on failure. "#" and ";" begin a comment, also behind a value
  * unless that is quoted. */
 int mim_config_load(mim_config *config, const char *ini_path);

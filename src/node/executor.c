@@ -1,7 +1,6 @@
-#include "node/executor.h"
-
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,46 +8,16 @@
 #include "core/clock.h"
 #include "core/signals.h"
 #include "core/text.h"
-#include "node/row.h"
-#include "node/sampler.h"
+#include "node/executor_internal.h"
+#include "node/pin.h"
 
 /* From the opened gate to slot 0: every thread is asleep at its first instant by then. */
 static const int64_t lead_ns = 50000000;
-static const double progress_every_s = 10.0;
-/* A signal that comes just before a sleep begins waits at most this long. */
-static const int64_t nap_ns = 500000000;
-
-static const char *const extra_types[][2] = {
-    {"x_slot", "slot begin_us,E late_us own_cpu_us,E"},
-    {"x_thr", "cpu cpu_us,E paced_cpu_us,E"},
-    {NULL, NULL},
-};
-
-enum { N_SLOT_KEYS = 4, N_THREAD_KEYS = 3 };
-
-typedef struct execution {
-    const mim_plan *plan;
-    const mim_machine *machine;
-    const mim_calibration *calibration;
-    mim_scratch *scratch;
-    const mim_execute_options *options;
-    mim_log *log;
-    mim_plan_need need;
-    mim_schedule schedule;
-    size_t *windows;
-    size_t n_rows;
-    mim_row_run *rows;
-    mim_sampler *sampler;
-    mim_sampler_row *sample_rows; /* [1 + n_rows] x_slot and the rows' x_thr */
-    uint64_t *sample_cells;       /* [n_rows][N_THREAD_KEYS] */
-    char (*sample_devices)[24];   /* [n_rows] */
-    mim_run_result *result;
-} execution;
 
 /* ---- set-up -----------------------------------------------------------------------------------
  */
 
-static int list_windows(execution *x)
+static int list_windows(mim_execution *x)
 {
     size_t first = mim_plan_first_window(x->plan), n = mim_plan_n_windows(x->plan);
     size_t pass = n - first + (x->options->idle_slot ? 1 : 0);
@@ -64,7 +33,7 @@ static int list_windows(execution *x)
 
 static double *numbers(size_t n) { return calloc(n ? n : 1, sizeof(double)); }
 
-static int create_result(execution *x)
+static int create_result(mim_execution *x)
 {
     size_t slots = x->schedule.n_slots, rows = x->n_rows, columns = mim_plan_n_stressors(x->plan);
     mim_run_result *r = calloc(1, sizeof *r);
@@ -76,20 +45,30 @@ static int create_result(execution *x)
     r->n_rows = rows;
     r->n_stressors = columns;
     r->slot_s = x->options->slot_s;
-    double **cells[] = {&r->planned_share, &r->share, &r->planned_ops, &r->ops, &r->bytes};
+    double **cells[] = {&r->planned_share, &r->share,          &r->planned_ops,    &r->ops,
+                        &r->bytes,         &r->stressor_cpu_s, &r->stressor_wall_s};
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
         if (!(*cells[i] = numbers(slots * rows * columns)))
             return mim_fail(MIM_ENOMEM, "run result of %zu slots", slots);
-    double **row_cells[] = {&r->start_late_s, &r->overshoot_s, &r->cpu_s};
+    double **row_cells[] = {&r->start_late_s, &r->overshoot_s, &r->cpu_s, &r->others_share};
     for (size_t i = 0; i < sizeof row_cells / sizeof *row_cells; i++)
         if (!(*row_cells[i] = numbers(slots * rows)))
             return mim_fail(MIM_ENOMEM, "run result of %zu slots", slots);
+    if (!(r->slot_windows = calloc(slots ? slots : 1, sizeof *r->slot_windows)))
+        return mim_fail(MIM_ENOMEM, "run result of %zu slots", slots);
+    memcpy(r->slot_windows, x->windows, slots * sizeof *r->slot_windows);
+    double **slot_cells[] = {&r->slot_begin_s, &r->slot_length_s};
+    for (size_t i = 0; i < sizeof slot_cells / sizeof *slot_cells; i++)
+        if (!(*slot_cells[i] = numbers(slots)))
+            return mim_fail(MIM_ENOMEM, "run result of %zu slots", slots);
     for (size_t i = 0; i < slots * rows * columns; i++)
         r->planned_ops[i] = NAN; /* stays so for stressors that are not counted in operations */
+    for (size_t i = 0; i < slots * rows; i++)
+        r->others_share[i] = NAN;
     return MIM_OK;
 }
 
-static int add_instance(execution *x, mim_row_run *row, size_t column)
+static int add_instance(mim_execution *x, mim_row_run *row, size_t column)
 {
     const mim_stressor *stressor = mim_actions_stressor(mim_plan_actions(x->plan), column);
     const char *name = mim_actions_name(mim_plan_actions(x->plan), column);
@@ -98,7 +77,8 @@ static int add_instance(execution *x, mim_row_run *row, size_t column)
                       : mim_fail(MIM_EUNSUP, "stressor %s: this build has no kernel for it", name);
     if (rc != MIM_OK)
         return rc;
-    mim_row_thread *thread = stressor->is_paced ? &row->helper : &row->worker;
+    bool is_apart = stressor->is_paced && !x->options->is_compat;
+    mim_row_thread *thread = is_apart ? &row->helper : &row->worker;
     mim_instance *in = &thread->instances[thread->n_instances];
     in->column = column;
     in->stressor = stressor;
@@ -116,7 +96,47 @@ static int add_instance(execution *x, mim_row_run *row, size_t column)
     return MIM_OK;
 }
 
-static int create_row(execution *x, size_t r)
+/* As the original: what runs in the slot, in its order, as column:entries. */
+static void log_order(const mim_execution *x, size_t window, size_t row,
+                      const mim_compat_order *order)
+{
+    char text[512] = "";
+    size_t n = 0;
+    for (size_t r = 0; r < order->n_runs && n + 1 < sizeof text; r++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%zu:%llu", r ? " " : "",
+                              order->runs[r].column, (unsigned long long)order->runs[r].n);
+    mim_log_debug(x->log, "compat", "window=%zu row=%zu duty=%.4f order=%s", window, row,
+                  order->duty, text);
+}
+
+/* The original's order of every window that runs. Its weights are 32-bit floats. */
+static int create_orders(mim_execution *x, mim_row_run *row)
+{
+    const mim_actions *actions = mim_plan_actions(x->plan);
+    size_t n = mim_plan_n_stressors(x->plan);
+    double *weights = numbers(n);
+    uint32_t *cost_us = calloc(n, sizeof *cost_us);
+    row->orders = calloc(mim_plan_n_windows(x->plan), sizeof *row->orders);
+    int rc =
+        weights && cost_us && row->orders ? MIM_OK : mim_fail(MIM_ENOMEM, "orders of a plan row");
+    if (rc == MIM_OK)
+        mim_compat_costs_shipped(actions, cost_us);
+    for (size_t w = mim_plan_first_window(x->plan); rc == MIM_OK && w < mim_plan_n_windows(x->plan);
+         w++) {
+        for (size_t i = 0; i < n; i++)
+            weights[i] = (double)(float)mim_plan_weights(x->plan, w, row->row)[i];
+        rc = mim_compat_order_make(
+            actions, weights, x->options->compat_cost_us ? x->options->compat_cost_us : cost_us,
+            x->options->seed, w, row->row, &row->orders[w]);
+        if (rc == MIM_OK)
+            log_order(x, w, row->row, &row->orders[w]);
+    }
+    free(cost_us);
+    free(weights);
+    return rc;
+}
+
+static int create_row(mim_execution *x, size_t r)
 {
     mim_row_run *row = &x->rows[r];
     size_t columns = mim_plan_n_stressors(x->plan), slots = x->schedule.n_slots;
@@ -128,9 +148,13 @@ static int create_row(execution *x, size_t r)
     row->scratch = x->scratch;
     row->seed = x->options->seed;
     row->result = x->result;
+    row->n_cpus = x->machine->n_cpus;
+    row->current_duty = 1.0;
+    row->warm_up_s = x->options->compat_warm_up_s;
     mim_row_thread *threads[] = {&row->worker, &row->helper};
     for (size_t t = 0; t < 2; t++) {
         threads[t]->row = row;
+        threads[t]->use.cpu = row->cpu;
         threads[t]->instances = calloc(columns, sizeof *threads[t]->instances);
         threads[t]->slot_cpu_s = numbers(slots);
         threads[t]->slot_overshoot_s = numbers(slots);
@@ -141,6 +165,8 @@ static int create_row(execution *x, size_t r)
     for (size_t column = 0; rc == MIM_OK && column < columns; column++)
         if (x->need.uses[r * columns + column])
             rc = add_instance(x, row, column);
+    if (rc == MIM_OK && x->options->is_compat)
+        rc = create_orders(x, row);
     return rc;
 }
 
@@ -153,11 +179,12 @@ static int start_thread(mim_row_thread *thread, void *(*body)(void *))
     return MIM_OK;
 }
 
-static int start_threads(execution *x, size_t *n_started)
+static int start_threads(mim_execution *x, size_t *n_started)
 {
     int rc = MIM_OK;
     for (size_t r = 0; rc == MIM_OK && r < x->n_rows; r++) {
-        rc = start_thread(&x->rows[r].worker, mim_row_worker);
+        rc = start_thread(&x->rows[r].worker,
+                          x->options->is_compat ? mim_row_compat : mim_row_worker);
         *n_started += rc == MIM_OK;
         if (rc == MIM_OK && x->rows[r].helper.n_instances) {
             rc = start_thread(&x->rows[r].helper, mim_row_helper);
@@ -167,7 +194,7 @@ static int start_threads(execution *x, size_t *n_started)
     return rc;
 }
 
-static int first_error(const execution *x)
+static int first_error(const mim_execution *x)
 {
     for (size_t r = 0; r < x->n_rows; r++) {
         const mim_row_thread *threads[] = {&x->rows[r].worker, &x->rows[r].helper};
@@ -178,7 +205,7 @@ static int first_error(const execution *x)
     return MIM_OK;
 }
 
-static void wait_until_ready(execution *x, size_t n_started)
+static void wait_until_ready(mim_execution *x, size_t n_started)
 {
     mim_schedule *s = &x->schedule;
     pthread_mutex_lock(&s->mutex);
@@ -194,7 +221,7 @@ static void wait_until_ready(execution *x, size_t n_started)
 }
 
 /* Waits for all started threads to be ready, then lets them run or sends them home. */
-static int pass_gate(execution *x, int rc, size_t n_started)
+static int pass_gate(mim_execution *x, int rc, size_t n_started)
 {
     mim_schedule *s = &x->schedule;
     int64_t start_ns = 0;
@@ -216,106 +243,10 @@ static int pass_gate(execution *x, int rc, size_t n_started)
     return rc;
 }
 
-/* ---- the run ----------------------------------------------------------------------------------
+/* ---- the end -----------------------------------------------------------------------------------
  */
 
-static int create_sampler(execution *x)
-{
-    if (!x->options->stats)
-        return MIM_OK;
-    x->sample_rows = calloc(1 + x->n_rows, sizeof *x->sample_rows);
-    x->sample_cells = calloc(x->n_rows, N_THREAD_KEYS * sizeof *x->sample_cells);
-    x->sample_devices = calloc(x->n_rows, sizeof *x->sample_devices);
-    char *machine = mim_format("%s, %zu CPUs used, key %s", x->machine->cpu_model,
-                               x->machine->n_cpus, x->machine->key);
-    if (!x->sample_rows || !x->sample_cells || !x->sample_devices || !machine) {
-        free(machine);
-        return mim_fail(MIM_ENOMEM, "sampler");
-    }
-    for (size_t r = 0; r < x->n_rows; r++) {
-        snprintf(x->sample_devices[r], sizeof x->sample_devices[r], "%zu", r);
-        x->sample_rows[1 + r] = (mim_sampler_row){"x_thr", x->sample_devices[r], N_THREAD_KEYS,
-                                                  x->sample_cells + r * N_THREAD_KEYS};
-    }
-    const mim_sampler_options options = {
-        .job = x->options->job,
-        .machine = machine,
-        .contained = x->options->contained,
-        .extra_types = extra_types,
-    };
-    int rc = mim_sampler_create(&options, &x->sampler);
-    if (rc == MIM_OK)
-        rc = mim_sampler_header(x->sampler);
-    free(machine);
-    return rc;
-}
-
-/* The record at the edge where slot i begins (and slot i - 1 ended). */
-static int sample_edge(execution *x, size_t i)
-{
-    if (!x->sampler)
-        return MIM_OK;
-    for (size_t r = 0; r < x->n_rows; r++) {
-        uint64_t *cells = x->sample_cells + r * N_THREAD_KEYS;
-        cells[0] = (uint64_t)x->rows[r].cpu;
-        cells[1] = (uint64_t)atomic_load(&x->rows[r].worker.cpu_ns) / 1000;
-        cells[2] = (uint64_t)atomic_load(&x->rows[r].helper.cpu_ns) / 1000;
-    }
-    char mark[64];
-    if (i == 0)
-        snprintf(mark, sizeof mark, "begin %s", x->options->job ? x->options->job : "-");
-    else
-        snprintf(mark, sizeof mark, "slot %zu", i - 1);
-    int64_t edge_ns = x->schedule.start_ns + (int64_t)i * x->schedule.slot_ns;
-    int64_t late_ns = mim_clock_mono_ns() - edge_ns;
-    const uint64_t slot[N_SLOT_KEYS] = {i, (uint64_t)(edge_ns / 1000),
-                                        late_ns > 0 ? (uint64_t)late_ns / 1000 : 0,
-                                        (uint64_t)(mim_clock_process_cpu_ns() / 1000)};
-    x->sample_rows[0] = (mim_sampler_row){"x_slot", "-", N_SLOT_KEYS, slot};
-    int rc = mim_sampler_take(x->sampler, mark, 1 + x->n_rows, x->sample_rows);
-    if (rc == MIM_OK)
-        rc = mim_sampler_flush(x->sampler, x->options->stats);
-    if (rc == MIM_OK)
-        x->result->stats_bytes = ftell(x->options->stats);
-    return rc;
-}
-
-/* A record that cannot be written ends the run, not what was measured before it. */
-static int keep_failure(execution *x)
-{
-    x->result->is_stopped = true;
-    x->result->failure = mim_strdup(mim_error());
-    return x->result->failure ? MIM_OK : mim_fail(MIM_ENOMEM, "run result");
-}
-
-/* Sleeps from edge to edge; counts the slots that ran to their end. */
-static int coordinate(execution *x)
-{
-    mim_schedule *s = &x->schedule;
-    mim_progress *progress = NULL;
-    int rc = mim_progress_create(x->log, "run", s->n_slots, progress_every_s, &progress);
-    for (size_t i = 0; rc == MIM_OK && i <= s->n_slots; i++) {
-        int64_t edge_ns = s->start_ns + (int64_t)i * s->slot_ns;
-        for (int64_t now; (now = mim_clock_mono_ns()) < edge_ns && !mim_signals_stop();)
-            mim_clock_sleep_until(edge_ns - now > nap_ns ? now + nap_ns : edge_ns);
-        if (mim_signals_stop()) {
-            x->result->is_stopped = true;
-            break;
-        }
-        if (sample_edge(x, i) != MIM_OK) {
-            rc = keep_failure(x);
-            break;
-        }
-        x->result->n_slots = i;
-        mim_progress_step(progress, i);
-    }
-    if (rc != MIM_OK || x->result->is_stopped)
-        atomic_store(&s->is_stopped, true);
-    mim_progress_destroy(&progress);
-    return rc;
-}
-
-static void join_threads(execution *x)
+static void join_threads(mim_execution *x)
 {
     for (size_t r = 0; r < x->n_rows; r++) {
         mim_row_thread *threads[] = {&x->rows[r].worker, &x->rows[r].helper};
@@ -326,7 +257,7 @@ static void join_threads(execution *x)
 }
 
 /* What the two threads of a row kept apart; failures and refusals. */
-static int gather(execution *x)
+static int gather(mim_execution *x)
 {
     mim_run_result *result = x->result;
     bool is_verified = true;
@@ -354,60 +285,104 @@ static int gather(execution *x)
     return MIM_OK;
 }
 
-static void destroy_execution(execution *x)
+static void destroy_row(mim_execution *x, mim_row_run *row)
 {
-    for (size_t r = 0; x->rows && r < x->n_rows; r++) {
-        mim_row_thread *threads[] = {&x->rows[r].worker, &x->rows[r].helper};
-        for (size_t t = 0; t < 2; t++) {
-            free(threads[t]->instances);
-            free(threads[t]->slot_cpu_s);
-            free(threads[t]->slot_overshoot_s);
-        }
+    mim_row_thread *threads[] = {&row->worker, &row->helper};
+    for (size_t t = 0; t < 2; t++) {
+        free(threads[t]->instances);
+        free(threads[t]->slot_cpu_s);
+        free(threads[t]->slot_overshoot_s);
     }
+    for (size_t w = 0; row->orders && w < mim_plan_n_windows(x->plan); w++)
+        mim_compat_order_clear(&row->orders[w]);
+    free(row->orders);
+}
+
+static void destroy_execution(mim_execution *x)
+{
+    for (size_t r = 0; x->rows && r < x->n_rows; r++)
+        destroy_row(x, &x->rows[r]);
     free(x->rows);
     free(x->windows);
-    free(x->sample_rows);
-    free(x->sample_cells);
-    free(x->sample_devices);
     mim_plan_need_clear(&x->need);
-    mim_sampler_destroy(&x->sampler);
+    mim_execution_close_sampler(x);
+    mim_execution_close_watch(x);
     mim_run_result_destroy(&x->result);
     pthread_mutex_destroy(&x->schedule.mutex);
     pthread_cond_destroy(&x->schedule.changed);
+    pthread_cond_destroy(&x->schedule.returned);
+}
+
+/* Everything but threads. */
+static int set_up(mim_execution *x)
+{
+    int rc = mim_plan_needs(x->plan, &x->need);
+    if (rc == MIM_OK)
+        rc = list_windows(x);
+    if (rc == MIM_OK)
+        rc = create_result(x);
+    if (rc == MIM_OK && !(x->rows = calloc(x->n_rows, sizeof *x->rows)))
+        rc = mim_fail(MIM_ENOMEM, "%zu plan rows", x->n_rows);
+    for (size_t r = 0; rc == MIM_OK && r < x->n_rows; r++)
+        rc = create_row(x, r);
+    if (rc == MIM_OK)
+        rc = mim_execution_open_sampler(x);
+    if (rc == MIM_OK)
+        rc = mim_execution_open_watch(x);
+    return rc;
+}
+
+/* Keeps the calling thread on the CPUs that carry no row with work; false if there are none. */
+static bool settle_aside(const mim_execution *x)
+{
+    const mim_machine *machine = x->machine;
+    size_t n = mim_plan_n_stressors(x->plan), n_spare = 0;
+    mim_cpu *spare = calloc(machine->n_cpus, sizeof *spare);
+    for (size_t i = 0; spare && i < machine->n_cpus; i++) {
+        bool is_loaded = false;
+        for (size_t r = i; r < x->n_rows; r += machine->n_cpus)
+            for (size_t s = 0; s < n; s++)
+                is_loaded = is_loaded || x->need.uses[r * n + s];
+        if (!is_loaded)
+            spare[n_spare++] = machine->cpus[i];
+    }
+    if (n_spare)
+        mim_pin_any(n_spare, spare);
+    free(spare);
+    return n_spare > 0;
 }
 
 int mim_execute(const mim_plan *plan, const mim_machine *machine,
                 const mim_calibration *calibration, mim_scratch *scratch,
                 const mim_execute_options *options, mim_log *log, mim_run_result **result)
 {
-    execution x = {.plan = plan,
-                   .machine = machine,
-                   .calibration = calibration,
-                   .scratch = scratch,
-                   .options = options,
-                   .log = log,
-                   .n_rows = mim_plan_n_threads(plan)};
+    mim_execution x = {.plan = plan,
+                       .machine = machine,
+                       .calibration = calibration,
+                       .scratch = scratch,
+                       .options = options,
+                       .log = log,
+                       .n_rows = mim_plan_n_threads(plan)};
     size_t n_started = 0;
+    if (!(options->loop_gain >= 0.0 && options->loop_gain <= 1.0) ||
+        (options->loop_gain > 0.0 && options->is_compat))
+        return mim_fail(MIM_EINVAL, "closed loop: gain %g, expected 0 to 1, 0 with --compat",
+                        options->loop_gain);
     pthread_mutex_init(&x.schedule.mutex, NULL);
     pthread_cond_init(&x.schedule.changed, NULL);
+    pthread_cond_init(&x.schedule.returned, NULL);
     x.schedule.slot_ns = (int64_t)llround(options->slot_s * 1e9);
-    int rc = mim_plan_needs(plan, &x.need);
-    if (rc == MIM_OK)
-        rc = list_windows(&x);
-    if (rc == MIM_OK)
-        rc = create_result(&x);
-    if (rc == MIM_OK && !(x.rows = calloc(x.n_rows, sizeof *x.rows)))
-        rc = mim_fail(MIM_ENOMEM, "%zu plan rows", x.n_rows);
-    for (size_t r = 0; rc == MIM_OK && r < x.n_rows; r++)
-        rc = create_row(&x, r);
-    if (rc == MIM_OK)
-        rc = create_sampler(&x);
+    int rc = set_up(&x);
     if (rc == MIM_OK) {
         rc = start_threads(&x, &n_started);
+        bool is_aside = settle_aside(&x);
         rc = pass_gate(&x, rc, n_started);
         if (rc == MIM_OK)
-            rc = coordinate(&x);
+            rc = options->is_compat ? mim_execution_run_compat(&x) : mim_execution_run(&x);
         join_threads(&x);
+        if (is_aside)
+            mim_unpin(machine);
+        mim_execution_end_watch(&x);
     }
     if (rc == MIM_OK)
         rc = gather(&x);

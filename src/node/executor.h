@@ -3,7 +3,11 @@
  * Slot i lasts from start + i*L to start + (i+1)*L on an absolute 64-bit schedule. A worker thread
  * a plan row, pinned to a CPU, gives each CPU or memory stressor weight*L of its own CPU time, in
  * short turns; operations of paced stressors fall due weight * (full rate) times a second and run
- * in a helper thread of the row. Memory is touched and files are written before slot 0. */
+ * in a helper thread of the row. Memory is touched and files are written before slot 0.
+ *
+ * With `is_compat` slots and shares are those of the original's dispatch instead (node/compat.h).
+ * The calling thread coordinates; it stays on a CPU without load where there is one, and is asleep
+ * between the slots' edges. */
 #ifndef MIM_NODE_EXECUTOR_H
 #define MIM_NODE_EXECUTOR_H
 
@@ -15,6 +19,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "node/calibration.h"
+#include "node/disturbance.h"
 #include "node/machine.h"
 #include "node/scratch.h"
 #include "plan/plan.h"
@@ -34,6 +39,12 @@ typedef struct mim_execute_options {
      * run before slot 0. NULL: soon. */
     int (*agree_start)(void *context, int rc, int64_t *start_ns);
     void *start_context;
+    /* The original's dispatch: `seed` is that of its shuffle, too. */
+    bool is_compat;
+    const uint32_t *compat_cost_us; /* [stressors of the plan]; NULL: those the original ships */
+    double compat_warm_up_s;        /* of the first window, before slot 0 */
+    /* Closed loop (node/feedback.h): gain in (0, 1], 0 = open. Not with is_compat. */
+    double loop_gain;
 } mim_execute_options;
 
 typedef struct mim_run_result {
@@ -45,12 +56,23 @@ typedef struct mim_run_result {
     double *planned_ops; /* paced stressors: operations due in the slot; NaN for CPU ones */
     double *ops;         /* operations done */
     double *bytes;
+    double *stressor_cpu_s, *stressor_wall_s; /* time in the stressor, its sleeps included; NULL
+                                                 of a run that did not measure them */
     /* [n_slots][n_rows] */
-    double *start_late_s, *overshoot_s; /* against the absolute schedule, >= 0 */
-    double *cpu_s;                      /* CPU time of the row's threads */
+    double *start_late_s; /* against the absolute schedule, >= 0 */
+    double *overshoot_s;  /* end of work past the slot's end (the original's: its deadline), >= 0 */
+    double *cpu_s;        /* CPU time of the row's threads */
+    double *others_share; /* closed loop: of the CPU, as thought at the slot's begin; else NaN, or
+                             NULL altogether */
+    /* [n_slots], NULL of a run that does not tell: window of the plan, SIZE_MAX = idle slot; since
+     * slot 0's begin, with the original's dispatch not as in the schedule */
+    size_t *slot_windows;
+    double *slot_begin_s, *slot_length_s;
+    mim_disturbance *disturbance; /* set by who read the stats text again; NULL: not known */
     size_t n_failed;  /* stressor instances that failed; their sentences are in the log */
     char *note;       /* e.g. the scratch guard's refusal; NULL if none */
     char *contained;  /* as in the options */
+    char *cpu_note;   /* CPUs that were taken away meanwhile; NULL if none */
     char *failure;    /* why the stats text could not be written on; NULL if it could */
     long stats_bytes; /* of whole records in the stats text */
     bool is_stopped;  /* by a signal or a failure: n_slots is what was done */

@@ -70,6 +70,13 @@ int mim_kernel_buffer(uint64_t n_bytes, int fill, void **buffer)
     return MIM_OK;
 }
 
+uint64_t mim_kernel_scaled(uint64_t n_bytes, uint64_t unit_bytes, double duty)
+{
+    uint64_t wanted = (uint64_t)(duty * (double)n_bytes) / unit_bytes * unit_bytes;
+
+    return wanted < unit_bytes ? unit_bytes : wanted > n_bytes ? n_bytes : wanted;
+}
+
 int mim_kernel_check(const char *kernel, const mim_stressor *stressor,
                      const mim_kernel_place *place, void *const *state)
 {

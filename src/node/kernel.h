@@ -42,6 +42,10 @@ typedef struct mim_kernel {
      * second NUMA node or a network peer is missing, or the scratch's file system (`scratch` may be
      * NULL: not known) lacks what it is about. */
     int (*check_node)(const mim_stressor *stressor, mim_scratch *scratch);
+    /* NULL: the work does not depend on a duty, as --compat has it. Else the operations that follow
+     * are of that part, in (0, 1], of the stressor's own size, in whole pages (sweeps: parts) and
+     * at least one (the original: 64 bytes of memory, 512 of a file). Between whole operations. */
+    int (*scale)(void *state, double duty);
 } mim_kernel;
 
 /* NULL when this build has no such kernel. */

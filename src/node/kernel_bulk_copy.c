@@ -60,6 +60,7 @@ static void destroy(void *state)
         return;
     free(s->source);
     free(s->target);
+    mim_sweep_end(&s->sweep);
     free(s);
 }
 
@@ -110,7 +111,7 @@ static int run(void *state, size_t n, mim_work *work)
 /* The stamp of the last copy of the part at `offset`, where it was copied at all. */
 static int check_stamp(const copy_state *s, uint64_t offset)
 {
-    uint64_t expected = s->sweep.n_sweeps + (offset < s->sweep.offset ? 1 : 0);
+    uint64_t expected = mim_sweep_seen(&s->sweep, offset);
     uint64_t found = s->target[offset / sizeof *s->target];
 
     if (expected > 0 && found != expected)
@@ -134,5 +135,16 @@ static int verify(void *state)
     return rc;
 }
 
-const mim_kernel mim_kernel_bulk_copy = {
-    .name = "bulk_copy", .create = create, .destroy = destroy, .run = run, .verify = verify};
+static int scale(void *state, double duty)
+{
+    copy_state *s = state;
+
+    return mim_sweep_scale(&s->sweep, duty);
+}
+
+const mim_kernel mim_kernel_bulk_copy = {.name = "bulk_copy",
+                                         .create = create,
+                                         .destroy = destroy,
+                                         .run = run,
+                                         .verify = verify,
+                                         .scale = scale};

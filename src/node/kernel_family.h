@@ -36,6 +36,9 @@ enum { MIM_PAGE_BYTES = 4096 };
  * whatever memory policy the process was started with. The caller frees `buffer`. */
 int mim_kernel_buffer(uint64_t n_bytes, int fill, void **buffer);
 
+/* For `scale`: duty * n_bytes in whole units, between one and n_bytes. */
+uint64_t mim_kernel_scaled(uint64_t n_bytes, uint64_t unit_bytes, double duty);
+
 /* MIM_EINVAL for a missing argument; the common first line of every create. */
 int mim_kernel_check(const char *kernel, const mim_stressor *stressor,
                      const mim_kernel_place *place, void *const *state);

@@ -59,6 +59,7 @@ static void destroy(void *state)
     if (!s)
         return;
     free(s->buffer);
+    mim_sweep_end(&s->sweep);
     free(s);
 }
 
@@ -100,16 +101,19 @@ static int run(void *state, size_t n, mim_work *work)
     return MIM_OK;
 }
 
-/* Below the offset the words of the sweep at hand, above it those of the one before. */
+/* Each part holds the word of the last sweep that did it. */
 static int verify(void *state)
 {
     const store_state *s = state;
-    const uint32_t now = sweep_word(s->sweep.n_sweeps);
-    const uint32_t before = s->sweep.n_sweeps > 0 ? sweep_word(s->sweep.n_sweeps - 1) : 0;
+    const uint64_t words_a_part = s->sweep.part_bytes / sizeof *s->buffer;
+    uint32_t expected = 0;
 
     for (uint64_t i = 0; i < s->sweep.n_bytes / sizeof *s->buffer; i++) {
-        uint32_t expected = i * sizeof *s->buffer < s->sweep.offset ? now : before;
+        if (i % words_a_part == 0) {
+            uint64_t seen = mim_sweep_seen(&s->sweep, i * sizeof *s->buffer);
 
+            expected = seen > 0 ? sweep_word(seen - 1) : 0;
+        }
         if (s->buffer[i] != expected)
             return mim_fail(MIM_ECHECK,
                             "nt_store: word %" PRIu64 " is %08" PRIx32 ", expected %08" PRIx32, i,
@@ -118,5 +122,16 @@ static int verify(void *state)
     return MIM_OK;
 }
 
-const mim_kernel mim_kernel_nt_store = {
-    .name = "nt_store", .create = create, .destroy = destroy, .run = run, .verify = verify};
+static int scale(void *state, double duty)
+{
+    store_state *s = state;
+
+    return mim_sweep_scale(&s->sweep, duty);
+}
+
+const mim_kernel mim_kernel_nt_store = {.name = "nt_store",
+                                        .create = create,
+                                        .destroy = destroy,
+                                        .run = run,
+                                        .verify = verify,
+                                        .scale = scale};

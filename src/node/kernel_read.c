@@ -18,8 +18,9 @@ typedef struct read_state {
     int fd;
     bool is_direct;
     uint64_t op_bytes, file_bytes;
-    uint64_t offset;  /* of the next read */
-    uint64_t n_valid; /* bytes of `block` that hold what was read */
+    uint64_t now_bytes; /* of one read: op_bytes unless scaled */
+    uint64_t offset;    /* of the next read */
+    uint64_t n_valid;   /* bytes of `block` that hold what was read */
 } read_state;
 
 static void destroy(void *state)
@@ -71,7 +72,7 @@ static int create(const mim_stressor *stressor, const mim_kernel_place *place, v
         return mim_fail(MIM_ENOMEM, "kernel hdd_read");
     s->fd = -1;
     s->is_direct = mim_scratch_is_direct(place->scratch);
-    s->op_bytes = stressor->op_bytes;
+    s->op_bytes = s->now_bytes = stressor->op_bytes;
     s->file_bytes = stressor->shared_file_bytes;
     s->offset = start_offset(place->row, s->file_bytes / s->op_bytes, s->op_bytes);
     if ((rc = mim_kernel_buffer(s->op_bytes, 0, &block)) != MIM_OK)
@@ -94,18 +95,26 @@ static int run(void *state, size_t n, mim_work *work)
     int rc;
 
     for (size_t i = 0; i < n; i++) {
-        if (!s->is_direct)
-            posix_fadvise(s->fd, (off_t)s->offset, (off_t)s->op_bytes, POSIX_FADV_DONTNEED);
-        s->n_valid = 0;
-        if ((rc = mim_kernel_read_at(s->fd, s->offset, s->op_bytes, s->block)) != MIM_OK)
-            return rc;
-        s->n_valid = s->op_bytes;
-        s->offset += s->op_bytes;
-        if (s->offset + s->op_bytes > s->file_bytes)
+        if (s->offset + s->now_bytes > s->file_bytes)
             s->offset = 0;
+        if (!s->is_direct)
+            posix_fadvise(s->fd, (off_t)s->offset, (off_t)s->now_bytes, POSIX_FADV_DONTNEED);
+        s->n_valid = 0;
+        if ((rc = mim_kernel_read_at(s->fd, s->offset, s->now_bytes, s->block)) != MIM_OK)
+            return rc;
+        s->n_valid = s->now_bytes;
+        s->offset += s->now_bytes;
         work->n_ops++;
-        work->n_bytes += s->op_bytes;
+        work->n_bytes += s->now_bytes;
     }
+    return MIM_OK;
+}
+
+static int scale(void *state, double duty)
+{
+    read_state *s = state;
+
+    s->now_bytes = mim_kernel_scaled(s->op_bytes, MIM_PAGE_BYTES, duty);
     return MIM_OK;
 }
 
@@ -121,5 +130,9 @@ static int verify(void *state)
     return MIM_OK;
 }
 
-const mim_kernel mim_kernel_hdd_read = {
-    .name = "hdd_read", .create = create, .destroy = destroy, .run = run, .verify = verify};
+const mim_kernel mim_kernel_hdd_read = {.name = "hdd_read",
+                                        .create = create,
+                                        .destroy = destroy,
+                                        .run = run,
+                                        .verify = verify,
+                                        .scale = scale};

@@ -70,6 +70,7 @@ static void destroy(void *state)
         return;
     free(s->buffer);
     free(s->part_sums);
+    mim_sweep_end(&s->sweep);
     free(s);
 }
 
@@ -147,5 +148,16 @@ static int verify(void *state)
     return MIM_OK;
 }
 
-const mim_kernel mim_kernel_scan = {
-    .name = "scan", .create = create, .destroy = destroy, .run = run, .verify = verify};
+static int scale(void *state, double duty)
+{
+    scan_state *s = state;
+
+    return mim_sweep_scale(&s->sweep, duty);
+}
+
+const mim_kernel mim_kernel_scan = {.name = "scan",
+                                    .create = create,
+                                    .destroy = destroy,
+                                    .run = run,
+                                    .verify = verify,
+                                    .scale = scale};

@@ -3,7 +3,8 @@
  * Not paced, a batch is a part of a sweep and the next batch goes on where it ended, and one
  * operation is a whole sweep; paced (memset in bursts), it is as many parts as op_bytes hold, which
  * is a whole sweep too unless the buffer was made larger. Bytes = bytes set, or read plus written.
- * Buffers are rounded down to whole parts. */
+ * Buffers are rounded down to whole parts. Scaled (for --compat), a sweep covers the first pages of
+ * the buffer only, is one operation, and each page keeps what it must hold. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -27,8 +28,10 @@ static const double stream_factor = 1.000001, stream_term = 1e-7;
 typedef struct sweep_state {
     unsigned char *buffer;
     uint64_t n_bytes, part_bytes;
-    uint64_t offset;   /* where the next part starts */
-    uint64_t n_sweeps; /* whole ones since the values' start */
+    uint64_t swept_bytes; /* of one sweep, from the buffer's start: n_bytes unless scaled */
+    uint32_t *pages;      /* once scaled: byte that was set last, or sweeps seen, of each page */
+    uint64_t offset;      /* where the next part starts */
+    uint64_t n_sweeps;    /* whole ones since the values' start */
     bool is_paced;
     uint64_t op_bytes; /* paced: of one operation, whole parts */
     mim_stream_sweep sweep;
@@ -69,6 +72,7 @@ static void destroy(void *state)
     if (!s)
         return;
     free(s->buffer);
+    free(s->pages);
     free(s);
 }
 
@@ -88,7 +92,7 @@ static int create(const char *kernel, const mim_stressor *stressor, const mim_ke
         return mim_fail(MIM_ENOMEM, "kernel %s", kernel);
     s->part_bytes = stressor->memory_bytes < PART_BYTES ? MIN_BYTES : PART_BYTES;
     s->is_paced = stressor->is_paced;
-    s->n_bytes = stressor->memory_bytes / s->part_bytes * s->part_bytes;
+    s->n_bytes = s->swept_bytes = stressor->memory_bytes / s->part_bytes * s->part_bytes;
     s->op_bytes = stressor->op_bytes / s->part_bytes * s->part_bytes;
     if (s->op_bytes == 0)
         s->op_bytes = s->n_bytes;
@@ -133,18 +137,32 @@ static int create_stream(const mim_stressor *stressor, const mim_kernel_place *p
 /* The byte that sweep n (from 0) sets: never that of the sweep before. */
 static unsigned char sweep_byte(uint64_t n) { return (unsigned char)(n + 1); }
 
-static void set_part(sweep_state *s)
+static void set_part(sweep_state *s, uint64_t length)
 {
-    memset(s->buffer + s->offset, sweep_byte(s->n_sweeps), s->part_bytes);
+    memset(s->buffer + s->offset, sweep_byte(s->n_sweeps), length);
     MIM_KEEP(s->buffer);
 }
 
-static void stream_part(sweep_state *s)
+static void stream_part(sweep_state *s, uint64_t length)
 {
     double *p = (double *)(void *)(s->buffer + s->offset);
 
-    s->sweep(s->part_bytes / sizeof *p, s->factor, s->term, p);
+    s->sweep(length / sizeof *p, s->factor, s->term, p);
     MIM_KEEP(p);
+}
+
+/* What a sweep of stream leaves in a page: 0 after the one that starts the values again. */
+static uint32_t page_after(const sweep_state *s, uint32_t before)
+{
+    if (!s->sweep)
+        return sweep_byte(s->n_sweeps);
+    return s->factor == 0 ? 0 : before + 1;
+}
+
+static void note_pages(sweep_state *s, uint64_t length)
+{
+    for (uint64_t i = s->offset / MIM_PAGE_BYTES; i < (s->offset + length) / MIM_PAGE_BYTES; i++)
+        s->pages[i] = page_after(s, s->pages[i]);
 }
 
 /* The sweep that starts the values again does the same work: p = 0 p + 1. */
@@ -164,21 +182,28 @@ static void next_sweep(sweep_state *s)
     }
 }
 
-static void run_parts(sweep_state *s, size_t n, void (*part)(sweep_state *), uint64_t bytes_a_byte,
-                      mim_work *work)
+static void run_parts(sweep_state *s, size_t n, void (*part)(sweep_state *, uint64_t),
+                      uint64_t bytes_a_byte, mim_work *work)
 {
-    uint64_t n_parts = s->is_paced ? n * (s->op_bytes / s->part_bytes) : n;
+    uint64_t parts_a_sweep = (s->swept_bytes + s->part_bytes - 1) / s->part_bytes;
+    uint64_t parts_an_op = s->pages ? parts_a_sweep : s->op_bytes / s->part_bytes;
+    uint64_t n_parts = s->is_paced ? n * parts_an_op : n;
 
     for (uint64_t i = 0; i < n_parts; i++) {
-        part(s);
-        s->offset += s->part_bytes;
-        if (s->offset == s->n_bytes) {
+        uint64_t left = s->swept_bytes - s->offset;
+        uint64_t length = left < s->part_bytes ? left : s->part_bytes;
+
+        part(s, length);
+        if (s->pages)
+            note_pages(s, length);
+        work->n_bytes += length * bytes_a_byte;
+        s->offset += length;
+        if (s->offset == s->swept_bytes) {
             next_sweep(s);
             work->n_ops += !s->is_paced;
         }
     }
     work->n_ops += s->is_paced ? n : 0;
-    work->n_bytes += n_parts * s->part_bytes * bytes_a_byte;
 }
 
 static int run_memset(void *state, size_t n, mim_work *work)
@@ -193,6 +218,26 @@ static int run_stream(void *state, size_t n, mim_work *work)
     return MIM_OK;
 }
 
+static int scale(void *state, double duty)
+{
+    sweep_state *s = state;
+    if (!s->pages) {
+        if (!(s->pages = calloc(s->n_bytes / MIM_PAGE_BYTES, sizeof *s->pages)))
+            return mim_fail(MIM_ENOMEM, "kernel of sweeps: %" PRIu64 " bytes", s->n_bytes);
+        for (uint64_t i = 0; i < s->n_bytes / MIM_PAGE_BYTES; i++) {
+            bool is_swept = i < s->offset / MIM_PAGE_BYTES;
+            uint32_t before = (uint32_t)s->n_sweeps;
+
+            if (!s->sweep)
+                before = s->n_sweeps > 0 ? sweep_byte(s->n_sweeps - 1) : 0;
+            s->pages[i] = is_swept ? page_after(s, before) : before;
+        }
+    }
+    s->swept_bytes = mim_kernel_scaled(s->n_bytes, MIM_PAGE_BYTES, duty);
+    s->offset = 0;
+    return MIM_OK;
+}
+
 /* Bytes below `offset` were set by the sweep at hand, the others by the one before (0 at first). */
 static int verify_memset(void *state)
 {
@@ -202,6 +247,8 @@ static int verify_memset(void *state)
     for (uint64_t i = 0; i < s->n_bytes; i++) {
         unsigned char expected = i < s->offset ? sweep_byte(s->n_sweeps) : before;
 
+        if (s->pages)
+            expected = (unsigned char)s->pages[i / MIM_PAGE_BYTES];
         if (s->buffer[i] != expected)
             return mim_fail(MIM_ECHECK, "memset: byte %" PRIu64 " is %d, expected %d", i,
                             s->buffer[i], expected);
@@ -221,13 +268,19 @@ static int verify_stream(void *state)
 {
     const sweep_state *s = state;
     const double *p = (const double *)(const void *)s->buffer;
+    const uint64_t doubles_a_page = MIM_PAGE_BYTES / sizeof *p;
     double before = stream_value(s->n_sweeps), after = stream_value(s->n_sweeps + 1);
+    double of_page = 1;
 
     if (s->factor == 0) /* in the sweep that starts the values again */
         after = 1;
     for (uint64_t i = 0; i < s->n_bytes / sizeof *p; i++) {
         double expected = i * sizeof *p < s->offset ? after : before;
 
+        if (s->pages && i % doubles_a_page == 0)
+            of_page = stream_value(s->pages[i / doubles_a_page]);
+        if (s->pages)
+            expected = of_page;
         /* Far below the step of one sweep, 1.1e-6, far above the roundings of a round. */
         if (!(fabs(p[i] - expected) <= 1e-8 * expected))
             return mim_fail(MIM_ECHECK,
@@ -242,9 +295,11 @@ const mim_kernel mim_kernel_memset = {.name = "memset",
                                       .create = create_memset,
                                       .destroy = destroy,
                                       .run = run_memset,
-                                      .verify = verify_memset};
+                                      .verify = verify_memset,
+                                      .scale = scale};
 const mim_kernel mim_kernel_stream = {.name = "stream",
                                       .create = create_stream,
                                       .destroy = destroy,
                                       .run = run_stream,
-                                      .verify = verify_stream};
+                                      .verify = verify_stream,
+                                      .scale = scale};

@@ -25,9 +25,11 @@ typedef struct write_state {
     bool is_direct;
     mim_scratch *scratch;
     uint64_t op_bytes, region_bytes;
+    uint64_t now_bytes;   /* of one write: op_bytes unless scaled */
     uint64_t offset;      /* of the next write */
     uint64_t last_offset; /* of the last one that was done */
-    uint64_t n_written;   /* blocks */
+    uint64_t last_bytes;
+    uint64_t n_written; /* blocks */
 } write_state;
 
 static void destroy(void *state)
@@ -72,7 +74,7 @@ static int create(const mim_stressor *stressor, const mim_kernel_place *place, v
     s->fd = -1;
     s->scratch = place->scratch;
     s->is_direct = mim_scratch_is_direct(place->scratch);
-    s->op_bytes = stressor->op_bytes;
+    s->op_bytes = s->now_bytes = stressor->op_bytes;
     region = stressor->file_bytes > 0 ? stressor->file_bytes : default_region_bytes;
     s->region_bytes = region < s->op_bytes ? s->op_bytes : region / s->op_bytes * s->op_bytes;
     if ((rc = mim_kernel_buffer(s->op_bytes, 0, &block)) != MIM_OK)
@@ -96,7 +98,7 @@ done:
 /* Every page tells which write it belongs to, so that a lost one is seen. */
 static void stamp(write_state *s)
 {
-    for (uint64_t at = 0; at < s->op_bytes; at += MIM_PAGE_BYTES) {
+    for (uint64_t at = 0; at < s->now_bytes; at += MIM_PAGE_BYTES) {
         s->block[at / sizeof *s->block] = s->n_written + 1;
         s->block[at / sizeof *s->block + 1] = s->offset + at;
     }
@@ -106,14 +108,14 @@ static void stamp(write_state *s)
  */
 static int sync_range(const write_state *s, unsigned flags)
 {
-    while (sync_file_range(s->fd, (off_t)s->offset, (off_t)s->op_bytes, flags) != 0) {
+    while (sync_file_range(s->fd, (off_t)s->offset, (off_t)s->now_bytes, flags) != 0) {
         if (errno == EINTR)
             continue;
         if (errno == ENOSYS || errno == EINVAL || errno == ESPIPE)
             break;
         return mim_fail(MIM_EIO,
                         "scratch file in %s: write-back of %" PRIu64 " bytes at %" PRIu64 ": %s",
-                        mim_scratch_folder(s->scratch), s->op_bytes, s->offset, strerror(errno));
+                        mim_scratch_folder(s->scratch), s->now_bytes, s->offset, strerror(errno));
     }
     return MIM_OK;
 }
@@ -122,16 +124,17 @@ static int operation(write_state *s)
 {
     int rc;
 
-    if (!mim_scratch_may_write(s->scratch, s->op_bytes))
+    if (!mim_scratch_may_write(s->scratch, s->now_bytes))
         return mim_fail(MIM_EUNSUP, "%s", mim_scratch_refusal(s->scratch));
     stamp(s);
     if (!s->is_direct && (rc = sync_range(s, SYNC_FILE_RANGE_WAIT_BEFORE)) != MIM_OK)
         return rc;
-    if ((rc = mim_kernel_write_at(s->fd, s->offset, s->op_bytes, s->block)) != MIM_OK)
+    if ((rc = mim_kernel_write_at(s->fd, s->offset, s->now_bytes, s->block)) != MIM_OK)
         return mim_fail_in(rc, "%s", mim_scratch_folder(s->scratch));
     if (!s->is_direct && (rc = sync_range(s, SYNC_FILE_RANGE_WRITE)) != MIM_OK)
         return rc;
     s->last_offset = s->offset;
+    s->last_bytes = s->now_bytes;
     s->n_written++;
     s->offset += s->op_bytes;
     if (s->offset >= s->region_bytes)
@@ -148,8 +151,16 @@ static int run(void *state, size_t n, mim_work *work)
         if ((rc = operation(s)) != MIM_OK)
             return rc;
         work->n_ops++;
-        work->n_bytes += s->op_bytes;
+        work->n_bytes += s->now_bytes;
     }
+    return MIM_OK;
+}
+
+static int scale(void *state, double duty)
+{
+    write_state *s = state;
+
+    s->now_bytes = mim_kernel_scaled(s->op_bytes, MIM_PAGE_BYTES, duty);
     return MIM_OK;
 }
 
@@ -162,10 +173,10 @@ static int verify(void *state)
 
     if (s->n_written == 0)
         return MIM_OK;
-    if ((rc = mim_kernel_buffer(s->op_bytes, 0, &back)) != MIM_OK ||
-        (rc = mim_kernel_read_at(s->fd, s->last_offset, s->op_bytes, back)) != MIM_OK)
+    if ((rc = mim_kernel_buffer(s->last_bytes, 0, &back)) != MIM_OK ||
+        (rc = mim_kernel_read_at(s->fd, s->last_offset, s->last_bytes, back)) != MIM_OK)
         goto done;
-    if (memcmp(s->block, back, s->op_bytes) != 0)
+    if (memcmp(s->block, back, s->last_bytes) != 0)
         rc = mim_fail(MIM_ECHECK,
                       "write: block %" PRIu64 " at %" PRIu64 " does not read back as written",
                       s->n_written, s->last_offset);
@@ -187,4 +198,5 @@ const mim_kernel mim_kernel_hdd_write = {.name = "hdd_write",
                                          .destroy = destroy,
                                          .run = run,
                                          .verify = verify,
-                                         .check_node = check_node};
+                                         .check_node = check_node,
+                                         .scale = scale};

@@ -85,6 +85,13 @@ static int run(void *state, size_t n, mim_work *work)
     return MIM_OK;
 }
 
+static int scale(void *state, double duty)
+{
+    spin_state *s = state;
+
+    return mim_kernel_hdd_write.scale(s->writer, duty);
+}
+
 static int verify(void *state)
 {
     const spin_state *s = state;
@@ -97,5 +104,9 @@ static int verify(void *state)
     return mim_kernel_hdd_write.verify(s->writer);
 }
 
-const mim_kernel mim_kernel_write_crc = {
-    .name = "write_crc", .create = create, .destroy = destroy, .run = run, .verify = verify};
+const mim_kernel mim_kernel_write_crc = {.name = "write_crc",
+                                         .create = create,
+                                         .destroy = destroy,
+                                         .run = run,
+                                         .verify = verify,
+                                         .scale = scale};

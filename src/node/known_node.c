@@ -150,9 +150,11 @@ int mim_calibration_obtain(const mim_machine *machine, const mim_actions *action
 
 char *mim_host_class(const mim_machine *machine, const mim_calibration *calibration)
 {
+    const bool is_by_node = calibration && strcmp(calibration->sizes, "node") == 0;
     return mim_format(
-        "%s; %zu CPUs, %zu sockets; caches %llu/%llu/%llu KiB; %s I/O; /proc metrics",
+        "%s; %zu CPUs, %zu sockets; caches %llu/%llu/%llu KiB; %s I/O; /proc metrics%s",
         machine->cpu_model, machine->n_cpus, machine->n_sockets,
         (unsigned long long)machine->l1d_bytes / 1024, (unsigned long long)machine->l2_bytes / 1024,
-        (unsigned long long)machine->l3_bytes / 1024, calibration ? calibration->io_mode : "no");
+        (unsigned long long)machine->l3_bytes / 1024, calibration ? calibration->io_mode : "no",
+        is_by_node ? "; working sets by node" : "");
 }

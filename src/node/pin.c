@@ -3,7 +3,7 @@
 
 #include <sched.h>
 
-static void allow(size_t n, const mim_cpu *cpus)
+void mim_pin_any(size_t n, const mim_cpu *cpus)
 {
     int highest = 0;
     for (size_t i = 0; i < n; i++)
@@ -22,7 +22,7 @@ static void allow(size_t n, const mim_cpu *cpus)
 void mim_pin(int os_index)
 {
     const mim_cpu cpu = {.os_index = os_index};
-    allow(1, &cpu);
+    mim_pin_any(1, &cpu);
 }
 
-void mim_unpin(const mim_machine *machine) { allow(machine->n_cpus, machine->cpus); }
+void mim_unpin(const mim_machine *machine) { mim_pin_any(machine->n_cpus, machine->cpus); }

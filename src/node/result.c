@@ -15,11 +15,19 @@ void mim_run_result_destroy(mim_run_result **result)
     free(r->planned_ops);
     free(r->ops);
     free(r->bytes);
+    free(r->stressor_cpu_s);
+    free(r->stressor_wall_s);
     free(r->start_late_s);
     free(r->overshoot_s);
     free(r->cpu_s);
+    free(r->others_share);
+    free(r->slot_windows);
+    free(r->slot_begin_s);
+    free(r->slot_length_s);
+    mim_disturbance_destroy(&r->disturbance);
     free(r->note);
     free(r->contained);
+    free(r->cpu_note);
     free(r->failure);
     free(r);
     *result = NULL;
@@ -27,9 +35,10 @@ void mim_run_result_destroy(mim_run_result **result)
 
 double mim_run_result_bytes(const mim_plan *plan, double n_slots)
 {
-    const double tables_of_cells = 5.0, tables_of_rows = 3.0;
+    const double tables_of_cells = 7.0, tables_of_rows = 4.0, tables_of_slots = 12.0;
     double rows = (double)mim_plan_n_threads(plan), columns = (double)mim_plan_n_stressors(plan);
-    return n_slots * rows * sizeof(double) * (tables_of_cells * columns + tables_of_rows);
+    return n_slots * sizeof(double) *
+           (rows * (tables_of_cells * columns + tables_of_rows) + tables_of_slots);
 }
 
 /* Adds the cells of one row in one slot; gives the row's share error. */
@@ -96,11 +105,14 @@ static int put_cells(mim_h5 *file, const mim_run_result *r)
         {"planned_ops", "operations", "operations due in the slot", r->planned_ops},
         {"ops", "operations", "operations done", r->ops},
         {"bytes", "B", "bytes moved", r->bytes},
+        {"stressor_cpu", "s", "CPU time in the stressor", r->stressor_cpu_s},
+        {"stressor_wall", "s", "time in the stressor, its sleeps included", r->stressor_wall_s},
     };
     int rc = MIM_OK;
     for (size_t i = 0; rc == MIM_OK && i < sizeof tables / sizeof *tables; i++)
-        rc = mim_h5_put_real(file, tables[i].name, 3, shape, tables[i].values, tables[i].units,
-                             "slot thread stressor", tables[i].long_name);
+        if (tables[i].values)
+            rc = mim_h5_put_real(file, tables[i].name, 3, shape, tables[i].values, tables[i].units,
+                                 "slot thread stressor", tables[i].long_name);
     return rc;
 }
 
@@ -108,17 +120,50 @@ static int put_rows(mim_h5 *file, const mim_run_result *r)
 {
     const size_t shape[2] = {r->n_slots, r->n_rows};
     const struct {
-        const char *name, *long_name;
+        const char *name, *units, *long_name;
         const double *values;
     } tables[] = {
-        {"start_late", "start of work after the slot's begin", r->start_late_s},
-        {"overshoot", "end of work after the slot's end", r->overshoot_s},
-        {"cpu_time", "CPU time of the thread's stressors", r->cpu_s},
+        {"start_late", "s", "start of work after the slot's begin", r->start_late_s},
+        {"overshoot", "s", "end of work after the slot's end", r->overshoot_s},
+        {"cpu_time", "s", "CPU time of the thread's stressors", r->cpu_s},
+        {"others_share", "1", "share of the CPU that the closed loop left to others",
+         r->others_share},
     };
     int rc = MIM_OK;
     for (size_t i = 0; rc == MIM_OK && i < sizeof tables / sizeof *tables; i++)
-        rc = mim_h5_put_real(file, tables[i].name, 2, shape, tables[i].values, "s", "slot thread",
-                             tables[i].long_name);
+        if (tables[i].values)
+            rc = mim_h5_put_real(file, tables[i].name, 2, shape, tables[i].values, tables[i].units,
+                                 "slot thread", tables[i].long_name);
+    return rc;
+}
+
+/* Of each slot: its window, when it was, and what else the machine did. */
+static int put_slots(mim_h5 *file, const mim_run_result *r)
+{
+    const mim_disturbance *d = r->disturbance;
+    size_t n = r->n_slots;
+    double *numbers = malloc((n ? n : 1) * sizeof *numbers);
+    if (!numbers)
+        return mim_fail(MIM_ENOMEM, "%zu slots", n);
+    for (size_t i = 0; i < n; i++)
+        numbers[i] = r->slot_windows[i] == SIZE_MAX ? NAN : (double)r->slot_windows[i];
+    int rc = mim_h5_put_real(file, "window", 1, &n, numbers, "", "slot",
+                             "window of the plan, NaN = idle slot");
+    if (rc == MIM_OK)
+        rc = mim_h5_put_real(file, "slot_begin", 1, &n, r->slot_begin_s, "s", "slot",
+                             "begin of the slot since that of the first");
+    if (rc == MIM_OK)
+        rc = mim_h5_put_real(file, "slot_length", 1, &n, r->slot_length_s, "s", "slot",
+                             "length of the slot");
+    for (size_t i = 0; i < n; i++)
+        numbers[i] = d && d->is_known ? (d->is_accepted[i] ? 1.0 : 0.0) : NAN;
+    if (rc == MIM_OK)
+        rc = mim_h5_put_real(file, "is_accepted", 1, &n, numbers, "1", "slot",
+                             "1 = nobody else disturbed the slot, NaN = not known");
+    for (size_t f = 0; rc == MIM_OK && d && f < MIM_DISTURBANCE_N_FIGURES; f++)
+        rc = mim_h5_put_real(file, mim_disturbance_figures[f], 1, &n, d->figures[f], "%", "slot",
+                             "share of the slot, NaN = absent");
+    free(numbers);
     return rc;
 }
 
@@ -144,6 +189,8 @@ int mim_run_result_write(const mim_run_result *result, const mim_plan *plan, con
         rc = put_cells(file, result);
     if (rc == MIM_OK)
         rc = put_rows(file, result);
+    if (rc == MIM_OK && result->slot_windows)
+        rc = put_slots(file, result);
     if (rc == MIM_OK)
         rc = put_names(file, plan);
     if (rc == MIM_OK)
@@ -155,6 +202,8 @@ int mim_run_result_write(const mim_run_result *result, const mim_plan *plan, con
         rc = mim_h5_put_attribute_text(file, NULL, "contained", result->contained);
     if (rc == MIM_OK && result->note)
         rc = mim_h5_put_attribute_text(file, NULL, "note", result->note);
+    if (rc == MIM_OK && result->cpu_note)
+        rc = mim_h5_put_attribute_text(file, NULL, "cpu_note", result->cpu_note);
     if (rc == MIM_OK)
         rc = mim_h5_commit(&file);
     mim_h5_destroy(&file);

@@ -121,6 +121,34 @@ int mim_plan_validate(mim_plan *plan, const char *name)
     return rc;
 }
 
+static int normalise_row(mim_plan *plan, const char *name, size_t window, size_t thread)
+{
+    double sum = 0, *row = mim_plan_row(plan, window, thread);
+    for (size_t s = 0; s < plan->n_stressors; s++) {
+        if (!isfinite(row[s]) || row[s] < 0)
+            return mim_fail(MIM_EDATA,
+                            "%s: window %zu, thread %zu, %s: weight %g, expected 0 or more", name,
+                            window, thread, mim_actions_name(plan->actions, s), row[s]);
+        sum += row[s];
+    }
+    if (!isfinite(sum))
+        return mim_fail(MIM_EDATA, "%s: window %zu, thread %zu: weights sum to %g", name, window,
+                        thread, sum);
+    if (sum > 1)
+        for (size_t s = 0; s < plan->n_stressors; s++)
+            row[s] /= sum;
+    return MIM_OK;
+}
+
+int mim_plan_normalise(mim_plan *plan, const char *name)
+{
+    int rc = MIM_OK;
+    for (size_t w = 0; rc == MIM_OK && w < plan->n_windows; w++)
+        for (size_t t = 0; rc == MIM_OK && t < plan->n_threads; t++)
+            rc = normalise_row(plan, name, w, t);
+    return rc;
+}
+
 size_t mim_plan_first_window(const mim_plan *plan)
 {
     size_t n_row = plan->n_threads * plan->n_stressors, n = plan->n_windows * n_row;

@@ -45,6 +45,9 @@ int mim_plan_set_origin(mim_plan *plan, const char *origin);
 /* Rank and shape are given by the type; checks finite, 0 <= w <= 1, row sums (normalising
  * rounding), at least one window and thread. MIM_EDATA names window, thread and stressor. */
 int mim_plan_validate(mim_plan *plan, const char *name);
+/* As the original reads weights: any of 0 and more, rows that sum to more than 1 divided by their
+ * sum. MIM_EDATA: not finite or negative. */
+int mim_plan_normalise(mim_plan *plan, const char *name);
 size_t mim_plan_first_window(const mim_plan *plan); /* first not all-zero; 0 when all are zero */
 /* For plans whose idle start is meant: a millionth of a slot of a stressor in window 0, so that
  * leading idle windows run and slots keep their numbers. */
@@ -56,6 +59,8 @@ int mim_plan_read(const char *path, const mim_actions *fallback, mim_plan **plan
 /* The same by a reader for many files (core/h5.h); NULL: by one of its own. */
 int mim_plan_read_with(mim_h5_reader *reader, const char *path, const mim_actions *fallback,
                        mim_plan **plan);
+/* A plan of the original with rows of any sum (mim_plan_normalise). */
+int mim_plan_read_any(const char *path, const mim_actions *fallback, mim_plan **plan);
 int mim_plan_write(const mim_plan *plan, const char *path);
 
 /* What running a plan takes. */

@@ -105,13 +105,8 @@ static int read_attributes(mim_h5 *file, const char *path, mim_plan *plan)
     return rc;
 }
 
-int mim_plan_read(const char *path, const mim_actions *fallback, mim_plan **plan)
-{
-    return mim_plan_read_with(NULL, path, fallback, plan);
-}
-
-int mim_plan_read_with(mim_h5_reader *reader, const char *path, const mim_actions *fallback,
-                       mim_plan **plan)
+static int read_plan(mim_h5_reader *reader, const char *path, const mim_actions *fallback,
+                     int (*check)(mim_plan *plan, const char *name), mim_plan **plan)
 {
     mim_h5 *file = NULL;
     mim_actions *actions = NULL;
@@ -135,8 +130,7 @@ int mim_plan_read_with(mim_h5_reader *reader, const char *path, const mim_action
     if ((rc = mim_plan_create(shape[0], shape[1], actions, &made)) != MIM_OK)
         goto done;
     memcpy(mim_plan_row(made, 0, 0), values, shape[0] * shape[1] * shape[2] * sizeof *values);
-    if ((rc = read_attributes(file, path, made)) != MIM_OK ||
-        (rc = mim_plan_validate(made, path)) != MIM_OK)
+    if ((rc = read_attributes(file, path, made)) != MIM_OK || (rc = check(made, path)) != MIM_OK)
         goto done;
     *plan = made;
     made = NULL;
@@ -146,6 +140,22 @@ done:
     mim_actions_destroy(&actions);
     mim_h5_destroy(&file);
     return rc;
+}
+
+int mim_plan_read(const char *path, const mim_actions *fallback, mim_plan **plan)
+{
+    return read_plan(NULL, path, fallback, mim_plan_validate, plan);
+}
+
+int mim_plan_read_with(mim_h5_reader *reader, const char *path, const mim_actions *fallback,
+                       mim_plan **plan)
+{
+    return read_plan(reader, path, fallback, mim_plan_validate, plan);
+}
+
+int mim_plan_read_any(const char *path, const mim_actions *fallback, mim_plan **plan)
+{
+    return read_plan(NULL, path, fallback, mim_plan_normalise, plan);
 }
 
 int mim_plan_write(const mim_plan *plan, const char *path)
