@@ -101,7 +101,9 @@ int mim_program_mpi_main(const mim_program *program, int argc, char **argv,
     /* First: starting takes a while, and Slurm's early signal may come at once when a job's time
      * limit is short. */
     const int begun = mim_signals_install();
+    mim_signals_block(); /* for MPI's own threads: handlers run in this one */
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    mim_signals_unblock();
     MPI_Comm_dup(MPI_COMM_WORLD, &comm);
     int rc = run_agreed(program, argc, argv, comm, begun, run);
     MPI_Comm_free(&comm);

@@ -52,21 +52,21 @@ int mim_start_agree(MPI_Comm comm, const mim_start_clock *clock, int rc, double 
 
 /* How a rank started; instants in seconds of rank 0's clock after the agreed one. */
 typedef struct mim_start_row {
-    double ready_s;             /* below 0; waited from then on */
-    double first_s, last_s;     /* its first and its last thread began; NaN: did not begin */
-    double offset_s;            /* its clock minus rank 0's, at the start */
-    double uncertainty_s;       /* of the above */
-    double drift;               /* seconds its clock gains on rank 0's in a second */
-    double drift_uncertainty;   /* the uncertainties over the time between the two looks */
+    double ready_s;           /* below 0; waited from then on */
+    double first_s, last_s;   /* its first and its last thread began; NaN: did not begin */
+    double offset_s;          /* its clock minus rank 0's, at the start */
+    double uncertainty_s;     /* of the above */
+    double drift;             /* seconds its clock gains on rank 0's in a second */
+    double drift_uncertainty; /* the uncertainties over the time between the two looks */
 } mim_start_row;
 
 typedef struct mim_start_report {
-    size_t n;            /* ranks */
-    mim_start_row *rows; /* [n] */
-    double skew_s;       /* between the first threads of the first and of the last rank; NaN when
-                          * not all began, as for the others */
-    double skew_most_s;  /* the same if all clocks were wrong in the worst way */
-    double spread_s;     /* from the first thread of the first rank to the last one of the last */
+    size_t n;             /* ranks */
+    mim_start_row *rows;  /* [n] */
+    double skew_s;        /* between the first threads of the first and of the last rank; NaN when
+                           * not all began, as for the others */
+    double skew_most_s;   /* the same if all clocks were wrong in the worst way */
+    double spread_s;      /* from the first thread of the first rank to the last one of the last */
     double uncertainty_s; /* of the rank with the largest */
 } mim_start_report;
 

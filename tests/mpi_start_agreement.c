@@ -76,12 +76,13 @@ static int offsets_are_found(MPI_Comm comm)
         mim_clock_offset_find(comm, &(mim_start_clock){look, &own}, 20, &found);
         const double at_s = true_since_s(&root, found.at_ns);
         const int64_t at_ns = own.origin_ns + (int64_t)(at_s * 1e9);
-        const double error_s = (double)(found.offset_ns + found.at_ns - wrong_of(&own, at_ns)) * 1e-9;
+        const double error_s =
+            (double)(found.offset_ns + found.at_ns - wrong_of(&own, at_ns)) * 1e-9;
         mpi_check(comm, fabs(error_s) <= (double)found.uncertainty_ns * 1e-9 + slack_s);
         mpi_check(comm, rank == 0 ? found.uncertainty_ns == 0 : found.uncertainty_ns > 0);
         mpi_check(comm, found.uncertainty_ns < second_ns);
-        mpi_check(comm, mim_clock_offset_to_local(&found, found.at_ns) ==
-                            found.at_ns + found.offset_ns);
+        mpi_check(comm,
+                  mim_clock_offset_to_local(&found, found.at_ns) == found.at_ns + found.offset_ns);
     }
     return 0;
 }
@@ -169,8 +170,7 @@ static int one_did_not_begin(MPI_Comm comm)
     MPI_Comm_size(comm, &n_ranks);
     mpi_check(comm, mim_start_agree(comm, NULL, MIM_OK, 0.05, &start) == MIM_OK);
     const int64_t began_ns = rank == n_ranks - 1 ? INT64_MIN : start.local_ns;
-    mpi_check(comm,
-              mim_start_measure(comm, NULL, &start, began_ns, began_ns, &report) == MIM_OK);
+    mpi_check(comm, mim_start_measure(comm, NULL, &start, began_ns, began_ns, &report) == MIM_OK);
     for (int r = 0; r < n_ranks; r++)
         mpi_check(comm, (bool)isnan(report.rows[r].first_s) == (r == n_ranks - 1));
     mpi_check(comm, isnan(report.skew_s) && isnan(report.skew_most_s) && isnan(report.spread_s));

@@ -76,14 +76,33 @@ void mim_signals_unblock(void)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* A blocked signal is kept even when it is ignored (nohup), and would be found here. */
+static sigset_t heard_set(void)
+{
+    sigset_t set = stop_set();
+    for (size_t i = 0; i < N_STOP_SIGNALS; i++) {
+        struct sigaction action;
+        if (sigaction(stop_signals[i], NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+            sigdelset(&set, stop_signals[i]);
+    }
+    return set;
+}
+
 int mim_signals_wait(double timeout_s)
 {
-    const sigset_t set = stop_set();
+    const sigset_t set = heard_set();
     const double whole_s = floor(fmax(timeout_s, 0.0));
     const struct timespec timeout = {.tv_sec = (time_t)whole_s,
                                      .tv_nsec = (long)((fmax(timeout_s, 0.0) - whole_s) * 1e9)};
-    const int signal_number = sigtimedwait(&set, NULL, &timeout);
-    return signal_number > 0 ? signal_number : 0;
+    const int sig = sigtimedwait(&set, NULL, &timeout);
+    if ((sig == SIGTERM || sig == SIGINT) && is_urgent) {
+        signal(sig, SIG_DFL);
+        mim_signals_unblock();
+        raise(sig);
+    }
+    if (sig == SIGTERM || sig == SIGINT)
+        is_urgent = 1;
+    return sig > 0 ? sig : 0;
 }
 
 void mim_signals_ask_stop(void)
