@@ -35,7 +35,8 @@ int mim_joint_run(MPI_Comm comm, const mim_joint_options *options,
                   bool *has_started);
 
 /* From the work's thread, when it is ready, or with what went wrong: waits for all ranks; gives the
- * agreed instant by this rank's clock. `joint` is the mim_joint: fits the executor's agree_start. */
+ * agreed instant by this rank's clock. `joint` is the mim_joint: fits the executor's agree_start.
+ */
 int mim_joint_start(void *joint, int rc, int64_t *start_ns);
 
 #endif

@@ -130,7 +130,8 @@ static int one_fails_and_all_stop(MPI_Comm comm)
     mpi_check(comm, !is_last || strstr(mim_error(), "lost its disk"));
     mpi_check(comm, is_last || j.was_stopped);
     mpi_check(comm, is_last || mim_signals_stop() != 0);
-    /* told of at 0.1 s or later: at an edge that all can have heard of, the second or a later one */
+    /* told of at 0.1 s or later: at an edge that all can have heard of, the second or a later one
+     */
     const double after_s = (double)(j.end_ns - start.local_ns) * 1e-9;
     mpi_check(comm, is_last || after_s >= 2 * slot_s);
     mpi_check(comm, is_last || after_s < 25);
