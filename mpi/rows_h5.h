@@ -1,8 +1,8 @@
 /* Rows that ranks hold, in one HDF5 file: written aside, in parallel, then given its name.
  *
  * The file's form (attributes, small datasets, reserved columns; corpus/table_internal.h) is made
- * by rank 0 alone. Where the other ranks do not see its file, as without a shared file system, their
- * rows go to rank 0 in blocks, and it writes them. */
+ * by rank 0 alone. Where the other ranks do not see its file, as without a shared file system,
+ * their rows go to rank 0 in blocks, and it writes them. */
 #ifndef MIM_MPI_ROWS_H5_H
 #define MIM_MPI_ROWS_H5_H
 

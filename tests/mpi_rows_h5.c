@@ -151,7 +151,8 @@ static int write_and_look(MPI_Comm comm, bool is_shared, bool is_empty)
     snprintf(path, sizeof path, is_shared ? "%s/rows.h5" : "rows.h5", folder);
     const mim_rows_h5 rows = {N_COLUMNS, columns, t.n, t.buffers};
     double write_s = -1;
-    mpi_check(comm, mim_rows_h5_write(comm, path, &rows, make_file, &is_refused, &write_s) == MIM_OK);
+    mpi_check(comm,
+              mim_rows_h5_write(comm, path, &rows, make_file, &is_refused, &write_s) == MIM_OK);
     mpi_check(comm, rank > 0 || is_whole(path, n_ranks, is_empty));
     mpi_check(comm, write_s >= 0);
     mpi_check(comm, is_shared || rank == 0 || access(path, F_OK) != 0);

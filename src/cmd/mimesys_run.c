@@ -15,6 +15,7 @@
 #include "core/atomic_file.h"
 #include "core/text.h"
 #include "node/host_lock.h"
+#include "node/loaded_plan.h"
 #include "node/settings.h"
 
 static const mim_option run_options[] = {
@@ -142,37 +143,25 @@ static int make_paths(mim_run_job *j)
     return MIM_OK;
 }
 
-static double duration_s(const mim_run_job *j)
-{
-    double passes = (double)mim_config_int(j->config, "run.iters");
-    double idle = mim_config_bool(j->config, "run.idle_slot") ? 1.0 : 0.0;
-    return passes * (j->need.n_slots + idle) * j->slot_s;
-}
-
 static int load_plan(mim_run_job *j)
 {
     const char *path = mim_args_at(j->args, 0);
     if (!path)
         return mim_fail(MIM_EUSAGE, "expected: mimesys_run PLAN.h5, or --calibrate");
-    int rc = mim_plan_read(path, j->actions, &j->plan);
-    if (rc == MIM_OK)
-        rc = mim_plan_needs(j->plan, &j->need);
+    const mim_plan_pace pace = {
+        .slot_s = mim_config_real(j->config, "run.slot_s"),
+        .n_iters = (size_t)mim_config_int(j->config, "run.iters"),
+        .idle_slot = mim_config_bool(j->config, "run.idle_slot"),
+    };
+    mim_loaded_plan loaded;
+    int rc = mim_loaded_plan_read(path, j->actions, &pace, j->machine, &j->limits, j->log, &loaded);
     if (rc != MIM_OK)
         return rc;
-    j->slot_s = mim_config_real(j->config, "run.slot_s");
-    if (j->slot_s == 0.0)
-        j->slot_s = mim_plan_slot_s(j->plan) > 0.0 ? mim_plan_slot_s(j->plan) : 1.0;
-    if (j->slot_s < 0.01)
-        return mim_fail(MIM_EUSAGE, "run.slot_s: expected 0 or at least 0.01 s, found %g",
-                        j->slot_s);
-    double result_bytes = mim_run_result_bytes(j->plan, duration_s(j) / j->slot_s);
-    j->need.memory_bytes += result_bytes < 9e18 ? (uint64_t)result_bytes : UINT64_MAX / 2;
-    if (j->need.cpu_s_per_slot_s > (double)j->machine->n_cpus)
-        mim_log_warn(j->log, "plan",
-                     "its threads ask for %.1f CPUs at once, this run may use %zu: they share, and "
-                     "get less than their weights",
-                     j->need.cpu_s_per_slot_s, j->machine->n_cpus);
-    return mim_limits_check(&j->limits, j->machine, &j->need, duration_s(j));
+    j->plan = loaded.plan;
+    j->need = loaded.need;
+    j->slot_s = loaded.slot_s;
+    j->duration_s = loaded.duration_s;
+    return MIM_OK;
 }
 
 static int print_dry_run(mim_run_job *j)
@@ -183,13 +172,13 @@ static int print_dry_run(mim_run_job *j)
     char memory[MIM_BYTES_TEXT_BYTES], scratch[MIM_BYTES_TEXT_BYTES];
     printf("plan %s: %zu windows, %zu threads, %zu stressors\n", mim_args_at(j->args, 0),
            mim_plan_n_windows(j->plan), mim_plan_n_threads(j->plan), mim_plan_n_stressors(j->plan));
-    printf("would run %.0f s in slots of %g s on %zu CPUs of %s\n", duration_s(j), j->slot_s,
+    printf("would run %.0f s in slots of %g s on %zu CPUs of %s\n", j->duration_s, j->slot_s,
            j->machine->n_cpus, j->machine->cpu_model);
     printf("needs %s of memory and scratch files of %s\n",
            mim_bytes_text((double)j->need.memory_bytes, memory),
            mim_bytes_text((double)j->need.scratch_bytes, scratch));
     printf("sbatch --nodes=1 --exclusive --time=%d --wrap=\"mimesys_run '%s'\"\n",
-           (int)ceil(duration_s(j) / 60.0) + 2, mim_args_at(j->args, 0));
+           (int)ceil(j->duration_s / 60.0) + 2, mim_args_at(j->args, 0));
     return MIM_OK;
 }
 

@@ -22,7 +22,7 @@ typedef struct mim_run_job {
     mim_calibration *calibration;
     mim_run_result *result;
     mim_summary *summary;
-    double slot_s;
+    double slot_s, duration_s;
     char *name;   /* of the plan, without folder and .h5 */
     char *job_id; /* in the stats text: one word */
     int lock_fd;  /* of the output folder */
