@@ -22,15 +22,22 @@ static long launched_rank(void)
     return 0;
 }
 
+static bool has_flag(int argc, char **argv, const char *flag)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], flag) == 0)
+            return true;
+    return false;
+}
+
 /* One of the questions that are answered without MPI is among the flags. */
 static bool asks(int argc, char **argv)
 {
     static const char *const flags[] = {"-h",    "--help",       "--version",
                                         "--man", "--completion", "--print-config"};
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        for (size_t k = 0; k < sizeof flags / sizeof *flags; k++)
-            if (strcmp(argv[i], flags[k]) == 0)
-                return true;
+    for (size_t k = 0; k < sizeof flags / sizeof *flags; k++)
+        if (has_flag(argc, argv, flags[k]))
+            return true;
     return false;
 }
 
@@ -93,9 +100,16 @@ static int run_agreed(const mim_program *program, int argc, char **argv, MPI_Com
 int mim_program_mpi_main(const mim_program *program, int argc, char **argv,
                          int (*run)(MPI_Comm comm, const mim_args *args, mim_log *log))
 {
+    return mim_program_mpi_main_dry(program, argc, argv, run, NULL);
+}
+
+int mim_program_mpi_main_dry(const mim_program *program, int argc, char **argv,
+                             int (*run)(MPI_Comm comm, const mim_args *args, mim_log *log),
+                             int (*dry_run)(const mim_args *args, mim_log *log))
+{
     mim_program_fill_streams();
-    if (asks(argc, argv))
-        return launched_rank() == 0 ? mim_program_main(program, argc, argv, NULL) : 0;
+    if (asks(argc, argv) || (dry_run && has_flag(argc, argv, "--dry-run")))
+        return launched_rank() == 0 ? mim_program_main(program, argc, argv, dry_run) : 0;
     int provided = 0;
     MPI_Comm comm;
     /* First: starting takes a while, and Slurm's early signal may come at once when a job's time

@@ -21,8 +21,7 @@ int mim_loaded_plan_read(const char *path, const mim_actions *actions, const mim
             (double)pace->n_iters * (made.need.n_slots + (pace->idle_slot ? 1.0 : 0.0));
         const double result_bytes = mim_run_result_bytes(made.plan, n_slots);
         made.duration_s = n_slots * made.slot_s;
-        made.need.memory_bytes +=
-            result_bytes < 9e18 ? (uint64_t)result_bytes : UINT64_MAX / 2;
+        made.need.memory_bytes += result_bytes < 9e18 ? (uint64_t)result_bytes : UINT64_MAX / 2;
         if (made.need.cpu_s_per_slot_s > (double)machine->n_cpus)
             mim_log_warn(log, "plan",
                          "its threads ask for %.1f CPUs at once, this run may use %zu: they share, "
