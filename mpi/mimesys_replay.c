@@ -67,7 +67,8 @@ static const mim_program program = {
     .min_arguments = 0,
     .max_arguments = 1000000,
     .description =
-        "Runs the same plan on all nodes, or one a node: given as a list in the order of ranks, or\n"
+        "Runs the same plan on all nodes, or one a node: given as a list in the order of ranks, "
+        "or\n"
         "by --map. Start it with one rank a node (mpirun, srun --ntasks-per-node=1). Slots are of\n"
         "the same length everywhere; plans may differ in all else.\n\n"
         "When all nodes are ready their clocks are compared by messages, and slot 0 begins on all\n"
@@ -76,13 +77,15 @@ static const mim_program program = {
         "of the first and of the last node; the true one is at most skew_most_s, as the fastest\n"
         "round trip bounds the error of a clock. During the run no rank spins.\n\n"
         "When a node cannot be made ready, nobody starts, and all end with its sentence. SIGTERM,\n"
-        "SIGINT and SIGUSR1 to any rank end the run on all nodes at the end of the same slot; what\n"
+        "SIGINT and SIGUSR1 to any rank end the run on all nodes at the end of the same slot; "
+        "what\n"
         "was measured so far is stored (75). A replay is not resumed: it starts anew.\n\n"
         "Each node is protected by the settings in [limits]; a plan beyond them is refused (4).\n"
         "One program of a user loads a host at a time: others are waited for up to replay.wait_s.\n"
         "Two ranks on one host are refused, unless replay.share_host gives each its share of the\n"
         "CPUs (for trials; their slots then count as disturbed by each other).\n\n"
-        "Plans must be readable on every node. FOLDER is rank 0's: results come there also without\n"
+        "Plans must be readable on every node. FOLDER is rank 0's: results come there also "
+        "without\n"
         "a file system that all nodes share.",
     .json_keys = "status: done or stopped\n"
                  "figures.n_nodes: nodes\n"
@@ -138,8 +141,8 @@ static int list_plans(const mim_args *args, size_t *n, mim_replay_map **map)
     return rc;
 }
 
-/* Looks at one plan as a node like this one would. */
-static int look_at(const char *path, mim_replay *r)
+/* Looks at one plan as a node like this one would; a line about it goes to `out`. */
+static int look_at(const char *path, mim_replay *r, FILE *out)
 {
     char memory[MIM_BYTES_TEXT_BYTES], scratch[MIM_BYTES_TEXT_BYTES];
     const double first_s = r->loaded.slot_s;
@@ -151,12 +154,14 @@ static int look_at(const char *path, mim_replay *r)
         return mim_fail(MIM_EUSAGE,
                         "%s: has slots of %g s, the one before of %g s; --slot sets one for all",
                         path, r->loaded.slot_s, first_s);
-    printf("plan %s: %zu windows, %zu threads, %zu stressors, %.0f s in slots of %g s; needs %s of "
-           "memory and scratch files of %s\n",
-           path, mim_plan_n_windows(r->loaded.plan), mim_plan_n_threads(r->loaded.plan),
-           mim_plan_n_stressors(r->loaded.plan), r->loaded.duration_s, r->loaded.slot_s,
-           mim_bytes_text((double)r->loaded.need.memory_bytes, memory),
-           mim_bytes_text((double)r->loaded.need.scratch_bytes, scratch));
+    fprintf(
+        out,
+        "plan %s: %zu windows, %zu threads, %zu stressors, %.0f s in slots of %g s; needs %s of "
+        "memory and scratch files of %s\n",
+        path, mim_plan_n_windows(r->loaded.plan), mim_plan_n_threads(r->loaded.plan),
+        mim_plan_n_stressors(r->loaded.plan), r->loaded.duration_s, r->loaded.slot_s,
+        mim_bytes_text((double)r->loaded.need.memory_bytes, memory),
+        mim_bytes_text((double)r->loaded.need.scratch_bytes, scratch));
     return MIM_OK;
 }
 
@@ -182,17 +187,42 @@ static void print_sbatch(const mim_args *args, long long n_nodes, double duratio
     printf("\"\n");
 }
 
+static void print_dry_run(const mim_replay *r, const char *plans, size_t n_plans, double longest_s)
+{
+    const long long asked = mim_config_int(r->config, "replay.nodes");
+    const long long n_nodes = asked > 0 ? asked : (long long)n_plans;
+    printf("%swould run %.0f s on %lld node%s like this one (%zu CPUs of %s)\n", plans, longest_s,
+           n_nodes, n_nodes == 1 ? "" : "s", r->machine->n_cpus, r->machine->cpu_model);
+    print_sbatch(r->args, n_nodes, longest_s);
+}
+
+static int check_plans(mim_replay *r, size_t n, const mim_replay_map *map)
+{
+    double longest_s = 0;
+    char *lines = NULL;
+    size_t n_bytes = 0;
+    FILE *out = open_memstream(&lines, &n_bytes);
+    int rc = out ? mim_machine_create(r->limits.max_cpus, &r->machine)
+                 : mim_fail(MIM_ENOMEM, "a line a plan");
+    for (size_t i = 0; rc == MIM_OK && i < n; i++) {
+        rc = look_at(map ? mim_replay_map_plan(map, i) : mim_args_at(r->args, i), r, out);
+        longest_s = fmax(longest_s, r->loaded.duration_s);
+    }
+    if (out && fclose(out) != 0 && rc == MIM_OK)
+        rc = mim_fail(MIM_ENOMEM, "a line a plan");
+    if (rc == MIM_OK)
+        print_dry_run(r, lines, n, longest_s);
+    free(lines);
+    return rc;
+}
+
 static int dry_run(const mim_args *args, mim_log *log)
 {
-    mim_replay r = {.args = args,
-                    .config = mim_args_config(args),
-                    .log = log,
-                    .host_fd = -1,
-                    .folder_fd = -1};
+    mim_replay r = {
+        .args = args, .config = mim_args_config(args), .log = log, .host_fd = -1, .folder_fd = -1};
     mim_replay_map *map = NULL;
     size_t n = 0;
-    double longest_s = 0;
-    long long n_nodes = mim_config_int(r.config, "replay.nodes");
+    const long long n_nodes = mim_config_int(r.config, "replay.nodes");
     int rc = mim_replay_read_settings(&r);
     if (rc == MIM_OK)
         rc = list_plans(args, &n, &map);
@@ -200,17 +230,7 @@ static int dry_run(const mim_args *args, mim_log *log)
         rc = mim_fail(MIM_EUSAGE, "expected one plan, or one for each of %lld ranks, found %zu",
                       n_nodes, n);
     if (rc == MIM_OK)
-        rc = mim_machine_create(r.limits.max_cpus, &r.machine);
-    for (size_t i = 0; rc == MIM_OK && i < n; i++) {
-        rc = look_at(map ? mim_replay_map_plan(map, i) : mim_args_at(args, i), &r);
-        longest_s = fmax(longest_s, r.loaded.duration_s);
-    }
-    if (rc == MIM_OK) {
-        n_nodes = n_nodes > 0 ? n_nodes : (long long)n;
-        printf("would run %.0f s on %lld node%s like this one (%zu CPUs of %s)\n", longest_s,
-               n_nodes, n_nodes == 1 ? "" : "s", r.machine->n_cpus, r.machine->cpu_model);
-        print_sbatch(args, n_nodes, longest_s);
-    }
+        rc = check_plans(&r, n, map);
     mim_replay_map_destroy(&map);
     mim_replay_clear(&r);
     return rc;

@@ -256,7 +256,11 @@ static int agree_start(void *context, int rc, int64_t *start_ns)
     const node_start *s = context;
     if (rc != MIM_OK)
         rc = mim_fail_in(rc, "%s", s->r->hosts.names[s->r->rank]);
-    return mim_joint_start(s->joint, rc, start_ns);
+    rc = mim_joint_start(s->joint, rc, start_ns);
+    if (rc == MIM_OK)
+        mim_log_info(s->r->log, "replay", "%d nodes are ready and have agreed on their start",
+                     s->r->n_ranks);
+    return rc;
 }
 
 static int execute(void *context, mim_joint *joint)

@@ -24,9 +24,9 @@ typedef struct node {
 typedef struct outcome {
     const mim_replay *r;
     mim_replay_axes axes;
-    node *nodes;          /* [n_ranks] */
+    node *nodes;           /* [n_ranks] */
     char **plans, **notes; /* [n_ranks], rank 0; a note is "" when there is none */
-    bool is_stopped;      /* some node's run */
+    bool is_stopped;       /* some node's run */
 } outcome;
 
 static const char *status_of(const outcome *o) { return o->is_stopped ? "stopped" : "done"; }
@@ -47,7 +47,8 @@ static int evaluate(mim_replay *r)
     if (rc == MIM_OK)
         rc = mim_series_create(stats, NULL, &r->series);
     if (rc == MIM_OK && r->series->n_slots != r->result->n_slots) {
-        mim_log_warn(r->log, "replay", "%s: the records give %zu slots of %zu: metrics are left out",
+        mim_log_warn(r->log, "replay",
+                     "%s: the records give %zu slots of %zu: metrics are left out",
                      r->hosts.names[r->rank], r->series->n_slots, r->result->n_slots);
         mim_series_destroy(&r->series);
     }
@@ -86,7 +87,10 @@ static void find_begin(const mim_replay *r, int64_t *first_ns, int64_t *last_ns)
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-#define FIGURE(name, key, units, text) {name, units, text, offsetof(node, figures.key)}
+#define FIGURE(name, key, units, text)                                                             \
+    {                                                                                              \
+        name, units, text, offsetof(node, figures.key)                                             \
+    }
 static const struct {
     const char *name, *units, *long_name;
     size_t offset;
@@ -105,7 +109,10 @@ static const struct {
     FIGURE("written_bytes", written_bytes, "B", "bytes written by stressors"),
 };
 
-#define START(name, key, units, text) {name, units, text, offsetof(mim_start_row, key)}
+#define START(name, key, units, text)                                                              \
+    {                                                                                              \
+        name, units, text, offsetof(mim_start_row, key)                                            \
+    }
 static const struct {
     const char *name, *units, *long_name;
     size_t offset;
@@ -154,9 +161,9 @@ static int put_nodes(mim_h5 *file, const outcome *o)
         rc = put_figure(file, o, node_figures[i].name, o->nodes, sizeof *o->nodes,
                         node_figures[i].offset, node_figures[i].units, node_figures[i].long_name);
     for (size_t i = 0; rc == MIM_OK && i < N_START_FIGURES; i++)
-        rc = put_figure(file, o, start_figures[i].name, o->r->report.rows,
-                        sizeof *o->r->report.rows, start_figures[i].offset, start_figures[i].units,
-                        start_figures[i].long_name);
+        rc =
+            put_figure(file, o, start_figures[i].name, o->r->report.rows, sizeof *o->r->report.rows,
+                       start_figures[i].offset, start_figures[i].units, start_figures[i].long_name);
     return rc;
 }
 
@@ -268,8 +275,8 @@ static char *stats_name(const mim_replay *r, int rank)
         n_here += is_here;
         index += is_here && i < rank;
     }
-    char *name = n_here > 1 ? mim_format("stats-%s-%d.txt", host, index)
-                            : mim_format("stats-%s.txt", host);
+    char *name =
+        n_here > 1 ? mim_format("stats-%s-%d.txt", host, index) : mim_format("stats-%s.txt", host);
     for (char *at = name; at && *at; at++)
         if (*at == '/')
             *at = '_';
@@ -296,9 +303,12 @@ static json_t *node_json(const outcome *o, int rank)
     json_t *json = json_pack("{s:s, s:s, s:s}", "host", o->r->hosts.names[rank], "plan",
                              o->plans[rank], "stats", stats ? stats : "");
     free(stats);
-    for (size_t i = 0; json && i < N_NODE_FIGURES; i++)
+    for (size_t i = 0; json && i < N_NODE_FIGURES; i++) {
+        const double value = figure_at(&o->nodes[rank], node_figures[i].offset);
+        const bool is_count = strncmp(node_figures[i].name, "n_", 2) == 0 && isfinite(value);
         json_object_set_new(json, node_figures[i].name,
-                            mim_json_real(figure_at(&o->nodes[rank], node_figures[i].offset)));
+                            is_count ? json_integer((json_int_t)value) : mim_json_real(value));
+    }
     for (size_t i = 0; json && i < N_START_FIGURES; i++)
         json_object_set_new(
             json, start_figures[i].name,

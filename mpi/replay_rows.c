@@ -82,25 +82,64 @@ static void make_columns(mim_replay_axes *x)
     const mim_column columns[MIM_REPLAY_N_COLUMNS] = {
         {"slot_node", MIM_H5_U32, 1, {0}, "", "row", "node of the row, index into host"},
         {"slot", MIM_H5_U32, 1, {0}, "", "row", "number of the slot on that node"},
-        {"slot_start", MIM_H5_F64, 1, {0}, "s", "row",
+        {"slot_start",
+         MIM_H5_F64,
+         1,
+         {0},
+         "s",
+         "row",
          "begin of the slot, seconds since the epoch by the node's clock"},
-        {"acceptance", MIM_H5_U8, 1, {0}, "", "row",
+        {"acceptance",
+         MIM_H5_U8,
+         1,
+         {0},
+         "",
+         "row",
          "1: accepted, 0: others disturbed the slot, 2: cannot be told"},
-        {"planned_share", MIM_H5_F64, 3, {0, t, s}, "1", "row thread stressor",
+        {"planned_share",
+         MIM_H5_F64,
+         3,
+         {0, t, s},
+         "1",
+         "row thread stressor",
          "weight in the plan"},
-        {"share", MIM_H5_F64, 3, {0, t, s}, "1", "row thread stressor",
+        {"share",
+         MIM_H5_F64,
+         3,
+         {0, t, s},
+         "1",
+         "row thread stressor",
          "share of the slot that was given"},
-        {"planned_ops", MIM_H5_F64, 3, {0, t, s}, "operations", "row thread stressor",
+        {"planned_ops",
+         MIM_H5_F64,
+         3,
+         {0, t, s},
+         "operations",
+         "row thread stressor",
          "operations due in the slot"},
         {"ops", MIM_H5_F64, 3, {0, t, s}, "operations", "row thread stressor", "operations done"},
         {"bytes", MIM_H5_F64, 3, {0, t, s}, "B", "row thread stressor", "bytes moved"},
-        {"start_late", MIM_H5_F64, 2, {0, t}, "s", "row thread",
+        {"start_late",
+         MIM_H5_F64,
+         2,
+         {0, t},
+         "s",
+         "row thread",
          "start of work after the slot's begin"},
-        {"overshoot", MIM_H5_F64, 2, {0, t}, "s", "row thread",
-         "end of work after the slot's end"},
-        {"cpu_time", MIM_H5_F64, 2, {0, t}, "s", "row thread",
+        {"overshoot", MIM_H5_F64, 2, {0, t}, "s", "row thread", "end of work after the slot's end"},
+        {"cpu_time",
+         MIM_H5_F64,
+         2,
+         {0, t},
+         "s",
+         "row thread",
          "CPU time of the thread's stressors"},
-        {"metric", MIM_H5_F64, 2, {0, x->n_metrics}, "", "row metric",
+        {"metric",
+         MIM_H5_F64,
+         2,
+         {0, x->n_metrics},
+         "",
+         "row metric",
          "measured in the slot, in metric_units"},
     };
     memcpy(x->columns, columns, sizeof columns);
@@ -113,8 +152,8 @@ int mim_replay_axes_create(const mim_replay *r, mim_replay_axes *axes)
     mim_replay_axes made = {0};
     MPI_Allreduce(MPI_IN_PLACE, &n_threads, 1, MPI_UNSIGNED_LONG_LONG, MPI_MAX, r->comm);
     made.n_threads = (size_t)n_threads;
-    int rc = unite(r, r->result->n_stressors, stressor_name, &made.stressor_text,
-                   &made.n_stressors, &made.stressors);
+    int rc = unite(r, r->result->n_stressors, stressor_name, &made.stressor_text, &made.n_stressors,
+                   &made.stressors);
     if (rc == MIM_OK)
         rc = unite(r, r->series ? r->series->n_metrics : 0, metric_name, &made.metric_text,
                    &made.n_metrics, &made.metrics);
@@ -204,8 +243,8 @@ static void fill_slots(const mim_replay *r, mim_replay_rows *w)
 static void fill_threads(const mim_replay *r, const mim_replay_axes *x, mim_replay_rows *w)
 {
     const mim_run_result *result = r->result;
-    const double *cells[] = {result->planned_share, result->share, result->planned_ops,
-                             result->ops, result->bytes};
+    const double *cells[] = {result->planned_share, result->share, result->planned_ops, result->ops,
+                             result->bytes};
     const double *lanes[] = {result->start_late_s, result->overshoot_s, result->cpu_s};
     const mim_actions *actions = mim_plan_actions(r->loaded.plan);
     for (size_t s = 0; s < result->n_stressors; s++) {
