@@ -1,6 +1,7 @@
 #include "mpi/start_agreement.h"
 
 #include <math.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -19,18 +20,30 @@ int64_t mim_start_now_ns(const mim_start_clock *clock)
 
 /* ---- offsets of clocks ----------------------------------------------------------------------- */
 
+/* Awake, for the sake of time, but leaving the CPU to the other rank where both are on one: else
+ * the answer would come no sooner than the scheduler takes the CPU away. */
+static void receive(MPI_Comm comm, void *bytes, int n, int rank, int tag)
+{
+    MPI_Request request;
+    int is_there = 0;
+    MPI_Irecv(bytes, n, MPI_BYTE, rank, tag, comm, &request);
+    for (MPI_Test(&request, &is_there, MPI_STATUS_IGNORE); !is_there;
+         MPI_Test(&request, &is_there, MPI_STATUS_IGNORE))
+        sched_yield();
+}
+
 /* Rank 0's side; `rank` is in its own. */
-static mim_clock_offset ask(MPI_Comm comm, const mim_start_clock *clock, int rank, size_t n)
+static void ask(MPI_Comm comm, const mim_start_clock *clock, int rank, size_t n)
 {
     mim_clock_offset best = {.uncertainty_ns = INT64_MAX};
     int64_t reading = 0;
     unsigned long long count = n;
-    MPI_Send(&count, 1, MPI_UNSIGNED_LONG_LONG, rank, TAG_TURN, comm);
-    MPI_Recv(&reading, 1, MPI_INT64_T, rank, TAG_READING, comm, MPI_STATUS_IGNORE); /* awake */
+    MPI_Send(&count, (int)sizeof count, MPI_BYTE, rank, TAG_TURN, comm);
+    receive(comm, &reading, (int)sizeof reading, rank, TAG_READING); /* it is awake */
     for (size_t i = 0; i < n; i++) {
         const int64_t sent_ns = mim_start_now_ns(clock);
         MPI_Send(NULL, 0, MPI_BYTE, rank, TAG_ASK, comm);
-        MPI_Recv(&reading, 1, MPI_INT64_T, rank, TAG_READING, comm, MPI_STATUS_IGNORE);
+        receive(comm, &reading, (int)sizeof reading, rank, TAG_READING);
         const int64_t round_ns = mim_start_now_ns(clock) - sent_ns;
         const int64_t half_ns = round_ns / 2;
         if (round_ns - half_ns >= best.uncertainty_ns)
@@ -40,7 +53,6 @@ static mim_clock_offset ask(MPI_Comm comm, const mim_start_clock *clock, int ran
         best.uncertainty_ns = round_ns - half_ns;
     }
     MPI_Send(&best, (int)sizeof best, MPI_BYTE, rank, TAG_FOUND, comm);
-    return best;
 }
 
 static void answer(MPI_Comm comm, const mim_start_clock *clock, mim_clock_offset *found)
@@ -49,14 +61,14 @@ static void answer(MPI_Comm comm, const mim_start_clock *clock, mim_clock_offset
     int64_t reading = 0;
     MPI_Status status;
     mim_probe_asleep(comm, 0, TAG_TURN, &status);
-    MPI_Recv(&n, 1, MPI_UNSIGNED_LONG_LONG, 0, TAG_TURN, comm, MPI_STATUS_IGNORE);
-    MPI_Send(&reading, 1, MPI_INT64_T, 0, TAG_READING, comm);
+    receive(comm, &n, (int)sizeof n, 0, TAG_TURN);
+    MPI_Send(&reading, (int)sizeof reading, MPI_BYTE, 0, TAG_READING, comm);
     for (; n > 0; n--) {
-        MPI_Recv(NULL, 0, MPI_BYTE, 0, TAG_ASK, comm, MPI_STATUS_IGNORE);
+        receive(comm, NULL, 0, 0, TAG_ASK);
         reading = mim_start_now_ns(clock);
-        MPI_Send(&reading, 1, MPI_INT64_T, 0, TAG_READING, comm);
+        MPI_Send(&reading, (int)sizeof reading, MPI_BYTE, 0, TAG_READING, comm);
     }
-    MPI_Recv(found, (int)sizeof *found, MPI_BYTE, 0, TAG_FOUND, comm, MPI_STATUS_IGNORE);
+    receive(comm, found, (int)sizeof *found, 0, TAG_FOUND);
 }
 
 void mim_clock_offset_find(MPI_Comm comm, const mim_start_clock *clock, size_t n_exchanges,
@@ -65,13 +77,13 @@ void mim_clock_offset_find(MPI_Comm comm, const mim_start_clock *clock, size_t n
     int rank = 0, n_ranks = 0;
     MPI_Comm_rank(comm, &rank);
     MPI_Comm_size(comm, &n_ranks);
-    if (rank > 0) {
+    if (rank > 0)
         answer(comm, clock, offset);
-        return;
-    }
-    *offset = (mim_clock_offset){.at_ns = mim_start_now_ns(clock)};
-    for (int r = 1; r < n_ranks; r++)
+    else
+        *offset = (mim_clock_offset){.at_ns = mim_start_now_ns(clock)};
+    for (int r = 1; rank == 0 && r < n_ranks; r++)
         ask(comm, clock, r, n_exchanges);
+    mim_barrier_asleep(comm); /* who is done shall not spin beside those who are not */
 }
 
 int64_t mim_clock_offset_to_local(const mim_clock_offset *offset, int64_t root_ns)

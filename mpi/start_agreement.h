@@ -5,7 +5,7 @@
  * Rank 0's clock is the common one. What another rank's clock shows more than rank 0's is found by
  * exchanges of messages: its reading was taken between rank 0's sending and receiving, so half of
  * the fastest round trip bounds the error, whatever way the messages took. Ranks are asked one
- * after the other, and all that wait for their turn sleep. */
+ * after the other, and all the others sleep meanwhile. */
 #ifndef MIM_MPI_START_AGREEMENT_H
 #define MIM_MPI_START_AGREEMENT_H
 
