@@ -60,13 +60,14 @@ static int put(mim_atomic_file *file, const char *path, const char *block, size_
     return MIM_OK;
 }
 
-/* Another rank's file; its blocks are received whatever becomes of them. */
+/* Another rank's file; its blocks are received whatever becomes of them, and that is all when
+ * `path` is NULL. */
 static int take_over(MPI_Comm comm, int rank, const char *path, char *block)
 {
     mim_atomic_file *file = NULL;
     uint64_t n_bytes = 0;
     bool is_whole = true;
-    int rc = mim_atomic_file_open(path, &file);
+    int rc = path ? mim_atomic_file_open(path, &file) : MIM_OK;
     MPI_Send(NULL, 0, MPI_BYTE, rank, TAG_TURN, comm);
     MPI_Recv(&n_bytes, 1, MPI_UINT64_T, rank, TAG_SIZE, comm, MPI_STATUS_IGNORE);
     for (uint64_t at = 0; is_whole && at < n_bytes; at += BLOCK_BYTES) {
@@ -76,10 +77,10 @@ static int take_over(MPI_Comm comm, int rank, const char *path, char *block)
         MPI_Recv(block, (int)n, MPI_BYTE, rank, TAG_BYTES, comm, &status);
         MPI_Get_count(&status, MPI_BYTE, &got);
         is_whole = (size_t)got == n;
-        if (rc == MIM_OK && is_whole)
+        if (file && rc == MIM_OK && is_whole)
             rc = put(file, path, block, n);
     }
-    if (rc == MIM_OK && is_whole) /* else the other rank says why */
+    if (file && rc == MIM_OK && is_whole) /* else the other rank says why */
         rc = mim_atomic_file_commit(&file);
     mim_atomic_file_destroy(&file);
     return rc;
@@ -115,8 +116,8 @@ int mim_gather_file(MPI_Comm comm, int fd, uint64_t n_bytes, const char *path)
     else if (rc == MIM_OK)
         rc = copy_own(fd, n_bytes, path, block);
     for (int r = 1; paths && r < n_ranks; r++) {
-        const int took = take_over(comm, r, paths[r], block);
-        rc = rc == MIM_OK ? took : rc;
+        const int took = take_over(comm, r, rc == MIM_OK ? paths[r] : NULL, block);
+        rc = rc == MIM_OK ? took : rc; /* with the sentence of the first failure */
     }
     for (int r = 0; paths && r < n_ranks; r++)
         free(paths[r]);

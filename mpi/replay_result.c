@@ -343,19 +343,36 @@ static int add_figures(const outcome *o)
     return MIM_OK;
 }
 
+/* A column of the table; "-" for what is not known. */
+static void print_number(int width, int digits, double value)
+{
+    if (isnan(value))
+        printf(" %*s", width, "-");
+    else
+        printf(" %*.*f", width, digits, value);
+}
+
 static void print_nodes(const outcome *o)
 {
     const mim_start_report *report = &o->r->report;
-    printf("%-20s %-20s %7s %8s %10s %10s %12s %9s\n", "host", "plan", "slots", "accepted",
+    printf("%-20s %-20s %7s %8s %10s %10s %14s %9s\n", "host", "plan", "slots", "accepted",
            "begin us", "+- us", "clock s", "drift ppm");
     for (int i = 0; i < o->r->n_ranks; i++) {
         const mim_start_row *row = &report->rows[i];
-        printf("%-20s %-20s %7.0f %8.0f %10.1f %10.1f %12.6f %9.2f\n", o->r->hosts.names[i],
-               mim_basename(o->plans[i]), o->nodes[i].n_slots, o->nodes[i].n_accepted,
-               1e6 * row->first_s, 1e6 * row->uncertainty_s, row->offset_s, 1e6 * row->drift);
+        printf("%-20s %-20s", o->r->hosts.names[i], mim_basename(o->plans[i]));
+        print_number(7, 0, o->nodes[i].n_slots);
+        print_number(8, 0, o->nodes[i].n_accepted);
+        print_number(10, 1, 1e6 * row->first_s);
+        print_number(10, 1, 1e6 * row->uncertainty_s);
+        print_number(14, 6, row->offset_s);
+        print_number(9, 2, 1e6 * row->drift);
+        printf("\n");
     }
-    printf("skew %.1f us, at most %.1f us; all threads within %.1f us\n", 1e6 * report->skew_s,
-           1e6 * report->skew_most_s, 1e6 * report->spread_s);
+    if (isnan(report->skew_s))
+        printf("skew not known: not all nodes came to the end of their first slot\n");
+    else
+        printf("skew %.1f us, at most %.1f us; all threads within %.1f us\n", 1e6 * report->skew_s,
+               1e6 * report->skew_most_s, 1e6 * report->spread_s);
 }
 
 static int store_summary(const mim_replay *r, const outcome *o)

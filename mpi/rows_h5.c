@@ -79,7 +79,7 @@ static void hand_over(MPI_Comm comm, const mim_rows_h5 *rows)
     }
 }
 
-/* Rows of another rank go to [first, first + n_rows) of the table. */
+/* Rows of another rank go to [first, first + n_rows) of the table, NULL: nowhere. */
 static int take_over(MPI_Comm comm, int rank, const mim_rows_h5 *form, size_t first, size_t n_rows,
                      void *const *blocks, mim_table *table)
 {
@@ -91,7 +91,7 @@ static int take_over(MPI_Comm comm, int rank, const mim_rows_h5 *form, size_t fi
         for (size_t c = 0; c < form->n_columns; c++)
             MPI_Recv(blocks[c], (int)(n * mim_column_row_bytes(&form->columns[c])), MPI_BYTE, rank,
                      TAG_ROWS, comm, MPI_STATUS_IGNORE);
-        if (rc == MIM_OK)
+        if (table && rc == MIM_OK)
             rc = mim_table_write(table, first + at, n, blocks);
     }
     return rc;
@@ -124,11 +124,12 @@ static int fill_alone(MPI_Comm comm, const char *part, const mim_rows_h5 *rows,
         size_t first = rows->n_rows;
         rc = mim_table_write(table, 0, rows->n_rows, rows->buffers);
         for (int r = 1; r < n_ranks; first += (size_t)counts[r++]) {
-            const int took = take_over(comm, r, rows, first, (size_t)counts[r], blocks, table);
-            rc = rc == MIM_OK ? took : rc;
+            const int took = take_over(comm, r, rows, first, (size_t)counts[r], blocks,
+                                       rc == MIM_OK ? table : NULL);
+            rc = rc == MIM_OK ? took : rc; /* with the sentence of the first failure */
         }
-        const int closed = mim_table_close(&table);
-        rc = rc == MIM_OK ? closed : rc;
+        if (rc == MIM_OK)
+            rc = mim_table_close(&table);
         if (rc == MIM_OK)
             rc = mim_sync_path(part);
     }

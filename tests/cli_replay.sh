@@ -131,6 +131,15 @@ report $? "what was planned is what the plans say"
 report $? "a thread that one node has not is absent"
 [ "$(records "$out/stats-$host-0.txt")" -eq 5 ] && [ "$(records "$out/stats-$host-1.txt")" -eq 7 ]
 report $? "the stats text of each"
+# CPU time of the process beyond its stressors' while slots run: waiting in MPI would take all of it
+for n in 0 1; do
+    awk '$1 == "x_slot" { if (!n++) { own = $6; begin = $4 } last = $6; end = $4 }
+        $1 == "x_thr" { if (n == 1) given[$2] = $4; sum[$2] = $4 - given[$2] }
+        END { for (t in sum) all += sum[t]; exit !(end > begin && last - own - all < 0.2 * (end - begin)) }' \
+        "$out/stats-$host-$n.txt" || bad=1
+done
+[ -z "${bad:-}" ]
+report $? "no rank spins while the plan runs"
 "$BIN/mimesys_compare" --wanted "$scratch/cpu.txt" --first 4 --slots 6 --calibration \
     tests/data/calibration.json --measured "$out/stats-$host-1.txt:b" --json >"$scratch/out" 2>"$scratch/err" &&
     grep -q '"n_slots": 6' "$scratch/out" && grep -q '"nl1_mean": [0-9]' "$scratch/out"
@@ -151,6 +160,15 @@ run_ranks 4 --map "$scratch/map" --out "$out" "${together[@]}" &&
 report $? "four ranks by a map: a line for a rank goes before one for its host"
 [ "$(figure "$out" n_slots | xargs)" = "4 4 4 6 4" ]
 report $? "and the slots of all"
+
+# ---- I/O: one rank of a host calibrates for all, scratch files come and go
+"$BIN/mimesys_generate" --trace tests/data/traces/stats-sort.txt --first 6 --slots 4 --slot 0.25 --method single \
+    --calibration tests/data/calibration.json --threads 1 -o "$scratch/io.h5" >"$scratch/out" 2>"$scratch/err" &&
+    rm -rf "$out" "$MIMESYS_CALIBRATION" &&
+    run_ranks 2 "$scratch/io.h5" --out "$out" "${together[@]}" --set calibrate.seconds_each=0.05 \
+        --set calibrate.repeats=3 && [ "$(grep -c 'measuring all stressors' "$scratch/err")" -eq 1 ] &&
+    [ -s "$MIMESYS_CALIBRATION" ] && [ "$(figure "$out" ops_ratio | grep -c '^[0-9]')" -eq 2 ]
+report $? "a plan with I/O on two ranks, calibrated once"
 
 # ---- one that fails
 sed 's/BM_LIBC_Memcpy_Fleet_L1/BM_LIBC_Memcpy_Fleet_X1/; s/BM_SIMD_Serial/BM_SIMX_Serial/' "$b" >"$scratch/unknown.h5"
@@ -186,6 +204,17 @@ n=$(figure "$out" n_slots | head -n 1)
 [ "${n:-0}" -ge 1 ] && [ "$n" -lt 240 ] && [ "$(records "$out/stats-$host-0.txt")" -ge $((n + 1)) ] &&
     [ "$(values slot "$out" | wc -l)" -ge $((3 * n)) ]
 report $? "results of the $n slots that all did"
+rm -rf "$out"
+start_ranks 2 "$scratch/err" "$a" --slot 100 --out "$out" "${together[@]}"
+wait_for_line 60 "agreed on their start" "$scratch/err"
+sleep 0.5
+kill -USR1 "$(last_rank)"
+wait "$running"
+rc=$?
+running=
+[ $rc -eq 75 ] && [ "$(figure "$out" skew_s)" = null ] && [ -z "$(values slot "$out")" ] &&
+    [ "$(records "$out/stats-$host-1.txt")" -eq 1 ]
+report $? "a stop in the first slot, a long one: nothing was measured, and the files say so (exit $rc)"
 rm -rf "$out"
 start_ranks 3 "$scratch/err" "$b" --iters 40 --out "$out" "${together[@]}"
 wait_for_line 60 "agreed on their start" "$scratch/err"

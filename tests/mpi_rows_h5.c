@@ -111,6 +111,13 @@ static int leave_folder(MPI_Comm comm)
     return rank == 0 ? rc + nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS) : rc;
 }
 
+static bool is_row(uint32_t wanted, uint64_t number, const double *pair, const double *wide)
+{
+    const double value = wanted;
+    return number == wanted && pair[0] == value + 0.25 && pair[1] == value + 0.5 &&
+           wide[17] == value + 17.0 && wide[WIDE - 1] == value + WIDE - 1.0;
+}
+
 /* On rank 0: every row of every rank is there, in order. */
 static bool is_whole(const char *path, int n_ranks, bool is_empty)
 {
@@ -124,10 +131,7 @@ static bool is_whole(const char *path, int n_ranks, bool is_empty)
                     mim_h5_get_real(file, "wide", 2, 100 * WIDE, shape, &wides) == MIM_OK;
     for (int r = 0; is_right && r < n_ranks; r++)
         for (size_t i = 0; is_right && i < n_rows_of(r, is_empty); i++, at++)
-            is_right = numbers[at] == number_of(r, i) && pairs[2 * at] == numbers[at] + 0.25 &&
-                       pairs[2 * at + 1] == numbers[at] + 0.5 &&
-                       wides[at * WIDE + 17] == numbers[at] + 17.0 &&
-                       wides[at * WIDE + WIDE - 1] == numbers[at] + WIDE - 1.0;
+            is_right = is_row(number_of(r, i), numbers[at], pairs + 2 * at, wides + at * WIDE);
     is_right = is_right && shape[0] == at;
     free(numbers);
     free(pairs);
