@@ -20,7 +20,10 @@ static size_t size_of_rank(int rank, size_t shift)
     return sizes[((size_t)rank + shift) % (sizeof sizes / sizeof *sizes)];
 }
 
-static unsigned char byte_of(int rank, size_t i) { return (unsigned char)(i * 131 + (size_t)rank * 7); }
+static unsigned char byte_of(int rank, size_t i)
+{
+    return (unsigned char)(i * 131 + (size_t)rank * 7);
+}
 
 /* A file in memory of this rank's bytes, and some more that must not come along. */
 static int make_fd(int rank, size_t n)
@@ -73,8 +76,7 @@ static int gather(MPI_Comm comm, size_t shift, size_t n_more, int wanted)
     for (int r = 0; rank == 0 && r < n_ranks; r++) {
         path_of(folder, r, path);
         const bool is_bad = r == n_ranks - 1 && wanted != MIM_OK;
-        n_there += is_bad ? access(path, F_OK) != 0
-                          : is_right(path, r, size_of_rank(r, shift));
+        n_there += is_bad ? access(path, F_OK) != 0 : is_right(path, r, size_of_rank(r, shift));
         unlink(path);
     }
     mpi_check(comm, rank > 0 || n_there == n_ranks);
