@@ -79,7 +79,8 @@ static const mim_program program = {
         "When a node cannot be made ready, nobody starts, and all end with its sentence. SIGTERM,\n"
         "SIGINT and SIGUSR1 to any rank end the run on all nodes at the end of the same slot; "
         "what\n"
-        "was measured so far is stored (75). A replay is not resumed: it starts anew.\n\n"
+        "was measured so far is stored (75). A replay is not resumed: it starts anew. A node that\n"
+        "dies ends the job: mpirun sees to that by itself, srun with --wait=60.\n\n"
         "Each node is protected by the settings in [limits]; a plan beyond them is refused (4).\n"
         "One program of a user loads a host at a time: others are waited for up to replay.wait_s.\n"
         "Two ranks on one host are refused, unless replay.share_host gives each its share of the\n"
@@ -112,10 +113,11 @@ static const mim_program program = {
              "missing\n"
              "/tmp/mimesys-UID.lock: locked by whoever loads a host; MIMESYS_HOST_LOCK names "
              "another",
-    .examples = "srun --ntasks-per-node=1 --mpi=pmix --cpu-bind=none mimesys_replay plan.h5 --out "
-                "replay1\n"
-                "mpirun -n 2 --host n1,n2 mimesys_replay a.h5 b.h5 --out replay2\n"
-                "mimesys_replay --map nodes.txt --out replay3 --dry-run",
+    .examples =
+        "srun --ntasks-per-node=1 --mpi=pmix --cpu-bind=none --wait=60 mimesys_replay plan.h5 "
+        "--out replay1\n"
+        "mpirun -n 2 --host n1,n2 mimesys_replay a.h5 b.h5 --out replay2\n"
+        "mimesys_replay --map nodes.txt --out replay3 --dry-run",
 };
 
 /* ---- what it would do ------------------------------------------------------------------------ */

@@ -16,7 +16,7 @@
 #include "mpi/asleep.h"
 #include "mpi/parallel_h5.h"
 
-enum { TAG_TURN = 121, TAG_N_ROWS = 122, TAG_ROWS = 123 };
+enum { TAG_TURN = 121, TAG_ROWS = 122 };
 enum { BLOCK_BYTES = 4 << 20 }; /* of rows on their way to rank 0 */
 
 /* ---- in parallel ----------------------------------------------------------------------------- */
