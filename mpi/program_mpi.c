@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/program_main.h"
+#include "core/clock.h"
 #include "core/fault.h"
 #include "core/signals.h"
 #include "core/text.h"
@@ -20,6 +21,18 @@ static long launched_rank(void)
         if (getenv(names[i]))
             return strtol(getenv(names[i]), NULL, 10);
     return 0;
+}
+
+/* Started by Slurm, ranks of Open MPI 4.1 and 5.0 may leave MPI_Init while another is still in it,
+ * cannot receive yet, and crashes at the first message (open-mpi/ompi issue 12495): seen in 2 of
+ * 125 starts of 4 nodes on a loaded machine. So nobody sends at once. */
+static void let_all_arrive(void)
+{
+    static const int64_t rest_ns = 200000000;
+    int n_ranks = 0;
+    MPI_Comm_size(MPI_COMM_WORLD, &n_ranks);
+    if (n_ranks > 1 && getenv("SLURM_PROCID"))
+        mim_clock_sleep_until(mim_clock_mono_ns() + rest_ns);
 }
 
 static bool has_flag(int argc, char **argv, const char *flag)
@@ -118,6 +131,7 @@ int mim_program_mpi_main_dry(const mim_program *program, int argc, char **argv,
     mim_signals_block(); /* for MPI's own threads: handlers run in this one */
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     mim_signals_unblock();
+    let_all_arrive();
     MPI_Comm_dup(MPI_COMM_WORLD, &comm);
     int rc = run_agreed(program, argc, argv, comm, begun, run);
     MPI_Comm_free(&comm);

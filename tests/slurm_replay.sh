@@ -35,7 +35,9 @@ report $? "srun -N4: every node runs the plan (exit $rc)"
 for n in n1 n2 n3 n4; do grep -l "^[$]hostname $n\$" "$out/stats-$n.txt"; done >"$scratch/out"
 [ "$(wc -l <"$scratch/out")" -eq 4 ]
 report $? "the stats text of every node"
-report 0 "skew $(as_us "$(figure "$out" skew_s)"), at most $(as_us "$(figure "$out" skew_most_s)"), all threads within $(as_us "$(figure "$out" spread_s)")"
+awk -v skew="$(figure "$out" skew_s)" -v most="$(figure "$out" skew_most_s)" \
+    'BEGIN { exit !(skew > 0 && most >= skew && most < 0.5) }'
+report $? "skew $(as_us "$(figure "$out" skew_s)"), at most $(as_us "$(figure "$out" skew_most_s)"), all threads within $(as_us "$(figure "$out" spread_s)")"
 mimesys_compare --wanted "$scratch/cpu.txt" --slots 4 --calibration tests/data/calibration.json \
     --measured "$out/stats-n1.txt:n1" --measured "$out/stats-n4.txt:n4" >"$scratch/out" 2>"$scratch/err"
 report $? "mimesys_compare reads them"

@@ -42,8 +42,8 @@ static void test_slots_and_length(void **state)
         bool idle_slot;
         double slot_s, duration_s;
     } cases[] = {
-        {0, 0, 1, false, 1, 4},      {2, 0, 1, false, 2, 8},       {2, 0.5, 1, false, 0.5, 2},
-        {0, 0.5, 3, false, 0.5, 6},  {2, 0, 3, true, 2, 30},       {0.01, 0, 1, false, 0.01, 0.04},
+        {0, 0, 1, false, 1, 4},     {2, 0, 1, false, 2, 8}, {2, 0.5, 1, false, 0.5, 2},
+        {0, 0.5, 3, false, 0.5, 6}, {2, 0, 3, true, 2, 30}, {0.01, 0, 1, false, 0.01, 0.04},
         {0, 60, 1, true, 60, 300},
     };
     const mim_limits limits = {.max_time_s = 1e6};
@@ -53,15 +53,15 @@ static void test_slots_and_length(void **state)
         mim_loaded_plan loaded = {0};
         mim_plan_need bare;
         make_plan(path, cases[i].in_plan_s);
-        assert_int_equal(
-            mim_loaded_plan_read(path, NULL, &pace, &machine, &limits, NULL, &loaded), MIM_OK);
+        assert_int_equal(mim_loaded_plan_read(path, NULL, &pace, &machine, &limits, NULL, &loaded),
+                         MIM_OK);
         assert_true(loaded.slot_s == cases[i].slot_s);
         assert_float_equal(loaded.duration_s, cases[i].duration_s, 1e-9);
         assert_int_equal(mim_plan_n_windows(loaded.plan), N_WINDOWS);
         assert_int_equal(mim_plan_needs(loaded.plan, &bare), MIM_OK);
-        assert_int_equal(loaded.need.memory_bytes - bare.memory_bytes,
-                         (uint64_t)mim_run_result_bytes(loaded.plan,
-                                                        cases[i].duration_s / cases[i].slot_s));
+        assert_int_equal(
+            loaded.need.memory_bytes - bare.memory_bytes,
+            (uint64_t)mim_run_result_bytes(loaded.plan, cases[i].duration_s / cases[i].slot_s));
         mim_plan_need_clear(&bare);
         mim_loaded_plan_clear(&loaded);
         assert_null(loaded.plan);
