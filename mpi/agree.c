@@ -115,6 +115,68 @@ done:
     return rc;
 }
 
+/* Whether `text` has this line of n bytes. */
+static bool has_line(const char *text, const char *line, size_t n)
+{
+    for (const char *at = text; at && *at; at = (at = strchr(at, '\n')) ? at + 1 : NULL)
+        if (strcspn(at, "\n") == n && strncmp(at, line, n) == 0)
+            return true;
+    return false;
+}
+
+/* Rank 0: `all` has room for the lines of all texts. */
+static void add_lines(char *all, const char *text)
+{
+    char *end = all + strlen(all);
+    for (const char *at = text; *at;) {
+        const size_t n = strcspn(at, "\n");
+        if (!has_line(all, at, n)) {
+            memcpy(end, at, n);
+            end += n;
+            *end++ = '\n';
+            *end = 0;
+        }
+        at += n + (at[n] == '\n');
+    }
+}
+
+static int unite(int n_ranks, char *const *texts, char **lines)
+{
+    size_t n_bytes = 1;
+    for (int r = 0; r < n_ranks; r++)
+        n_bytes += strlen(texts[r]) + 1;
+    char *all = malloc(n_bytes);
+    if (!all)
+        return mim_fail(MIM_ENOMEM, "lines of %d ranks", n_ranks);
+    *all = 0;
+    for (int r = 0; r < n_ranks; r++)
+        if (r == 0 || strcmp(texts[r], texts[r - 1]) != 0) /* mostly the same */
+            add_lines(all, texts[r]);
+    *lines = all;
+    return MIM_OK;
+}
+
+int mim_union_lines(MPI_Comm comm, const char *text, char **lines)
+{
+    int rank = 0, n_ranks = 0;
+    char **texts = NULL, *all = NULL;
+    MPI_Comm_rank(comm, &rank);
+    MPI_Comm_size(comm, &n_ranks);
+    int rc = mim_gather_texts(comm, text, &texts);
+    if (rc == MIM_OK)
+        rc = mim_agree(comm, rank == 0 ? unite(n_ranks, texts, &all) : MIM_OK);
+    if (rc == MIM_OK)
+        rc = mim_share_text(comm, 0, &all);
+    for (int r = 0; texts && r < n_ranks; r++)
+        free(texts[r]);
+    free(texts);
+    if (rc == MIM_OK)
+        *lines = all;
+    else
+        free(all);
+    return rc;
+}
+
 void mim_share_of(size_t n, int rank, int n_ranks, size_t *first, size_t *count)
 {
     const size_t r = (size_t)rank, p = (size_t)n_ranks, whole = n / p, rest = n % p;

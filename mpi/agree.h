@@ -27,6 +27,10 @@ int mim_share_text(MPI_Comm comm, int root, char **text);
  * the caller frees one by one and then the array; other ranks get NULL. The result is agreed. */
 int mim_gather_texts(MPI_Comm comm, const char *text, char ***texts);
 
+/* Collective. The lines of all ranks' texts, none twice, in the order of ranks and lines where they
+ * stand first; the same new string on all ranks, which the caller frees. The result is agreed. */
+int mim_union_lines(MPI_Comm comm, const char *text, char **lines);
+
 /* The part of n items that belongs to a rank: [*first, *first + *count), in order of ranks, sizes
  * differing by at most 1. Not collective. */
 void mim_share_of(size_t n, int rank, int n_ranks, size_t *first, size_t *count);

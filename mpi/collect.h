@@ -62,8 +62,6 @@ int mim_collect_find_machine(mim_collect *c);
 int mim_collect_prepare(mim_collect *c);
 /* Collective. Hands out, measures, stores until all is done or a stop was asked for. */
 int mim_collect_loop(mim_collect *c);
-/* Collective. A barrier asleep, before collective calls that would spin. */
-void mim_collect_wait(MPI_Comm comm);
 /* Frees all but what it borrows. */
 void mim_collect_clear(mim_collect *c);
 

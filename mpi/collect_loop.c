@@ -12,6 +12,7 @@
 #include "core/signals.h"
 #include "core/text.h"
 #include "mpi/agree.h"
+#include "mpi/asleep.h"
 #include "mpi/collect.h"
 
 enum { TAG_TO_ROOT = 1, TAG_FROM_ROOT = 2 };
@@ -146,11 +147,8 @@ static int tell(const mim_collect *c, const message *m, mim_campaign_rows *rows)
     if (rows)
         pack_or_not(c->layout, rows, bytes + sizeof *m, false);
     MPI_Request request;
-    int is_sent = 0;
     MPI_Isend(bytes, (int)n, MPI_BYTE, 0, TAG_TO_ROOT, c->comm, &request);
-    for (MPI_Test(&request, &is_sent, MPI_STATUS_IGNORE); !is_sent;
-         MPI_Test(&request, &is_sent, MPI_STATUS_IGNORE))
-        mim_clock_sleep_until(mim_clock_mono_ns() + nap_ns);
+    mim_wait_asleep(&request);
     free(bytes);
     return MIM_OK;
 }
@@ -503,6 +501,6 @@ int mim_collect_loop(mim_collect *c)
         rc = be_root(c);
     else if ((rc = mim_agree(c->comm, MIM_OK)) == MIM_OK)
         rc = be_member(c);
-    mim_collect_wait(c->comm);
+    mim_barrier_asleep(c->comm);
     return mim_agree(c->comm, rc);
 }

@@ -1,43 +1,17 @@
 /* mimesys_collect: getting to know the node of a rank. */
-#define _GNU_SOURCE /* sched_setaffinity */
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clock.h"
 #include "core/text.h"
 #include "mpi/agree.h"
+#include "mpi/asleep.h"
 #include "mpi/collect.h"
+#include "mpi/hosts.h"
 #include "node/host_lock.h"
 #include "node/known_node.h"
 #include "node/settings.h"
 
-static const int64_t nap_ns = 10000000;
 static const double trial_slot_s = 0.5, trial_wait_s = 3600;
-
-void mim_collect_wait(MPI_Comm comm)
-{
-    MPI_Request request;
-    int is_there = 0;
-    MPI_Ibarrier(comm, &request);
-    for (MPI_Test(&request, &is_there, MPI_STATUS_IGNORE); !is_there;
-         MPI_Test(&request, &is_there, MPI_STATUS_IGNORE))
-        mim_clock_sleep_until(mim_clock_mono_ns() + nap_ns);
-}
-
-/* Open MPI's launcher ties a rank to a core unless it is told not to; a plan is for all CPUs that
- * the job has. What Slurm or cpusets allow stays. */
-static void leave_core(void)
-{
-    const char *is_bound = getenv("OMPI_MCA_orte_bound_at_launch");
-    cpu_set_t all;
-    if (!is_bound)
-        return;
-    CPU_ZERO(&all);
-    for (size_t i = 0; i < CPU_SETSIZE; i++)
-        CPU_SET(i, &all);
-    sched_setaffinity(0, sizeof all, &all);
-}
 
 int mim_collect_read_settings(mim_collect *c)
 {
@@ -279,7 +253,7 @@ int mim_collect_prepare(mim_collect *c)
     mim_fleet_result *trial = NULL;
     char *host_class = NULL;
     if (!mim_collect_is_simulated(c))
-        leave_core();
+        mim_hosts_leave_core();
     int rc = mim_collect_find_machine(c);
     if (rc == MIM_OK)
         rc = fit_actions(c);
@@ -298,7 +272,7 @@ int mim_collect_prepare(mim_collect *c)
     }
     if (rc == MIM_OK)
         rc = try_fleet(c, &trial);
-    mim_collect_wait(c->comm);
+    mim_barrier_asleep(c->comm);
     rc = mim_agree(c->comm, rc);
     if (rc == MIM_OK)
         rc = share_layout(c, trial->series, host_class);

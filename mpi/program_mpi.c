@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/program_main.h"
+#include "core/clock.h"
 #include "core/fault.h"
 #include "core/signals.h"
 #include "core/text.h"
@@ -22,15 +23,34 @@ static long launched_rank(void)
     return 0;
 }
 
+/* Started by Slurm, ranks of Open MPI 4.1 and 5.0 may leave MPI_Init while another is still in it,
+ * cannot receive yet, and crashes at the first message (open-mpi/ompi issue 12495): seen in 2 of
+ * 125 starts of 4 nodes on a loaded machine. So nobody sends at once. */
+static void let_all_arrive(void)
+{
+    static const int64_t rest_ns = 200000000;
+    int n_ranks = 0;
+    MPI_Comm_size(MPI_COMM_WORLD, &n_ranks);
+    if (n_ranks > 1 && getenv("SLURM_PROCID"))
+        mim_clock_sleep_until(mim_clock_mono_ns() + rest_ns);
+}
+
+static bool has_flag(int argc, char **argv, const char *flag)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], flag) == 0)
+            return true;
+    return false;
+}
+
 /* One of the questions that are answered without MPI is among the flags. */
 static bool asks(int argc, char **argv)
 {
     static const char *const flags[] = {"-h",    "--help",       "--version",
                                         "--man", "--completion", "--print-config"};
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        for (size_t k = 0; k < sizeof flags / sizeof *flags; k++)
-            if (strcmp(argv[i], flags[k]) == 0)
-                return true;
+    for (size_t k = 0; k < sizeof flags / sizeof *flags; k++)
+        if (has_flag(argc, argv, flags[k]))
+            return true;
     return false;
 }
 
@@ -93,15 +113,25 @@ static int run_agreed(const mim_program *program, int argc, char **argv, MPI_Com
 int mim_program_mpi_main(const mim_program *program, int argc, char **argv,
                          int (*run)(MPI_Comm comm, const mim_args *args, mim_log *log))
 {
+    return mim_program_mpi_main_dry(program, argc, argv, run, NULL);
+}
+
+int mim_program_mpi_main_dry(const mim_program *program, int argc, char **argv,
+                             int (*run)(MPI_Comm comm, const mim_args *args, mim_log *log),
+                             int (*dry_run)(const mim_args *args, mim_log *log))
+{
     mim_program_fill_streams();
-    if (asks(argc, argv))
-        return launched_rank() == 0 ? mim_program_main(program, argc, argv, NULL) : 0;
+    if (asks(argc, argv) || (dry_run && has_flag(argc, argv, "--dry-run")))
+        return launched_rank() == 0 ? mim_program_main(program, argc, argv, dry_run) : 0;
     int provided = 0;
     MPI_Comm comm;
     /* First: starting takes a while, and Slurm's early signal may come at once when a job's time
      * limit is short. */
     const int begun = mim_signals_install();
+    mim_signals_block(); /* for MPI's own threads: handlers run in this one */
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    mim_signals_unblock();
+    let_all_arrive();
     MPI_Comm_dup(MPI_COMM_WORLD, &comm);
     int rc = run_agreed(program, argc, argv, comm, begun, run);
     MPI_Comm_free(&comm);

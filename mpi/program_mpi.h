@@ -18,4 +18,10 @@
 int mim_program_mpi_main(const mim_program *program, int argc, char **argv,
                          int (*run)(MPI_Comm comm, const mim_args *args, mim_log *log));
 
+/* The same for a program whose --dry-run needs no other rank: rank 0 answers it with `dry_run`,
+ * without starting MPI; the other ranks, if a launcher made any, end at once. */
+int mim_program_mpi_main_dry(const mim_program *program, int argc, char **argv,
+                             int (*run)(MPI_Comm comm, const mim_args *args, mim_log *log),
+                             int (*dry_run)(const mim_args *args, mim_log *log));
+
 #endif

@@ -49,7 +49,7 @@ step "build with sanitizers" 900 make -j"$jobs" ASAN=1 BUILD=build/asan CFLAGS="
 step "unit tests with sanitizers" 1200 \
     make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-unit
 step "tests at 2 ranks with sanitizers" 900 env MPI_RANKS=2 \
-    make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-mpi MPI_TESTS="agree campaign"
+    make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-mpi MPI_TESTS="agree campaign start_agreement joint rows_h5 gather_file hosts"
 step "program tests with sanitizers" 1500 \
     make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-cli CLI="trace generate compare"
 step "fuzz corpora with sanitizers" 600 \

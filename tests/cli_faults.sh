@@ -1,7 +1,7 @@
 #!/bin/bash
-# A call that fails on one rank of 1 to 4 (MIMESYS_FAULT): mimesys_dataset, mimesys_train and
-# mimesys_collect end on all ranks, soon, with its sentence; what was stored before is there, and a
-# start without faults does the rest. BIN: folder of the programs, PROGRAMS: of make_runs and
+# A call that fails on one rank of 1 to 4 (MIMESYS_FAULT): mimesys_dataset, mimesys_train,
+# mimesys_collect and mimesys_replay end on all ranks, soon, with its sentence; what was stored before
+# is there, and a start without faults does the rest. BIN: folder of the programs, PROGRAMS: of make_runs and
 # make_corpus.
 program_name=mimesys_dataset
 may_log=yes
@@ -121,6 +121,29 @@ fail_collect() { # N SEED SEED
     report $? "collect, $n rank(s): without faults every plan is stored, once"
 }
 
+# Of 6 calls of a rank, 9 + N of rank 0; none is made while the plan runs.
+fail_replay() { # N SEED...
+    local n=$1 k=0 victim every rc seed out=$scratch/replay
+    local arguments=("$base/plan.h5" --slot 0.1 --out "$out" --set replay.share_host=true)
+    export MIMESYS_HOST_LOCK=$scratch/host.lock
+    use_program mimesys_replay
+    shift
+    for seed in "$@"; do
+        every=$((k == 0 ? 9 + n : 6))
+        victim=$((k++))
+        if [ "$victim" -eq "$n" ]; then victim=all; fi
+        with_faults "$n" "$victim" "$every:$seed" "${arguments[@]}"
+        rc=$?
+        ends_with_its_sentence "$rc" "$n" && [ ! -e "$out/summary.json" ] &&
+            { [ ! -e "$out/result.h5" ] || h5dump -H "$out/result.h5" >"$scratch/check" 2>&1; } &&
+            [ -z "$(find "$scratch" -name '*.part*' -o -name '*.tmp*')" ]
+        report $? "replay, $n rank(s), a fault on $victim: one sentence, no half result (exit $rc)"
+    done
+    run_ranks "$n" "${arguments[@]}" && grep -q '"status": "done"' "$out/summary.json" &&
+        [ "$(find "$out" -name 'stats-*' | wc -l)" -eq "$n" ]
+    report $? "replay, $n rank(s): without faults all is there"
+}
+
 have_met() { # PROGRAM PART...: a fault of each kind ended many ranks
     local name=$1 part
     shift
@@ -150,6 +173,11 @@ report $? "a model of one undisturbed rank"
 use_program mimesys_collect
 run_ranks 1 --out "$scratch/first.h5" "${small[@]}" --set collect.n_plans=1
 report $? "a calibration to work with"
+grep -v '^block' tests/data/traces/stats-sort.txt >"$scratch/cpu.txt"
+use_program mimesys_generate
+run_program --trace "$scratch/cpu.txt" --slots 4 --threads 1 --calibration tests/data/calibration.json \
+    -o "$scratch/plan.h5"
+report $? "a plan to replay"
 
 # ---- the measuring ones wait most of the time: all at once, and the others beside them
 chain fail_collect 1 0 5 &
@@ -162,6 +190,12 @@ chain fail_collect 4 1 1 &
     chain fail_dataset 3 1 4 0 5
     chain fail_dataset 4 2 2 0 1 9
 } &
+{
+    chain fail_replay 1 8 0
+    chain fail_replay 2 5 2 3
+    chain fail_replay 3 10 8 1 0
+    chain fail_replay 4 3 3 13 8 9
+} &
 chain fail_train 1 0 16
 chain fail_train 2 1 4 8
 chain fail_train 3 0 3 3 10
@@ -169,10 +203,12 @@ chain fail_train 4 2 7 4 1 5
 wait
 cat "$base"/fail_*.txt
 n_bad=$((n_bad + $(cat "$base"/fail_*.txt | grep -c '^not ok')))
-[ "$(cat "$base"/fail_*.txt | grep -c '^ok')" -eq 48 ]
+[ "$(cat "$base"/fail_*.txt | grep -c '^ok')" -eq 66 ]
 report $? "all chains came to their end"
 have_met dataset stats- plan_ corpus.h5.part corpus.h5: corpus.json
 have_met train lessons.h5 "training step" metrics.jsonl checkpoint-
+have_met replay plan.h5 "stats text in memory" "thread of the work" result.h5.part result.h5: stats- \
+    summary.json
 have_met collect "process of a task" campaign.h5
 [ -z "$(ls -A "$scratch/disk")" ]
 report $? "nothing is left on the scratch disk"

@@ -104,6 +104,22 @@ static int shares_cover(MPI_Comm comm)
     return 0;
 }
 
+/* Rank r has lines r to r + 2, then one that all have, and rank 1 nothing at all. */
+static int lines_are_united(MPI_Comm comm)
+{
+    const int rank = rank_of(comm), n_ranks = size_of(comm);
+    char text[64] = "", wanted[64] = "", *lines = NULL;
+    if (rank != 1)
+        snprintf(text, sizeof text, "%d\n%d\n%d\nshared", rank, rank + 1, rank + 2);
+    mpi_check(comm, mim_union_lines(comm, text, &lines) == MIM_OK);
+    static const char *const by_ranks[] = {"0\n1\n2\nshared\n", "0\n1\n2\nshared\n",
+                                           "0\n1\n2\nshared\n3\n4\n", "0\n1\n2\nshared\n3\n4\n5\n"};
+    snprintf(wanted, sizeof wanted, "%s", by_ranks[n_ranks - 1]);
+    mpi_check(comm, strcmp(lines, wanted) == 0);
+    free(lines);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const mpi_test tests[] = {
@@ -114,6 +130,7 @@ int main(int argc, char **argv)
         {"percent_signs_stay", percent_signs_stay},
         {"texts_are_shared", texts_are_shared},
         {"shares_cover", shares_cover},
+        {"lines_are_united", lines_are_united},
     };
     return mpi_test_main(argc, argv, sizeof tests / sizeof *tests, tests);
 }

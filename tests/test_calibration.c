@@ -378,7 +378,7 @@ static void test_ranges_of_the_machine(void **state)
 /* What version 2 added, in a file of that version. */
 static void test_ranges_of_version_2(void **state)
 {
-    static const char sizes[] = "sizes: expected a text of less than 32 bytes",
+    static const char sizes[] = "sizes: expected a text of less than 16 bytes",
                       reads_max[] = "memory_read_max_gb_s: expected null or a number from 0.001",
                       writes_max[] = "memory_write_max_gb_s: expected null or a number from 0.001";
     static const struct {

@@ -171,6 +171,61 @@ static void test_main_thread_gets_the_signal(void **state)
     assert_true(mim_clock_mono_ns() - before < 14 * MIM_NS_PER_S); /* the sleep was cut short */
 }
 
+/* Waited for, a signal is told once and only to who waits, until it is passed on. */
+static int taken_out(void)
+{
+    mim_signals_install();
+    mim_signals_block();
+    if (mim_signals_wait(0.01) != 0)
+        return 1;
+    raise(SIGTERM);
+    if (mim_signals_wait(10) != SIGTERM || mim_signals_wait(0) != 0 || mim_signals_stop() != 0)
+        return 2;
+    mim_signals_ask_stop();
+    return mim_signals_stop() == SIGUSR1 ? 0 : 3;
+}
+
+/* The second one comes while it is waited for, or later by the handler. */
+static int taken_out_twice(void)
+{
+    mim_signals_install();
+    mim_signals_block();
+    raise(SIGTERM);
+    mim_signals_wait(10);
+    raise(SIGINT);
+    mim_signals_wait(10);
+    return 0;
+}
+
+static int taken_out_then_handled(void)
+{
+    mim_signals_install();
+    mim_signals_block();
+    raise(SIGINT);
+    mim_signals_wait(10);
+    mim_signals_ask_stop();
+    raise(SIGTERM);
+    return 0;
+}
+
+static int nohup_while_waiting(void)
+{
+    signal(SIGHUP, SIG_IGN);
+    mim_signals_install();
+    mim_signals_block();
+    raise(SIGHUP);
+    return mim_signals_wait(0.05) == 0 ? 0 : 1;
+}
+
+static void test_signals_are_waited_for(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(taken_out), 0);
+    assert_int_equal(in_child(taken_out_twice), -SIGINT);
+    assert_int_equal(in_child(taken_out_then_handled), -SIGTERM);
+    assert_int_equal(in_child(nohup_while_waiting), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +235,7 @@ int main(void)
         cmocka_unit_test(test_nohup_is_respected),
         cmocka_unit_test(test_closed_pipe_is_a_write_error),
         cmocka_unit_test(test_main_thread_gets_the_signal),
+        cmocka_unit_test(test_signals_are_waited_for),
     };
     return cmocka_run_group_tests_name("signals", tests, NULL, NULL);
 }

@@ -1,11 +1,11 @@
 /* mimesys_run's containment: caps from the plan at hand, and what is said of them. */
 #include "cmd/run_job.h"
 
-int mim_run_contain(mim_run_job *j, double duration_s)
+int mim_run_contain(mim_run_job *j)
 {
     mim_contain_settings settings;
     mim_contain_need need;
-    const double n_slots = duration_s / j->slot_s;
+    const double n_slots = j->duration_s / j->slot_s;
     mim_contain_settings_get(j->config, &settings);
     mim_contain_need_of(j->plan, &j->need, j->machine, j->calibration, j->scratch, j->limits.nice,
                         n_slots, mim_run_result_bytes(j->plan, n_slots), &need);

@@ -34,7 +34,7 @@ typedef struct mim_run_job {
     mim_run_result *result; /* of the run at hand */
     mim_contain *contain;   /* likewise */
     mim_summary *summary;
-    double slot_s;
+    double slot_s, duration_s, longest_s; /* of a slot, of one run, of all that there may be */
     bool is_compat;
     uint32_t *compat_cost_us; /* [stressors of the plan] */
     char *name;               /* of the plan, without folder and .h5 */
@@ -58,7 +58,7 @@ int mim_run_find_machine(mim_run_job *j);
 /* In place of the executor: result and stats text of the simulated node. */
 int mim_run_simulate(mim_run_job *j, const mim_run_output *output);
 /* Keeps this process within what the plan needs (run_contain.c), for the time of the run. */
-int mim_run_contain(mim_run_job *j, double duration_s);
+int mim_run_contain(mim_run_job *j);
 /* What was applied and what was not, as an object. */
 json_t *mim_run_contain_json(const mim_run_job *j);
 

@@ -9,6 +9,7 @@
 #include "core/atomic_file.h"
 #include "core/text.h"
 #include "node/compat.h"
+#include "node/loaded_plan.h"
 #include "node/sampler.h"
 #include "node/settings.h"
 #include "node/start_file.h"
@@ -41,38 +42,6 @@ static int make_paths(mim_run_job *j)
     return rc;
 }
 
-/* Length of one run. */
-static double duration_s(const mim_run_job *j)
-{
-    double passes = (double)mim_config_int(j->config, "run.iters");
-    double idle = mim_config_bool(j->config, "run.idle_slot") ? 1.0 : 0.0;
-    return passes * (j->need.n_slots + idle) * j->slot_s;
-}
-
-/* All runs that there may be, and what goes before them. */
-static double longest_s(const mim_run_job *j)
-{
-    double n_runs = 1.0 + (double)mim_config_int(j->config, "run.repeat_disturbed");
-    double warm_up = j->is_compat ? mim_config_real(j->config, "run.warm_up_s") : 0.0;
-    return n_runs * (duration_s(j) + warm_up);
-}
-
-static int choose_slot(mim_run_job *j)
-{
-    int64_t slot_us = mim_config_int(j->config, "run.slot_us");
-    j->slot_s = mim_config_real(j->config, "run.slot_s");
-    if (j->slot_s == 0.0 && slot_us > 0)
-        j->slot_s = 1e-6 * (double)slot_us;
-    if (j->slot_s == 0.0)
-        j->slot_s = mim_plan_slot_s(j->plan);
-    if (j->slot_s == 0.0)
-        j->slot_s = j->is_compat ? MIM_COMPAT_SLOT_S : 1.0;
-    if (j->slot_s < 0.01)
-        return mim_fail(MIM_EUSAGE, "run.slot_s: expected 0 or at least 0.01 s, found %g",
-                        j->slot_s);
-    return MIM_OK;
-}
-
 static int check_settings(const mim_run_job *j)
 {
     bool is_repeated = mim_config_int(j->config, "run.repeat_disturbed") > 0;
@@ -92,35 +61,42 @@ static int check_settings(const mim_run_job *j)
     return MIM_OK;
 }
 
+static mim_plan_pace pace_of(const mim_run_job *j)
+{
+    const double slot_s = mim_config_real(j->config, "run.slot_s");
+    const double slot_us = (double)mim_config_int(j->config, "run.slot_us");
+    return (mim_plan_pace){
+        .slot_s = slot_s > 0.0 ? slot_s : fmax(1e-6 * slot_us, 0.0),
+        .usual_slot_s = j->is_compat ? MIM_COMPAT_SLOT_S : 1.0,
+        .n_iters = (size_t)mim_config_int(j->config, "run.iters"),
+        .idle_slot = mim_config_bool(j->config, "run.idle_slot"),
+        .n_runs = 1 + (size_t)mim_config_int(j->config, "run.repeat_disturbed"),
+        .before_s = j->is_compat ? mim_config_real(j->config, "run.warm_up_s") : 0.0,
+        .has_any_row_sums = j->is_compat,
+    };
+}
+
 static int load_plan(mim_run_job *j)
 {
     const char *path = mim_args_at(j->args, 0);
+    const mim_plan_pace pace = pace_of(j);
+    mim_actions_node node;
+    mim_loaded_plan loaded;
     if (!path)
         return mim_fail(MIM_EUSAGE, "expected: mimesys_run PLAN.h5, or --calibrate");
+    mim_actions_node_get(j->config, j->machine, &node);
     int rc = check_settings(j);
     if (rc == MIM_OK)
-        rc = j->is_compat ? mim_plan_read_any(path, j->actions, &j->plan)
-                          : mim_plan_read(path, j->actions, &j->plan);
-    mim_actions_node node;
-    mim_actions_node_get(j->config, j->machine, &node);
-    if (rc == MIM_OK)
-        rc = mim_plan_fit(j->plan, &node);
-    if (rc == MIM_OK)
-        rc = mim_plan_needs(j->plan, &j->need);
-    if (rc == MIM_OK)
-        rc = choose_slot(j);
-    if (rc == MIM_OK && j->is_compat)
-        rc = mim_run_compat_costs(j);
+        rc = mim_loaded_plan_read(path, j->actions, &node, &pace, j->machine,
+                                  j->simulated ? NULL : &j->limits, j->log, &loaded);
     if (rc != MIM_OK)
         return rc;
-    double result_bytes = mim_run_result_bytes(j->plan, duration_s(j) / j->slot_s);
-    j->need.memory_bytes += result_bytes < 9e18 ? (uint64_t)result_bytes : UINT64_MAX / 2;
-    if (j->need.cpu_s_per_slot_s > (double)j->machine->n_cpus)
-        mim_log_warn(j->log, "plan",
-                     "its threads ask for %.1f CPUs at once, this run may use %zu: they share, and "
-                     "get less than their weights",
-                     j->need.cpu_s_per_slot_s, j->machine->n_cpus);
-    return j->simulated ? MIM_OK : mim_limits_check(&j->limits, j->machine, &j->need, longest_s(j));
+    j->plan = loaded.plan;
+    j->need = loaded.need;
+    j->slot_s = loaded.slot_s;
+    j->duration_s = loaded.duration_s;
+    j->longest_s = loaded.longest_s;
+    return j->is_compat ? mim_run_compat_costs(j) : MIM_OK;
 }
 
 /* What of this node would be read, and why not more. */
@@ -138,7 +114,7 @@ static int print_counters(void)
 static int print_dry_run(mim_run_job *j)
 {
     if (j->simulated) {
-        printf("would simulate %.0f s in slots of %g s on %s\n", duration_s(j), j->slot_s,
+        printf("would simulate %.0f s in slots of %g s on %s\n", j->duration_s, j->slot_s,
                j->machine->cpu_model);
         return MIM_OK;
     }
@@ -148,7 +124,7 @@ static int print_dry_run(mim_run_job *j)
     char memory[MIM_BYTES_TEXT_BYTES], scratch[MIM_BYTES_TEXT_BYTES];
     printf("plan %s: %zu windows, %zu threads, %zu stressors\n", mim_args_at(j->args, 0),
            mim_plan_n_windows(j->plan), mim_plan_n_threads(j->plan), mim_plan_n_stressors(j->plan));
-    printf("would run %.0f s in slots of %g s on %zu CPUs of %s%s\n", duration_s(j), j->slot_s,
+    printf("would run %.0f s in slots of %g s on %zu CPUs of %s%s\n", j->duration_s, j->slot_s,
            j->machine->n_cpus, j->machine->cpu_model,
            j->is_compat ? ", with the original's dispatch" : "");
     printf("needs %s of memory and scratch files of %s\n",
@@ -156,7 +132,7 @@ static int print_dry_run(mim_run_job *j)
            mim_bytes_text((double)j->need.scratch_bytes, scratch));
     rc = print_counters();
     printf("sbatch --nodes=1 --exclusive --time=%d --wrap=\"mimesys_run '%s'\"\n",
-           (int)ceil(longest_s(j) / 60.0) + 2, mim_args_at(j->args, 0));
+           (int)ceil(j->longest_s / 60.0) + 2, mim_args_at(j->args, 0));
     return rc;
 }
 
@@ -185,7 +161,7 @@ static void judge(mim_run_job *j, const mim_run_output *output)
 
 static int execute(mim_run_job *j, FILE *stats, const mim_start_file *start)
 {
-    int rc = mim_run_contain(j, duration_s(j));
+    int rc = mim_run_contain(j);
     if (rc != MIM_OK)
         return rc;
     const mim_execute_options options = {

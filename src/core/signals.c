@@ -2,8 +2,10 @@
 #include "core/signals.h"
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 static volatile sig_atomic_t stop_signal, is_urgent;
 
@@ -53,11 +55,58 @@ int mim_signals_install(void)
 
 int mim_signals_stop(void) { return stop_signal; }
 
-void mim_signals_block(void)
+static sigset_t stop_set(void)
 {
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < N_STOP_SIGNALS; i++)
         sigaddset(&set, stop_signals[i]);
+    return set;
+}
+
+void mim_signals_block(void)
+{
+    const sigset_t set = stop_set();
     pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+void mim_signals_unblock(void)
+{
+    const sigset_t set = stop_set();
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* A blocked signal is kept even when it is ignored (nohup), and would be found here. */
+static sigset_t heard_set(void)
+{
+    sigset_t set = stop_set();
+    for (size_t i = 0; i < N_STOP_SIGNALS; i++) {
+        struct sigaction action;
+        if (sigaction(stop_signals[i], NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+            sigdelset(&set, stop_signals[i]);
+    }
+    return set;
+}
+
+int mim_signals_wait(double timeout_s)
+{
+    const sigset_t set = heard_set();
+    const double whole_s = floor(fmax(timeout_s, 0.0));
+    const struct timespec timeout = {.tv_sec = (time_t)whole_s,
+                                     .tv_nsec = (long)((fmax(timeout_s, 0.0) - whole_s) * 1e9)};
+    const int sig = sigtimedwait(&set, NULL, &timeout);
+    if ((sig == SIGTERM || sig == SIGINT) && is_urgent) {
+        signal(sig, SIG_DFL);
+        mim_signals_unblock();
+        raise(sig);
+    }
+    if (sig == SIGTERM || sig == SIGINT)
+        is_urgent = 1;
+    return sig > 0 ? sig : 0;
+}
+
+void mim_signals_ask_stop(void)
+{
+    mim_signals_unblock();
+    raise(SIGUSR1);
 }

@@ -11,5 +11,12 @@ int mim_signals_install(void);
 int mim_signals_stop(void); /* the signal number that asked to stop, 0 if none */
 /* Blocks these signals in the calling thread (workers: the main thread shall get them). */
 void mim_signals_block(void);
+void mim_signals_unblock(void);
+/* With the signals blocked in all threads: sleeps up to timeout_s or until one comes, which is
+ * taken out; its number, else 0. A second SIGTERM or SIGINT ends the process at once here, too.
+ * mim_signals_stop tells of it only after mim_signals_ask_stop. */
+int mim_signals_wait(double timeout_s);
+/* As if SIGUSR1 had come; the signals are unblocked in the calling thread. */
+void mim_signals_ask_stop(void);
 
 #endif

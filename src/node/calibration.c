@@ -127,11 +127,11 @@ static int get_costs(const json_t *root, const char *path, size_t version,
     return rc;
 }
 
-/* Not in files from before there was a choice. */
-static int get_sizes(const json_t *root, const char *path, mim_calibration *c)
+/* Not in all files of version 1: there was no choice at first. */
+static int get_sizes(const json_t *root, const char *path, size_t version, mim_calibration *c)
 {
     int rc = MIM_OK;
-    if (json_object_get(root, "sizes"))
+    if (version >= 2 || json_object_get(root, "sizes"))
         rc = get_text(root, path, "sizes", sizeof c->sizes, c->sizes);
     else
         strcpy(c->sizes, original_sizes);
@@ -146,7 +146,7 @@ static int get_added(const json_t *root, const char *path, size_t version, mim_c
 {
     static const number_range read_max = {"memory_read_max_gb_s", 1e-3, 1e6},
                               write_max = {"memory_write_max_gb_s", 1e-3, 1e6};
-    int rc = get_sizes(root, path, c);
+    int rc = get_sizes(root, path, version, c);
     c->memory_read_max_gb_s = c->memory_write_max_gb_s = NAN;
     if (rc != MIM_OK || version < 2)
         return rc;

@@ -1,7 +1,7 @@
 # Shared by tests of mimesys_collect, after tests/support/cli.sh: a campaign so small that it can be
 # run often, and what its store holds. What is measured does not matter, so disturbed slots are
 # taken as they are (max_tries=1).
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 export MIMESYS_CALIBRATION=$scratch/calibration.json
 export MIMESYS_SCRATCH=$scratch/disk
 export MIMESYS_HOST_LOCK=$scratch/host.lock
