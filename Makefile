@@ -18,6 +18,11 @@ endif
 ifeq ($(TSAN),1)
 SANITIZE := -fsanitize=thread
 endif
+# Only where oneDNN's run-time library is the compiler's own, and not under the thread sanitizer,
+# which does not know it.
+ifneq ($(TSAN),1)
+OPENMP := $(if $(findstring clang,$(shell $(CC) --version 2>/dev/null)),,-fopenmp)
+endif
 
 PACKAGES := hdf5-openmpi ompi-c jansson hwloc cairo lapacke
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
@@ -30,8 +35,8 @@ NEED_PACKAGES = $(if $(HAVE_PACKAGES),,$(error libraries are missing: run "make 
 
 INC := -Isrc -I.
 ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(INC) $(PKG_CFLAGS) -fPIC -pthread \
-	$(SANITIZE) $(CFLAGS)
-ALL_LDFLAGS = -pthread $(SANITIZE) $(LDFLAGS)
+	$(OPENMP) $(SANITIZE) $(CFLAGS)
+ALL_LDFLAGS = -pthread $(OPENMP) $(SANITIZE) $(LDFLAGS)
 
 LIB_SOURCES := $(sort $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c)))
 LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/%.o)
@@ -87,6 +92,7 @@ $(BUILD)/%.o: %.c $(FLAGS_STAMP)
 
 # Loops of the networks become vector code; neither flag changes what NaN or infinity do.
 $(BUILD)/src/nn/%.o: CFLAGS += -O3 -fno-math-errno -fno-trapping-math
+$(BUILD)/src/nn/attend.o: CFLAGS += -ffp-contract=fast
 
 $(BUILD)/src/core/version.o: ALL_CFLAGS += -DMIM_BUILD_FLAGS='"$(strip $(CFLAGS) $(SANITIZE))"'
 

@@ -1,0 +1,460 @@
+/* Included by nn/dit.c once per precision; see there. Not guarded.
+ *
+ * N tokens of width d in all, R condition rows, L blocks, H heads, w the hidden width, M =
+ * (6 L + 2) d. In memory from the first kept is only what cannot be made anew cheaply: norms, the
+ * MLP's activation and the probabilities are made again in backward. */
+
+#define DIT MIM_OF_REAL(mim_dit)
+#define TRUNK MIM_NN(trunk)
+#define TAPE MIM_NN(tape)
+#define BRANCH MIM_OF_REAL(mim_adaln_branch)
+#define GRADIENT MIM_NN(mim_adaln_gradient)
+
+/* What a block's forward call leaves for its backward call. */
+typedef struct TAPE {
+    MIM_REAL *x, *stats_1;      /* [N][d] what came in; [N][2] */
+    MIM_REAL *qkv, *log_sums;   /* [N][3 d]; [N][H] */
+    MIM_HALF *heads;            /* [N][d] */
+    MIM_REAL *mixed;            /* [N][d] */
+    MIM_REAL *middle, *stats_2; /* [N][d] x after attention; [N][2] */
+    MIM_REAL *hidden;           /* [N][ld] before the activation */
+    MIM_REAL *mlp;              /* [N][d] */
+} TAPE;
+
+typedef struct TRUNK {
+    DIT base;
+    mim_dit_shape s;
+    mim_dit_options o;
+    const mim_gemm *gemm;
+    size_t condition_weight, condition_bias; /* offsets in values */
+    size_t weight[MIM_DIT_MAX_BLOCKS][N_LAYERS], bias[MIM_DIT_MAX_BLOCKS][N_LAYERS];
+    size_t ld; /* of hidden rows */
+    void *memory;
+    TAPE blocks[MIM_DIT_MAX_BLOCKS];
+    MIM_HALF *condition_active;            /* [R][condition_width] */
+    MIM_REAL *condition_real;              /* the same before rounding */
+    MIM_REAL *modulation, *d_modulation;   /* [R][M] */
+    MIM_REAL *last, *last_stats, *answer;  /* [N][d], [N][2], [N][d] */
+    MIM_HALF *normed, *active;             /* [N][d], [N][ld]: what a product reads now */
+    MIM_REAL *work;                        /* of passes */
+    MIM_REAL *d_x, *d_heads, *d_active;    /* [N][d], [N][d], [N][ld] */
+    MIM_HALF *d_branch, *d_hidden, *d_qkv; /* [N][d], [N][ld], [N][3 d] */
+    MIM_HALF *d_modulation_half;           /* [R][M] */
+} TRUNK;
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+static mim_attention MIM_NN(attention)(const TRUNK *t, size_t n_samples, size_t n_tokens,
+                                       const mim_dropout *dropout)
+{
+    const size_t d = t->s.width;
+    return (mim_attention){.n_samples = n_samples,
+                           .n_heads = t->s.n_heads,
+                           .head_width = d / t->s.n_heads,
+                           .n_queries = n_tokens,
+                           .n_keys = n_tokens,
+                           .ld_q = 3 * d,
+                           .ld_k = 3 * d,
+                           .ld_v = 3 * d,
+                           .ld_y = d,
+                           .dropout = dropout};
+}
+
+static mim_adaln MIM_NN(norm)(const TRUNK *t, const mim_dit_call *call)
+{
+    return (mim_adaln){.n_samples = call->n_samples,
+                       .n_tokens = call->n_tokens,
+                       .n_conditions = call->n_conditions,
+                       .width = t->s.width,
+                       .ld_condition = n_modulation(&t->s),
+                       .eps = norm_eps};
+}
+
+static mim_gelu MIM_NN(gelu_shape)(const TRUNK *t, const mim_dit_call *call,
+                                   const mim_dropout *dropout)
+{
+    return (mim_gelu){call->n_samples, call->n_tokens, t->s.n_hidden, t->ld, dropout};
+}
+
+static size_t MIM_NN(most)(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Of the passes; parts of samples take no more than whole ones. */
+static size_t MIM_NN(n_work)(const TRUNK *t)
+{
+    const mim_dit_call call = {t->o.max_samples, t->o.max_tokens, t->o.max_conditions, NULL, false};
+    const mim_dit_call one = {t->o.max_samples, t->o.max_tokens, 1, NULL, false};
+    const mim_adaln norm = MIM_NN(norm)(t, &call), norm_one = MIM_NN(norm)(t, &one);
+    const mim_gelu gelu = MIM_NN(gelu_shape)(t, &call, NULL);
+    const mim_attention attention = MIM_NN(attention)(t, t->o.max_samples, t->o.max_tokens, NULL);
+    size_t n = mim_attend_n_work(&attention);
+    if (t->o.is_training) {
+        n = MIM_NN(most)(n, mim_gelu_n_work(&gelu));
+        n = MIM_NN(most)(n, mim_adaln_n_work(&norm));
+        n = MIM_NN(most)(n, mim_adaln_n_work(&norm_one));
+    }
+    return n;
+}
+
+static void MIM_NN(carve_block)(const TRUNK *t, TAPE *k, carver *c)
+{
+    const size_t n = t->o.max_samples * t->o.max_tokens, d = t->s.width, r = sizeof(MIM_REAL);
+    k->x = carve(c, n * d, r);
+    k->stats_1 = carve(c, n * 2, r);
+    k->qkv = carve(c, n * 3 * d, r);
+    k->log_sums = carve(c, n * t->s.n_heads, r);
+    k->heads = carve(c, n * d, sizeof(MIM_HALF));
+    k->mixed = carve(c, n * d, r);
+    k->middle = carve(c, n * d, r);
+    k->stats_2 = carve(c, n * 2, r);
+    k->hidden = carve(c, n * t->ld, r);
+    k->mlp = carve(c, n * d, r);
+}
+
+static void MIM_NN(carve_gradients)(TRUNK *t, carver *c)
+{
+    const size_t n = t->o.max_samples * t->o.max_tokens, d = t->s.width, r = sizeof(MIM_REAL);
+    const size_t rows = t->o.max_samples * t->o.max_conditions, h = sizeof(MIM_HALF);
+    t->base.d_answer = carve(c, n * d, r);
+    t->d_x = carve(c, n * d, r);
+    t->d_heads = carve(c, n * d, r);
+    t->d_active = carve(c, n * t->ld, r);
+    t->d_modulation = carve(c, rows * n_modulation(&t->s), r);
+    t->d_branch = carve(c, n * d, h);
+    t->d_qkv = carve(c, n * 3 * d, h);
+    t->d_hidden = (void *)t->d_active; /* in place where the types are the same */
+    t->d_modulation_half = (void *)t->d_modulation;
+    if (h != r) {
+        t->d_hidden = carve(c, n * t->ld, h);
+        t->d_modulation_half = carve(c, rows * n_modulation(&t->s), h);
+    }
+}
+
+static void MIM_NN(carve_all)(TRUNK *t, carver *c)
+{
+    const size_t n = t->o.max_samples * t->o.max_tokens, d = t->s.width, r = sizeof(MIM_REAL);
+    const size_t rows = t->o.max_samples * t->o.max_conditions, h = sizeof(MIM_HALF);
+    for (size_t i = 0; i < t->s.n_blocks; i++)
+        if (i == 0 || t->o.is_training)
+            MIM_NN(carve_block)(t, &t->blocks[i], c);
+        else
+            t->blocks[i] = t->blocks[0];
+    t->base.tokens = t->blocks[0].x;
+    t->last = t->blocks[0].x;
+    if (t->o.is_training)
+        t->last = carve(c, n * d, r);
+    t->last_stats = carve(c, n * 2, r);
+    t->answer = carve(c, n * d, r);
+    t->condition_real = carve(c, rows * t->s.condition_width, r);
+    t->condition_active = (void *)t->condition_real;
+    if (h != r)
+        t->condition_active = carve(c, rows * t->s.condition_width, h);
+    t->modulation = carve(c, rows * n_modulation(&t->s), r);
+    t->normed = carve(c, n * d, h);
+    t->active = carve(c, n * t->ld, h);
+    t->work = carve(c, MIM_NN(n_work)(t), r);
+    if (t->o.is_training)
+        MIM_NN(carve_gradients)(t, c);
+}
+
+static void MIM_NN(trunk_destroy)(DIT *dit)
+{
+    TRUNK *t = (TRUNK *)dit;
+    free(t->memory);
+    free(t);
+}
+
+/* ---- products ------------------------------------------------------------------------------- */
+
+/* y [n_rows][ld_y] = x W^T (+ y). */
+static void MIM_NN(apply)(const TRUNK *t, const MIM_REAL *values, size_t block, layer l,
+                          size_t n_rows, const MIM_HALF *x, size_t ld_x, MIM_REAL *y, size_t ld_y)
+{
+    const size_t in = n_in(&t->s, l), out = n_out(&t->s, l);
+    const mim_gemm_shape shape = {
+        .is_tb = true, .m = n_rows, .n = out, .k = in, .ld_a = ld_x, .ld_b = in, .ld_c = ld_y};
+    MIM_NN(t->gemm->run)(&shape, 1, x, values + t->weight[block][l], 0, y);
+}
+
+/* dx = dy W. */
+static void MIM_NN(unapply)(const TRUNK *t, const MIM_REAL *values, size_t block, layer l,
+                            size_t n_rows, const MIM_HALF *dy, size_t ld_y, MIM_REAL *dx,
+                            size_t ld_x)
+{
+    const size_t in = n_in(&t->s, l), out = n_out(&t->s, l);
+    const mim_gemm_shape shape = {
+        .m = n_rows, .n = in, .k = out, .ld_a = ld_y, .ld_b = in, .ld_c = ld_x};
+    MIM_NN(t->gemm->run)(&shape, 1, dy, values + t->weight[block][l], 0, dx);
+}
+
+/* dW += dy^T x. */
+static void MIM_NN(learn)(const TRUNK *t, MIM_REAL *grads, size_t block, layer l, size_t n_rows,
+                          const MIM_HALF *dy, size_t ld_y, const MIM_HALF *x, size_t ld_x)
+{
+    const size_t in = n_in(&t->s, l), out = n_out(&t->s, l);
+    const mim_gemm_shape shape = {
+        .is_ta = true, .m = out, .n = in, .k = n_rows, .ld_a = ld_y, .ld_b = ld_x, .ld_c = in};
+    MIM_NN(t->gemm->run)(&shape, 1, dy, x, 1, grads + t->weight[block][l]);
+}
+
+/* ---- forward -------------------------------------------------------------------------------- */
+
+/* Of the block's attention (place 0), its MLP's middle (1) and end (2). */
+static const mim_dropout *MIM_NN(dropout_at)(const mim_dit_call *call, size_t block, uint32_t place,
+                                             mim_dropout *dropout)
+{
+    const mim_dit_dropout *d = call->dropout;
+    if (!d)
+        return NULL;
+    *dropout = (mim_dropout){.rate = place == 0 ? d->attention : d->mlp,
+                             .seed = d->seed,
+                             .step = d->step,
+                             .site = d->first_site + 3 * (uint32_t)block + place,
+                             .samples = d->samples};
+    return dropout;
+}
+
+/* Of a block: scale, shift and gate of attention (0, 1, 2) and of the MLP (3, 4, 5). */
+static MIM_REAL *MIM_NN(part)(const TRUNK *t, MIM_REAL *modulation, size_t block, size_t number)
+{
+    return modulation + (6 * block + number) * t->s.width;
+}
+
+static BRANCH MIM_NN(attention_branch)(const TRUNK *t, const MIM_REAL *values, size_t block)
+{
+    return (BRANCH){t->blocks[block].mixed, values + t->bias[block][MIX],
+                    MIM_NN(part)(t, t->modulation, block, 2), NULL};
+}
+
+static BRANCH MIM_NN(mlp_branch)(const TRUNK *t, const MIM_REAL *values, size_t block,
+                                 const mim_dropout *dropout)
+{
+    return (BRANCH){t->blocks[block].mlp, values + t->bias[block][MLP_2],
+                    MIM_NN(part)(t, t->modulation, block, 5), dropout};
+}
+
+static MIM_OF_REAL(mim_projection)
+    MIM_NN(projection)(const TRUNK *t, const MIM_REAL *values, size_t block)
+{
+    const size_t d = t->s.width;
+    const MIM_REAL *qkv = t->blocks[block].qkv, *bias = values + t->bias[block][QKV];
+    return (MIM_OF_REAL(mim_projection)){qkv, qkv + d, qkv + 2 * d, bias, bias + d, bias + 2 * d};
+}
+
+/* All blocks' modulations from one product. */
+static void MIM_NN(modulate)(const TRUNK *t, const MIM_REAL *values, const mim_dit_call *call,
+                             const MIM_REAL *condition)
+{
+    const size_t rows = call->n_samples * call->n_conditions, c = t->s.condition_width;
+    MIM_OF_REAL(mim_activation_forward)(t->s.activation, rows * c, condition, t->condition_real);
+    MIM_OF_REAL(mim_linear_forward)
+    (t->gemm, rows, c, n_modulation(&t->s), t->condition_real, c, values + t->condition_weight,
+     values + t->condition_bias, MIM_SET, t->modulation, n_modulation(&t->s));
+}
+
+static void MIM_NN(block_forward)(const TRUNK *t, const MIM_REAL *values, size_t i,
+                                  const mim_dit_call *call)
+{
+    const TAPE *k = &t->blocks[i];
+    const size_t n = call->n_samples * call->n_tokens, d = t->s.width;
+    const mim_adaln norm = MIM_NN(norm)(t, call);
+    mim_dropout attention_dropout, hidden_dropout, before_dropout;
+    const mim_attention attention = MIM_NN(attention)(
+        t, call->n_samples, call->n_tokens, MIM_NN(dropout_at)(call, i, 0, &attention_dropout));
+    const mim_gelu gelu =
+        MIM_NN(gelu_shape)(t, call, MIM_NN(dropout_at)(call, i, 1, &hidden_dropout));
+    const MIM_OF_REAL(mim_projection) projection = MIM_NN(projection)(t, values, i);
+    const BRANCH mixed = MIM_NN(attention_branch)(t, values, i);
+    BRANCH mlp = {NULL, NULL, NULL, NULL};
+    if (i > 0)
+        mlp = MIM_NN(mlp_branch)(t, values, i - 1,
+                                 MIM_NN(dropout_at)(call, i - 1, 2, &before_dropout));
+    MIM_NN(mim_adaln_forward)
+    (&norm, i > 0 ? t->blocks[i - 1].middle : k->x, i > 0 ? &mlp : NULL, k->x,
+     MIM_NN(part)(t, t->modulation, i, 0), MIM_NN(part)(t, t->modulation, i, 1), t->normed,
+     k->stats_1);
+    MIM_NN(apply)(t, values, i, QKV, n, t->normed, d, k->qkv, 3 * d);
+    MIM_NN(mim_attend_forward)(&attention, &projection, k->heads, k->log_sums, t->work);
+    MIM_NN(apply)(t, values, i, MIX, n, k->heads, d, k->mixed, d);
+    MIM_NN(mim_adaln_forward)
+    (&norm, k->x, &mixed, k->middle, MIM_NN(part)(t, t->modulation, i, 3),
+     MIM_NN(part)(t, t->modulation, i, 4), t->normed, k->stats_2);
+    MIM_NN(apply)(t, values, i, MLP_1, n, t->normed, d, k->hidden, t->ld);
+    MIM_NN(mim_gelu_forward)(&gelu, k->hidden, values + t->bias[i][MLP_1], t->active);
+    MIM_NN(apply)(t, values, i, MLP_2, n, t->active, t->ld, k->mlp, d);
+}
+
+static const MIM_REAL *MIM_NN(trunk_forward)(DIT *dit, const MIM_REAL *values,
+                                             const mim_dit_call *call, const MIM_REAL *condition)
+{
+    TRUNK *t = (TRUNK *)dit;
+    const size_t end = t->s.n_blocks;
+    const mim_adaln norm = MIM_NN(norm)(t, call);
+    mim_dropout dropout;
+    assert(call->n_samples <= t->o.max_samples && call->n_tokens <= t->o.max_tokens &&
+           call->n_conditions <= t->o.max_conditions);
+    MIM_NN(modulate)(t, values, call, condition);
+    for (size_t i = 0; i < end; i++)
+        MIM_NN(block_forward)(t, values, i, call);
+    const BRANCH mlp =
+        MIM_NN(mlp_branch)(t, values, end - 1, MIM_NN(dropout_at)(call, end - 1, 2, &dropout));
+    MIM_OF_REAL(mim_adaln_forward)
+    (&norm, t->blocks[end - 1].middle, &mlp, t->last, MIM_NN(part)(t, t->modulation, end, 0),
+     MIM_NN(part)(t, t->modulation, end, 1), t->answer, t->last_stats);
+    return t->answer;
+}
+
+/* ---- backward ------------------------------------------------------------------------------- */
+
+/* From the norm before the MLP, and from d_branch, the gradient of its result; t->d_x: of what the
+ * block gave, becomes of x after attention, t->d_branch of attention's result. */
+static void MIM_NN(mlp_backward)(const TRUNK *t, const MIM_REAL *values, size_t i,
+                                 const mim_dit_call *call, MIM_REAL *grads)
+{
+    const TAPE *k = &t->blocks[i];
+    const size_t n = call->n_samples * call->n_tokens, d = t->s.width;
+    const mim_adaln norm = MIM_NN(norm)(t, call);
+    mim_dropout dropout;
+    const mim_gelu gelu = MIM_NN(gelu_shape)(t, call, MIM_NN(dropout_at)(call, i, 1, &dropout));
+    const BRANCH mixed = MIM_NN(attention_branch)(t, values, i);
+    const GRADIENT gradient = {t->d_branch, MIM_NN(part)(t, t->d_modulation, i, 2),
+                               grads + t->bias[i][MIX]};
+    MIM_NN(unapply)(t, values, i, MLP_2, n, t->d_branch, d, t->d_active, t->ld);
+    MIM_NN(mim_gelu_backward)
+    (&gelu, k->hidden, values + t->bias[i][MLP_1], t->d_active, t->d_hidden, t->active,
+     grads + t->bias[i][MLP_1], t->work);
+    MIM_NN(learn)(t, grads, i, MLP_2, n, t->d_branch, d, t->active, t->ld);
+    MIM_NN(unapply)(t, values, i, MLP_1, n, t->d_hidden, t->ld, t->base.d_answer, d);
+    MIM_NN(mim_adaln_backward)
+    (&norm, k->middle, k->stats_2, MIM_NN(part)(t, t->modulation, i, 3),
+     MIM_NN(part)(t, t->modulation, i, 4), t->base.d_answer, MIM_ADD, t->d_x, t->normed,
+     MIM_NN(part)(t, t->d_modulation, i, 3), MIM_NN(part)(t, t->d_modulation, i, 4), &mixed,
+     &gradient, t->work);
+    MIM_NN(learn)(t, grads, i, MLP_1, n, t->d_hidden, t->ld, t->normed, d);
+}
+
+/* From d_branch, the gradient of attention's result; t->d_x becomes of what the block got,
+ * t->d_branch of the result of the MLP before. */
+static void MIM_NN(attention_backward)(const TRUNK *t, const MIM_REAL *values, size_t i,
+                                       const mim_dit_call *call, MIM_REAL *grads)
+{
+    const TAPE *k = &t->blocks[i];
+    const size_t n = call->n_samples * call->n_tokens, d = t->s.width;
+    const mim_adaln norm = MIM_NN(norm)(t, call);
+    mim_dropout own, before;
+    const mim_attention attention =
+        MIM_NN(attention)(t, call->n_samples, call->n_tokens, MIM_NN(dropout_at)(call, i, 0, &own));
+    const MIM_OF_REAL(mim_projection) projection = MIM_NN(projection)(t, values, i);
+    MIM_REAL *d_bias = grads + t->bias[i][QKV];
+    const MIM_NN(mim_projection_gradient) d_projection = {t->d_qkv, t->d_qkv + d, t->d_qkv + 2 * d,
+                                                          d_bias,   d_bias + d,   d_bias + 2 * d};
+    BRANCH mlp = {NULL, NULL, NULL, NULL};
+    GRADIENT gradient = {NULL, NULL, NULL};
+    if (i > 0) {
+        mlp = MIM_NN(mlp_branch)(t, values, i - 1, MIM_NN(dropout_at)(call, i - 1, 2, &before));
+        gradient = (GRADIENT){t->d_branch, MIM_NN(part)(t, t->d_modulation, i - 1, 5),
+                              grads + t->bias[i - 1][MLP_2]};
+    }
+    MIM_NN(unapply)(t, values, i, MIX, n, t->d_branch, d, t->d_heads, d);
+    MIM_NN(learn)(t, grads, i, MIX, n, t->d_branch, d, k->heads, d);
+    MIM_NN(mim_attend_backward)
+    (&attention, &projection, k->heads, k->log_sums, t->d_heads, &d_projection, t->work);
+    MIM_NN(unapply)(t, values, i, QKV, n, t->d_qkv, 3 * d, t->base.d_answer, d);
+    MIM_NN(mim_adaln_backward)
+    (&norm, k->x, k->stats_1, MIM_NN(part)(t, t->modulation, i, 0),
+     MIM_NN(part)(t, t->modulation, i, 1), t->base.d_answer, MIM_ADD, t->d_x, t->normed,
+     MIM_NN(part)(t, t->d_modulation, i, 0), MIM_NN(part)(t, t->d_modulation, i, 1),
+     i > 0 ? &mlp : NULL, &gradient, t->work);
+    MIM_NN(learn)(t, grads, i, QKV, n, t->d_qkv, 3 * d, t->normed, d);
+}
+
+static void MIM_NN(modulate_backward)(const TRUNK *t, const MIM_REAL *values,
+                                      const mim_dit_call *call, const MIM_REAL *condition,
+                                      MIM_REAL *grads, MIM_REAL *d_condition)
+{
+    const size_t rows = call->n_samples * call->n_conditions, c = t->s.condition_width;
+    MIM_OF_REAL(mim_linear_backward)
+    (t->gemm, rows, c, n_modulation(&t->s), t->condition_real, c, values + t->condition_weight,
+     t->d_modulation, n_modulation(&t->s), MIM_SET, d_condition, c, grads + t->condition_weight,
+     grads + t->condition_bias);
+    MIM_OF_REAL(mim_activation_backward)
+    (t->s.activation, rows * c, condition, d_condition, d_condition);
+}
+
+static const MIM_REAL *MIM_NN(trunk_backward)(DIT *dit, const MIM_REAL *values,
+                                              const mim_dit_call *call, const MIM_REAL *condition,
+                                              MIM_REAL *grads, MIM_REAL *d_condition)
+{
+    TRUNK *t = (TRUNK *)dit;
+    const size_t end = t->s.n_blocks;
+    const mim_adaln norm = MIM_NN(norm)(t, call);
+    mim_dropout dropout;
+    assert(t->o.is_training);
+    const BRANCH mlp =
+        MIM_NN(mlp_branch)(t, values, end - 1, MIM_NN(dropout_at)(call, end - 1, 2, &dropout));
+    const GRADIENT gradient = {t->d_branch, MIM_NN(part)(t, t->d_modulation, end - 1, 5),
+                               grads + t->bias[end - 1][MLP_2]};
+    MIM_NN(mim_adaln_backward)
+    (&norm, t->last, t->last_stats, MIM_NN(part)(t, t->modulation, end, 0),
+     MIM_NN(part)(t, t->modulation, end, 1), t->base.d_answer, MIM_SET, t->d_x, NULL,
+     MIM_NN(part)(t, t->d_modulation, end, 0), MIM_NN(part)(t, t->d_modulation, end, 1), &mlp,
+     &gradient, t->work);
+    for (size_t i = end; i-- > 0;) {
+        MIM_NN(mlp_backward)(t, values, i, call, grads);
+        MIM_NN(attention_backward)(t, values, i, call, grads);
+    }
+    MIM_NN(modulate_backward)(t, values, call, condition, grads, d_condition);
+    return t->d_x;
+}
+
+/* ---- creation ------------------------------------------------------------------------------- */
+
+static void MIM_NN(find_tensors)(TRUNK *t, const mim_tensors *layout, size_t first)
+{
+    const size_t n = t->s.n_blocks;
+    const mim_tensor *tensors = layout->tensors + first;
+    t->condition_weight = tensors[0].offset;
+    t->condition_bias = tensors[n + 1].offset;
+    tensors += 2 * (n + 1);
+    for (size_t i = 0; i < n; i++)
+        for (int l = 0; l < N_LAYERS; l++, tensors += 2) {
+            t->weight[i][l] = tensors[0].offset;
+            t->bias[i][l] = tensors[1].offset;
+        }
+}
+
+static int MIM_NN(trunk_create)(const mim_dit_shape *shape, const mim_tensors *layout, size_t first,
+                                const mim_dit_options *options, DIT **dit)
+{
+    static const MIM_OF_REAL(dit_kind)
+        kind = {MIM_NN(trunk_forward), MIM_NN(trunk_backward), MIM_NN(trunk_destroy)};
+    carver c = {NULL, 0};
+    TRUNK *made = calloc(1, sizeof *made);
+    if (!made)
+        return mim_fail(MIM_ENOMEM, "transformer");
+    made->base.kind = &kind;
+    made->s = *shape;
+    made->o = *options;
+    made->gemm = options->gemm ? options->gemm : mim_gemm_find(NULL);
+    made->ld = ld_of(shape->n_hidden);
+    MIM_NN(find_tensors)(made, layout, first);
+    MIM_NN(carve_all)(made, &c);
+    if (c.used < SIZE_MAX / 4)
+        made->memory = c.base = aligned_alloc(alignment, c.used);
+    if (!c.base) {
+        const int rc = mim_fail(MIM_ENOMEM, "transformer for %zu samples of %zu tokens",
+                                options->max_samples, options->max_tokens);
+        MIM_NN(trunk_destroy)(&made->base);
+        return rc;
+    }
+    made->base.n_bytes = c.used;
+    c.used = 0;
+    MIM_NN(carve_all)(made, &c);
+    *dit = &made->base;
+    return MIM_OK;
+}
+
+#undef DIT
+#undef TRUNK
+#undef TAPE
+#undef BRANCH
+#undef GRADIENT
