@@ -155,6 +155,49 @@ static void test_slim(void **state)
     mim_model_destroy(&model);
 }
 
+/* The tensors of p in reverse order, as a file of another version might hold them. */
+static void reverse(mim_params_f *p)
+{
+    const mim_tensors *l = p->layout;
+    const size_t n = l->n_tensors;
+    float *const arrays[] = {p->values, p->ema, p->moment_1, p->moment_2};
+    mim_tensor *turned = calloc(n, sizeof *turned);
+    float *kept = calloc(p->n_values, sizeof *kept);
+    size_t at = 0;
+    assert_non_null(turned);
+    assert_non_null(kept);
+    for (size_t i = 0; i < n; i++) {
+        turned[i] = l->tensors[n - 1 - i];
+        turned[i].offset = at;
+        at += turned[i].n_values;
+    }
+    for (size_t a = 0; a < 4; a++) {
+        memcpy(kept, arrays[a], p->n_values * sizeof *kept);
+        for (size_t i = 0; i < n; i++)
+            memcpy(arrays[a] + turned[i].offset, kept + l->tensors[n - 1 - i].offset,
+                   turned[i].n_values * sizeof *kept);
+    }
+    memcpy(l->tensors, turned, n * sizeof *turned);
+    free(turned);
+    free(kept);
+}
+
+static void test_other_order(void **state)
+{
+    (void)state;
+    mim_model *model = toy_model(8, MIM_PREDICT_X0);
+    train(model, 3);
+    reverse(model->params);
+    write_model(model, false);
+    mim_model *back = read_model(true);
+    assert_string_equal(back->params->layout->tensors[0].name, "thread.weight");
+    assert_string_equal(model->params->layout->tensors[0].name, "last.bias");
+    reverse(model->params);
+    assert_same_params(model->params, back->params, true);
+    mim_model_destroy(&model);
+    mim_model_destroy(&back);
+}
+
 /* A model whose parts contradict each other is written as it is, and must not be read. */
 static void refuse(const mim_model *model, const char *part)
 {
@@ -241,9 +284,9 @@ static void test_other_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_resuming),
-        cmocka_unit_test(test_slim),        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_other_files),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_resuming),
+        cmocka_unit_test(test_slim),       cmocka_unit_test(test_other_order),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_other_files),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
 }

@@ -349,8 +349,10 @@ static int check_size(mim_h5 *file, size_t n_expected)
     return rc;
 }
 
-/* The stored tensors must be those that the architecture has. */
-static int check_tensors(mim_h5 *file, const char *path, const mim_architecture *a)
+/* The stored tensors, which must be those that the architecture has: files of other versions hold
+ * them in another order. */
+static int get_tensors(mim_h5 *file, const char *path, const mim_architecture *a,
+                       mim_tensors **tensors)
 {
     mim_tensors *found = NULL, *expected = NULL;
     char **names = NULL;
@@ -375,8 +377,12 @@ static int check_tensors(mim_h5 *file, const char *path, const mim_architecture 
         rc = mim_tensors_match(expected, found);
     if (rc == MIM_OK)
         rc = check_size(file, expected->n_values);
-    if (rc != MIM_OK && rc != MIM_ENOMEM)
+    if (rc == MIM_OK) {
+        *tensors = found;
+        found = NULL;
+    } else if (rc != MIM_ENOMEM) {
         rc = mim_fail_in(MIM_EDATA, "%s", path);
+    }
     mim_tensors_destroy(&found);
     mim_tensors_destroy(&expected);
     mim_h5_free_texts(n, &names);
@@ -384,35 +390,42 @@ static int check_tensors(mim_h5 *file, const char *path, const mim_architecture 
     return rc;
 }
 
-static int get_numbers(mim_h5 *file, const char *path, const char *name, size_t n, float *out)
+/* One array of all parameters, from the order of the file into that of the layout. */
+static int get_numbers(mim_h5 *file, const char *path, const char *name, const mim_tensors *stored,
+                       const mim_tensors *layout, float *out)
 {
+    const size_t n = layout->n_values;
     size_t shape[MIM_H5_MAX_RANK];
     double *wide = NULL;
     int rc = mim_h5_get_real(file, name, 1, n, shape, &wide);
     if (rc == MIM_OK && shape[0] != n)
         rc = mim_fail(MIM_EDATA, "%s: %s has %zu values, expected %zu", path, name, shape[0], n);
-    for (size_t i = 0; rc == MIM_OK && i < n; i++) {
-        out[i] = (float)wide[i];
-        if (!isfinite(out[i]))
+    for (size_t i = 0; rc == MIM_OK && i < n; i++)
+        if (!isfinite((float)wide[i]))
             rc = mim_fail(MIM_EDATA, "%s: value %zu of %s is %g", path, i, name, wide[i]);
+    for (size_t t = 0; rc == MIM_OK && t < layout->n_tensors; t++) {
+        const mim_tensor *to = &layout->tensors[t];
+        const mim_tensor *from = &stored->tensors[mim_tensors_find(stored, to->name)];
+        for (size_t i = 0; i < to->n_values; i++)
+            out[to->offset + i] = (float)wide[from->offset + i];
     }
     free(wide);
     return rc;
 }
 
-static int get_params(mim_h5 *file, const char *path, bool for_training, mim_params_f *p)
+static int get_params(mim_h5 *file, const char *path, bool for_training, const mim_tensors *stored,
+                      mim_params_f *p)
 {
-    const size_t n = p->n_values;
     const bool is_slim = !mim_h5_has(file, "values") && !for_training;
-    int rc = get_numbers(file, path, "ema", n, p->ema);
+    int rc = get_numbers(file, path, "ema", stored, p->layout, p->ema);
     if (rc == MIM_OK && is_slim)
-        memcpy(p->values, p->ema, n * sizeof *p->values);
+        memcpy(p->values, p->ema, p->n_values * sizeof *p->values);
     else if (rc == MIM_OK)
-        rc = get_numbers(file, path, "values", n, p->values);
+        rc = get_numbers(file, path, "values", stored, p->layout, p->values);
     if (rc == MIM_OK && for_training)
-        rc = get_numbers(file, path, "moment_1", n, p->moment_1);
+        rc = get_numbers(file, path, "moment_1", stored, p->layout, p->moment_1);
     if (rc == MIM_OK && for_training)
-        rc = get_numbers(file, path, "moment_2", n, p->moment_2);
+        rc = get_numbers(file, path, "moment_2", stored, p->layout, p->moment_2);
     return rc;
 }
 
@@ -468,6 +481,7 @@ int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
     mim_h5 *file = NULL;
     mim_domain *domain = NULL;
     mim_model *made = NULL;
+    mim_tensors *stored = NULL;
     mim_architecture a = {0};
     mim_process process = {0};
     uint64_t seed = 0;
@@ -490,11 +504,11 @@ int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
                       path, domain->n_stressors, domain->n_node_metrics, a.n_stressors,
                       a.n_node_metrics);
     if (rc == MIM_OK)
-        rc = check_tensors(file, path, &a);
+        rc = get_tensors(file, path, &a, &stored);
     if (rc == MIM_OK)
         rc = mim_model_create(&domain, &a, &process, seed, &made);
     if (rc == MIM_OK)
-        rc = get_params(file, path, for_training, made->params);
+        rc = get_params(file, path, for_training, stored, made->params);
     if (rc == MIM_OK)
         rc = get_response(file, path, made);
     if (rc == MIM_OK)
@@ -504,6 +518,7 @@ int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
         made = NULL;
     }
     mim_h5_destroy(&file);
+    mim_tensors_destroy(&stored);
     mim_domain_destroy(&domain);
     mim_model_destroy(&made);
     return rc;

@@ -1,12 +1,12 @@
 /* Checkpoints: a whole model in one HDF5 file, schema "mimesys_checkpoint".
  *
  * Datasets: values, ema, moment_1, moment_2 [n_values] (float32 numbers) with tensor_names and
- * tensor_shapes [n_tensors][4] (unused extents 0); metric_names, range_min, range_max,
- * thread_metric (index, or n_metrics for none), thread_socket, action_names; architecture, process,
- * step, seed, corpus_hash as counts; response_mean, response_deviation (optional, see
- * diffusion/response.h); attributes host_class, schedule, prediction, config. Nothing
- * else is needed to generate plans or to resume a training. A released file may leave out the
- * optimiser's moments and the values: `ema` alone is required. */
+ * tensor_shapes [n_tensors][4] (unused extents 0), found by name, so in any order; metric_names,
+ * range_min, range_max, thread_metric (index, or n_metrics for none), thread_socket, action_names;
+ * architecture, process, step, seed, corpus_hash as counts; response_mean, response_deviation
+ * (optional, see diffusion/response.h); attributes host_class, schedule, prediction, config.
+ * Nothing else is needed to generate plans or to resume a training. A released file may leave out
+ * the optimiser's moments and the values: `ema` alone is required. */
 #ifndef MIM_DIFFUSION_CHECKPOINT_H
 #define MIM_DIFFUSION_CHECKPOINT_H
 

@@ -193,9 +193,9 @@ static int asker_open(asker *a, const mim_model *model, const mim_generation *ho
     a->n_rows = how->n_candidates * (a->is_conditional && a->is_unconditional ? 2 : 1);
     a->n_cells = d->n_threads * d->n_stressors;
     rc = mim_schedule_create(model->process.schedule, model->process.n_timesteps, &a->schedule);
+    const mim_denoiser_options options = {.max_samples = a->n_rows, .max_threads = d->n_threads};
     if (rc == MIM_OK)
-        rc = mim_denoiser_create_f(&model->architecture, NULL, a->n_rows, d->n_threads,
-                                   &a->denoiser);
+        rc = mim_denoiser_create_f(&model->architecture, &options, &a->denoiser);
     return rc == MIM_OK ? allocate(a) : rc;
 }
 

@@ -338,6 +338,10 @@ int mim_trainer_create(const mim_train_options *options, mim_model *model,
         rc = check_examples(examples, model->domain);
     if (rc != MIM_OK)
         goto done;
+    const mim_denoiser_options network = {.precision = options->precision,
+                                          .max_samples = options->batch / options->n_shards,
+                                          .max_threads = model->domain->n_threads,
+                                          .is_training = true};
     made->options = *options;
     made->model = model;
     made->examples = *examples;
@@ -345,8 +349,7 @@ int mim_trainer_create(const mim_train_options *options, mim_model *model,
     made->n_cells = model->domain->n_threads * model->domain->n_stressors;
     if ((rc = mim_schedule_create(model->process.schedule, model->process.n_timesteps,
                                   &made->schedule)) != MIM_OK ||
-        (rc = mim_denoiser_create_f(&model->architecture, NULL, made->n_shard,
-                                    model->domain->n_threads, &made->denoiser)) != MIM_OK ||
+        (rc = mim_denoiser_create_f(&model->architecture, &network, &made->denoiser)) != MIM_OK ||
         (rc = allocate(made)) != MIM_OK)
         goto done;
     *trainer = made;

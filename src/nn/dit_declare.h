@@ -12,6 +12,8 @@ size_t MIM_NN(mim_dit_n_bytes)(const MIM_DIT *dit); /* of memory taken */
  * gradient of the answer, as long, before backward (NULL without is_training). */
 MIM_REAL *MIM_NN(mim_dit_tokens)(MIM_DIT *dit);
 MIM_REAL *MIM_NN(mim_dit_d_answer)(MIM_DIT *dit);
+/* The answer of the last call of forward. */
+const MIM_REAL *MIM_NN(mim_dit_answer)(const MIM_DIT *dit);
 
 /* values: all of the layout. condition: [n_samples n_conditions][condition_width]. Gives the
  * answer [n_samples n_tokens][width], which lasts until the next call of forward. */

@@ -143,7 +143,7 @@ static void MIM_NN(carve_all)(TRUNK *t, carver *c)
     if (t->o.is_training)
         t->last = carve(c, n * d, r);
     t->last_stats = carve(c, n * 2, r);
-    t->answer = carve(c, n * d, r);
+    t->base.answer = carve(c, n * d, r);
     t->condition_real = carve(c, rows * t->s.condition_width, r);
     t->condition_active = (void *)t->condition_real;
     if (h != r)
@@ -299,8 +299,8 @@ static const MIM_REAL *MIM_NN(trunk_forward)(DIT *dit, const MIM_REAL *values,
         MIM_NN(mlp_branch)(t, values, end - 1, MIM_NN(dropout_at)(call, end - 1, 2, &dropout));
     MIM_OF_REAL(mim_adaln_forward)
     (&norm, t->blocks[end - 1].middle, &mlp, t->last, MIM_NN(part)(t, t->modulation, end, 0),
-     MIM_NN(part)(t, t->modulation, end, 1), t->answer, t->last_stats);
-    return t->answer;
+     MIM_NN(part)(t, t->modulation, end, 1), t->base.answer, t->last_stats);
+    return t->base.answer;
 }
 
 /* ---- backward ------------------------------------------------------------------------------- */

@@ -13,7 +13,7 @@ typedef struct KIND {
 
 struct MIM_DIT {
     const KIND *kind;
-    MIM_REAL *tokens, *d_answer;
+    MIM_REAL *tokens, *answer, *d_answer;
     size_t n_bytes;
 };
 
@@ -30,6 +30,8 @@ size_t MIM_NN(mim_dit_n_bytes)(const MIM_DIT *dit) { return dit->n_bytes; }
 MIM_REAL *MIM_NN(mim_dit_tokens)(MIM_DIT *dit) { return dit->tokens; }
 
 MIM_REAL *MIM_NN(mim_dit_d_answer)(MIM_DIT *dit) { return dit->d_answer; }
+
+const MIM_REAL *MIM_NN(mim_dit_answer)(const MIM_DIT *dit) { return dit->answer; }
 
 const MIM_REAL *MIM_NN(mim_dit_forward)(MIM_DIT *dit, const MIM_REAL *values,
                                         const mim_dit_call *call, const MIM_REAL *condition)
