@@ -124,6 +124,9 @@ $(TEST_HELPERS): $(TEST_OBJECTS)
 $(BUILD)/tests/mpi_%: $(BUILD)/tests/mpi_%.o $(TEST_HELPERS) $(MPI_LIB) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
+# Counts what is allocated.
+$(BUILD)/tests/test_dit: ALL_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc
+
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 

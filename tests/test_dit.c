@@ -13,6 +13,10 @@
 #include "nn/dit.h"
 #include "support/gradient.h"
 
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
 enum { B = 2, S = 3, T = 2, N = S * T, D = 6, C = 5 };
 
 static const mim_dit_shape small = {.width = D,
@@ -266,6 +270,235 @@ static void test_float_follows_double(void **state)
     }
 }
 
+/* ---- as large as in use --------------------------------------------------------------------- */
+
+enum { BIG_B = 8, BIG_N = 40, BIG_D = 256, BIG_C = 64, BIG_X = BIG_B * BIG_N * BIG_D };
+
+/* A call of a transformer of usual width, in float, and what it gives: answer, gradients of
+ * tokens, conditions and parameters. */
+typedef struct big {
+    mim_params_f *params;
+    mim_dit_f *dit;
+    mim_dit_dropout dropout;
+    uint32_t samples[BIG_B];
+    mim_dit_call call;
+    float *tokens, *weights, *answer, *d_tokens; /* [BIG_X] */
+    float condition[BIG_B * BIG_C], d_condition[BIG_B * BIG_C];
+} big;
+
+static void make_big(big *b, mim_precision precision)
+{
+    const mim_dit_shape shape = {BIG_D, 8, 2, 4 * BIG_D, BIG_C, MIM_SILU, false};
+    const mim_dit_options options = {NULL, precision, BIG_B, BIG_N, 1, true};
+    mim_tensors *layout = NULL;
+    size_t first = 0;
+    memset(b, 0, sizeof *b);
+    assert_int_equal(mim_tensors_create(&layout), MIM_OK);
+    assert_int_equal(mim_dit_add_tensors(&shape, "", layout, &first), MIM_OK);
+    assert_int_equal(mim_params_create_f(layout, &b->params), MIM_OK);
+    assert_int_equal(mim_dit_create_f(&shape, layout, first, &options, &b->dit), MIM_OK);
+    mim_tensors_destroy(&layout);
+    mim_params_init_f(b->params, 3);
+    b->tokens = calloc(4 * BIG_X, sizeof *b->tokens);
+    double *numbers = calloc(BIG_X, sizeof *numbers);
+    assert_non_null(b->tokens);
+    assert_non_null(numbers);
+    b->weights = b->tokens + BIG_X;
+    b->answer = b->weights + BIG_X;
+    b->d_tokens = b->answer + BIG_X;
+    for (size_t t = 0; t < b->params->layout->n_tensors; t++) { /* conditions start at zero */
+        const mim_tensor *tensor = &b->params->layout->tensors[t];
+        mim_test_fill(BIG_X, (unsigned)t, numbers);
+        for (size_t i = 0; i < tensor->n_values && tensor->init == MIM_INIT_ZERO; i++)
+            b->params->values[tensor->offset + i] = (float)(0.1 * numbers[i % BIG_X]);
+    }
+    mim_test_fill(BIG_X, 101, numbers);
+    for (size_t i = 0; i < BIG_X; i++)
+        b->tokens[i] = (float)numbers[i];
+    for (size_t i = 0; i < BIG_B * BIG_C; i++)
+        b->condition[i] = (float)numbers[BIG_X - 1 - i];
+    mim_test_fill(BIG_X, 102, numbers);
+    for (size_t i = 0; i < BIG_X; i++)
+        b->weights[i] = (float)numbers[i];
+    for (uint32_t i = 0; i < BIG_B; i++)
+        b->samples[i] = 100 - i;
+    b->dropout = (mim_dit_dropout){0.1, 0.1, 5, 6, 7, b->samples};
+    b->call = (mim_dit_call){BIG_B, BIG_N, 1, &b->dropout, false};
+    free(numbers);
+}
+
+static void clear_big(big *b)
+{
+    mim_params_destroy_f(&b->params);
+    mim_dit_destroy_f(&b->dit);
+    free(b->tokens);
+}
+
+static void run_big(big *b)
+{
+    memcpy(mim_dit_tokens_f(b->dit), b->tokens, BIG_X * sizeof(float));
+    mim_params_zero_grads_f(b->params);
+    memcpy(b->answer, mim_dit_forward_f(b->dit, b->params->values, &b->call, b->condition),
+           BIG_X * sizeof(float));
+    memcpy(mim_dit_d_answer_f(b->dit), b->weights, BIG_X * sizeof(float));
+    memcpy(b->d_tokens,
+           mim_dit_backward_f(b->dit, b->params->values, &b->call, b->condition, b->params->grads,
+                              b->d_condition),
+           BIG_X * sizeof(float));
+}
+
+static void set_threads(int n)
+{
+#if defined(_OPENMP)
+    omp_set_num_threads(n);
+#else
+    (void)n; /* one in any case */
+#endif
+}
+
+/* To the bit, in both precisions. */
+static void test_threads_do_not_matter(void **state)
+{
+    (void)state;
+    for (int p = 0; p < 2; p++) {
+        big one, more;
+        make_big(&one, (mim_precision)p);
+        make_big(&more, (mim_precision)p);
+        set_threads(1);
+        run_big(&one);
+        for (int n = 2; n <= 5; n += 3) {
+            set_threads(n);
+            run_big(&more);
+            assert_memory_equal(one.answer, more.answer, BIG_X * sizeof(float));
+            assert_memory_equal(one.d_tokens, more.d_tokens, BIG_X * sizeof(float));
+            assert_memory_equal(one.d_condition, more.d_condition, sizeof one.d_condition);
+            assert_memory_equal(one.params->grads, more.params->grads,
+                                one.params->n_values * sizeof(float));
+        }
+        set_threads(1);
+        clear_big(&one);
+        clear_big(&more);
+    }
+}
+
+/* Of the difference of two arrays, over that of the second. */
+static double relative(size_t n, const float *x, const float *y)
+{
+    double sum = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
+        size += (double)y[i] * (double)y[i];
+    }
+    return sqrt(sum / size);
+}
+
+/* Operands carry 8 bits, so a product is off by 2^-9 / sqrt(3) = 0.0011 of each operand, and two
+ * blocks have some ten products one after the other: 1 % of answer and gradients, in the mean over
+ * a tensor. It is not exact either: else nothing would have been rounded. */
+static void test_bf16_follows_float(void **state)
+{
+    (void)state;
+    big f, h;
+    make_big(&f, MIM_PRECISION_F32);
+    make_big(&h, MIM_PRECISION_BF16);
+    run_big(&f);
+    run_big(&h);
+    const double answer = relative(BIG_X, h.answer, f.answer);
+    assert_true(answer > 1e-5 && answer < 0.01);
+    assert_true(relative(BIG_X, h.d_tokens, f.d_tokens) < 0.01);
+    assert_true(relative(BIG_B * BIG_C, h.d_condition, f.d_condition) < 0.01);
+    for (size_t t = 0; t < f.params->layout->n_tensors; t++) {
+        const mim_tensor *tensor = &f.params->layout->tensors[t];
+        const double off = relative(tensor->n_values, h.params->grads + tensor->offset,
+                                    f.params->grads + tensor->offset);
+        if (!(off < 0.015))
+            fail_msg("%s: off by %g", tensor->name, off);
+    }
+    clear_big(&f);
+    clear_big(&h);
+}
+
+/* Copies in bf16 are made anew unless the caller says that they still hold. */
+static void test_new_values_are_seen(void **state)
+{
+    (void)state;
+    big b;
+    make_big(&b, MIM_PRECISION_BF16);
+    float *first = calloc(BIG_X, sizeof *first);
+    assert_non_null(first);
+    run_big(&b);
+    memcpy(first, b.answer, BIG_X * sizeof *first);
+    for (size_t i = 0; i < b.params->n_values; i++)
+        b.params->values[i] *= 0.5f;
+    run_big(&b);
+    assert_memory_not_equal(first, b.answer, BIG_X * sizeof *first);
+    for (size_t i = 0; i < b.params->n_values; i++)
+        b.params->values[i] *= 2;
+    run_big(&b);
+    assert_memory_equal(first, b.answer, BIG_X * sizeof *first);
+    b.call.has_same_values = true;
+    run_big(&b);
+    assert_memory_equal(first, b.answer, BIG_X * sizeof *first);
+    free(first);
+    clear_big(&b);
+}
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+/* The linker sends our own calls here (Makefile); what libraries take is theirs. */
+static size_t n_allocations;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    n_allocations++;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    n_allocations++;
+    return __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    n_allocations++;
+    return __real_realloc(old, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    n_allocations++;
+    return __real_aligned_alloc(alignment, size);
+}
+
+/* From the second call of a shape on. */
+static void test_nothing_is_allocated(void **state)
+{
+    (void)state;
+    for (int p = 0; p < 2; p++) {
+        big b;
+        n_allocations = 0;
+        make_big(&b, (mim_precision)p);
+        assert_true(n_allocations > 0); /* they are counted */
+        run_big(&b);
+        n_allocations = 0;
+        run_big(&b);
+        run_big(&b);
+        assert_int_equal(n_allocations, 0);
+        clear_big(&b);
+    }
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -308,6 +541,10 @@ int main(void)
         cmocka_unit_test(test_conditions_belong_to_threads),
         cmocka_unit_test(test_forward_only),
         cmocka_unit_test(test_float_follows_double),
+        cmocka_unit_test(test_threads_do_not_matter),
+        cmocka_unit_test(test_bf16_follows_float),
+        cmocka_unit_test(test_new_values_are_seen),
+        cmocka_unit_test(test_nothing_is_allocated),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

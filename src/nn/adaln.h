@@ -5,7 +5,8 @@
  *
  * Token t of sample s takes scale, shift and gate from condition row s n_conditions +
  * t % n_conditions: one row a sample with n_conditions = 1. Row r of each lies at r ld_condition,
- * so they may be parts of one long row. Arrays of tokens are [n_samples n_tokens][width], dense.
+ * so they may be parts of one long row. Arrays of tokens are [n_samples n_tokens][width], dense,
+ * but for what products read (n, dy), whose rows lie ld_half apart.
  *
  * Conventions as in nn/layers.h, but gradients that belong to condition rows are set, not added to.
  * Results are the same to the bit for any number of threads. */
@@ -17,7 +18,7 @@
 
 typedef struct mim_adaln {
     size_t n_samples, n_tokens, n_conditions, width;
-    size_t ld_condition;
+    size_t ld_condition, ld_half;
     double eps; /* of the norm */
 } mim_adaln;
 

@@ -86,7 +86,7 @@ MIM_VECTOR static void MIM_NN(adaln_forward_chunk)(const MIM_NN(adaln_forward) *
         const MIM_REAL mean = MIM_NN(adaln_moment)(width, x, 0, false) / n;
         const MIM_REAL variance = MIM_NN(adaln_moment)(width, x, mean, true) / n;
         const MIM_REAL root = (MIM_REAL)(1 / sqrt((double)variance + a->eps));
-        MIM_HALF *out = f->n + row * width;
+        MIM_HALF *out = f->n + row * a->ld_half;
         f->stats[2 * row] = mean;
         f->stats[2 * row + 1] = root;
         MIM_ELEMENTWISE
@@ -157,7 +157,7 @@ MIM_INLINE void MIM_NN(adaln_row)(const MIM_NN(adaln_backward) * b, size_t row,
     }
     if (!b->n_again)
         return;
-    MIM_HALF *n = b->n_again + row * width;
+    MIM_HALF *n = b->n_again + row * b->a->ld_half;
     MIM_ELEMENTWISE
     for (i = 0; i < width; i++)
         n[i] = MIM_NN(mim_to_half)((x[i] - m) * r * (1 + scale[i]) + shift[i]);
@@ -169,7 +169,7 @@ MIM_INLINE void MIM_NN(adaln_row_branch)(const MIM_NN(adaln_backward) * b, size_
 {
     const size_t width = b->a->width, row = sample * b->a->n_tokens + token;
     const MIM_REAL *dx = b->dx + row * width;
-    MIM_HALF *dy = b->dy + row * width;
+    MIM_HALF *dy = b->dy + row * b->a->ld_half;
     MIM_REAL y[MIM_DROPOUT_DRAWS];
     for (size_t i = 0; i < width; i += MIM_DROPOUT_DRAWS) {
         const size_t n = width - i < MIM_DROPOUT_DRAWS ? width - i : MIM_DROPOUT_DRAWS;

@@ -6,9 +6,11 @@
 #undef MIM_OF_REAL
 #undef MIM_PARAMS
 #undef MIM_IS_DOUBLE
+#undef MIM_IS_BF16
 #define MIM_REAL double
 #define MIM_HALF double
 #define MIM_NN(name) name##_d
 #define MIM_OF_REAL(name) name##_d
 #define MIM_PARAMS MIM_NN(mim_params) /* nn/params.h */
 #define MIM_IS_DOUBLE 1
+#define MIM_IS_BF16 0

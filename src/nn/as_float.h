@@ -23,9 +23,11 @@
 #undef MIM_OF_REAL
 #undef MIM_PARAMS
 #undef MIM_IS_DOUBLE
+#undef MIM_IS_BF16
 #define MIM_REAL float
 #define MIM_HALF float
 #define MIM_NN(name) name##_f
 #define MIM_OF_REAL(name) name##_f
 #define MIM_PARAMS MIM_NN(mim_params) /* nn/params.h */
 #define MIM_IS_DOUBLE 0
+#define MIM_IS_BF16 0

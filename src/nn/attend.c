@@ -7,11 +7,11 @@
 #include "nn/dropout_internal.h"
 #include "nn/half_internal.h"
 #include "nn/parallel_internal.h"
+#include "nn/tile_internal.h"
 #include "nn/vector_internal.h"
 
 enum {
-    lanes = 16,       /* columns of products that are formed together */
-    tile_rows = 6,    /* and rows: 12 vector registers of 8 floats */
+    lanes = MIM_TILE_LANES,
     query_block = 24, /* a tile of scores and what it is made of stay in the first cache */
     key_block = 128,  /* a multiple of lanes, at most MIM_DROPOUT_DRAWS */
     max_workers = 64, /* that have memory of their own */
@@ -44,13 +44,9 @@ size_t mim_attend_n_work(const mim_attention *s)
 
 #include "nn/as_float.h"
 
-#include "nn/attend_product_internal.h"
-
 #include "nn/attend_internal.h"
 
 #include "nn/as_double.h"
-
-#include "nn/attend_product_internal.h"
 
 #include "nn/attend_internal.h"
 

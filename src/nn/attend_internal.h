@@ -17,11 +17,14 @@ typedef struct WORKER {
     MIM_REAL *scores, *d_scores; /* [query_block][key_block] */
     MIM_REAL *thinned;           /* probabilities after dropout */
     MIM_REAL *largest, *sums;    /* [n_queries] of each row so far */
+    MIM_OF_REAL(mim_tile_multiply) multiply;
 } WORKER;
 
 static WORKER MIM_NN(attend_carve)(const mim_attention *s, MIM_REAL *at)
 {
-    WORKER w = {.width = pad(s->head_width), .n_keys = pad(s->n_keys)};
+    WORKER w = {.width = pad(s->head_width),
+                .n_keys = pad(s->n_keys),
+                .multiply = MIM_OF_REAL(mim_tile_find)()};
     const size_t queries = s->n_queries * w.width, keys = w.n_keys * w.width;
     const struct {
         MIM_REAL **array;
@@ -189,15 +192,13 @@ static void MIM_NN(attend_head)(const mim_attention *s, const WORKER *w, size_t 
         for (size_t j = 0; j < s->n_keys; j += key_block) {
             const size_t rows = s->n_queries - i < query_block ? s->n_queries - i : query_block;
             const size_t n = s->n_keys - j < key_block ? s->n_keys - j : key_block;
-            MIM_OF_REAL(multiply)
-            (rows, n, s->head_width, w->q + i * w->width, w->width, 1, w->keys_t + j, w->n_keys,
-             false, w->scores, key_block);
+            w->multiply(rows, n, s->head_width, w->q + i * w->width, w->width, 1, w->keys_t + j,
+                        w->n_keys, false, w->scores, key_block);
             for (size_t r = 0; r < rows; r++)
                 MIM_NN(attend_weigh)
             (s, w, sample, head, i + r, j, n, w->scores + r * key_block);
-            MIM_OF_REAL(multiply)
-            (rows, s->head_width, n, w->scores, key_block, 1, w->v + j * w->width, w->width, j > 0,
-             w->y + i * w->width, w->width);
+            w->multiply(rows, s->head_width, n, w->scores, key_block, 1, w->v + j * w->width,
+                        w->width, j > 0, w->y + i * w->width, w->width);
         }
     for (size_t i = 0; i < s->n_queries; i++) {
         const size_t row = (sample * s->n_heads + head) * s->n_queries + i;
@@ -271,22 +272,20 @@ static void MIM_NN(attend_tile_backward)(const mim_attention *s, const WORKER *w
     const size_t n = s->n_keys - j < key_block ? s->n_keys - j : key_block, width = s->head_width;
     const bool is_thinned = mim_dropout_is_on(s->dropout);
     const MIM_REAL *q = w->q + i * w->width, *dy = w->y + i * w->width;
-    MIM_OF_REAL(multiply)
-    (rows, n, width, q, w->width, 1, w->keys_t + j, w->n_keys, false, w->scores, key_block);
-    MIM_OF_REAL(multiply)
-    (rows, n, width, dy, w->width, 1, w->values_t + j, w->n_keys, false, w->d_scores, key_block);
+    w->multiply(rows, n, width, q, w->width, 1, w->keys_t + j, w->n_keys, false, w->scores,
+                key_block);
+    w->multiply(rows, n, width, dy, w->width, 1, w->values_t + j, w->n_keys, false, w->d_scores,
+                key_block);
     for (size_t r = 0; r < rows; r++)
         MIM_NN(attend_slopes)
     (s, sample, head, i + r, j, n, log_sums[i + r], w->sums[i + r], w->scores + r * key_block,
      w->d_scores + r * key_block, w->thinned + r * key_block);
-    MIM_OF_REAL(multiply)
-    (n, width, rows, is_thinned ? w->thinned : w->scores, 1, key_block, dy, w->width, i > 0,
-     w->dv + j * w->width, w->width);
-    MIM_OF_REAL(multiply)
-    (n, width, rows, w->d_scores, 1, key_block, q, w->width, i > 0, w->dk + j * w->width, w->width);
-    MIM_OF_REAL(multiply)
-    (rows, width, n, w->d_scores, key_block, 1, w->k + j * w->width, w->width, j > 0,
-     w->dq + i * w->width, w->width);
+    w->multiply(n, width, rows, is_thinned ? w->thinned : w->scores, 1, key_block, dy, w->width,
+                i > 0, w->dv + j * w->width, w->width);
+    w->multiply(n, width, rows, w->d_scores, 1, key_block, q, w->width, i > 0, w->dk + j * w->width,
+                w->width);
+    w->multiply(rows, width, n, w->d_scores, key_block, 1, w->k + j * w->width, w->width, j > 0,
+                w->dq + i * w->width, w->width);
 }
 
 /* Rows of out = factor rows of x; their sum (of x, times factor) goes to `sum` [width]. */

@@ -10,6 +10,8 @@
 #include "nn/adaln.h"
 #include "nn/attend.h"
 #include "nn/gelu.h"
+#include "nn/half_products.h"
+#include "nn/parallel_internal.h"
 
 static const double norm_eps = 1e-6;
 
@@ -129,9 +131,22 @@ static void *carve(carver *c, size_t n, size_t size)
     return place;
 }
 
-/* Distance of rows that are read down their columns, too: a large power of two would put a column
- * into few sets of the first cache (measured: half the rate of the product). */
+/* Distance of the rows that products read down their columns, too: a large power of two would put a
+ * column into few sets of the first cache (measured: down to half the rate of the product). Arrays
+ * between two passes of our own have it where they share a shape with such, the others are dense.
+ */
 static size_t ld_of(size_t width) { return width % 256 ? width : width + 16; }
+
+/* Of what a layer's product gives: forward, and backward to its input. */
+static size_t ld_result(const mim_dit_shape *s, layer l)
+{
+    return l == QKV || l == MLP_1 ? ld_of(n_out(s, l)) : n_out(s, l);
+}
+
+static size_t ld_d_input(const mim_dit_shape *s, layer l)
+{
+    return l == MIX || l == MLP_2 ? ld_of(n_in(s, l)) : n_in(s, l);
+}
 
 /* ---- all precisions ------------------------------------------------------------------------- */
 
@@ -151,6 +166,10 @@ static size_t ld_of(size_t width) { return width % 256 ? width : width + 16; }
 
 #include "nn/dit_internal.h"
 
+#include "nn/as_bf16.h"
+
+#include "nn/dit_internal.h"
+
 /* ---- creation ------------------------------------------------------------------------------- */
 
 static int check_options(const mim_dit_shape *shape, const mim_dit_options *o)
@@ -165,10 +184,12 @@ static int check_options(const mim_dit_shape *shape, const mim_dit_options *o)
 int mim_dit_create_f(const mim_dit_shape *shape, const mim_tensors *layout, size_t first,
                      const mim_dit_options *options, mim_dit_f **dit)
 {
-    int rc = check_options(shape, options);
-    if (rc == MIM_OK && options->precision == MIM_PRECISION_BF16)
-        rc = mim_fail(MIM_EUNSUP, "transformer: products in bf16 are not supported");
-    return rc == MIM_OK ? trunk_create_f(shape, layout, first, options, dit) : rc;
+    const int rc = check_options(shape, options);
+    if (rc != MIM_OK)
+        return rc;
+    return options->precision == MIM_PRECISION_BF16
+               ? trunk_create_h(shape, layout, first, options, dit)
+               : trunk_create_f(shape, layout, first, options, dit);
 }
 
 int mim_dit_create_d(const mim_dit_shape *shape, const mim_tensors *layout, size_t first,

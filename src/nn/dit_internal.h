@@ -1,8 +1,8 @@
 /* Included by nn/dit.c once per precision; see there. Not guarded.
  *
  * N tokens of width d in all, R condition rows, L blocks, H heads, w the hidden width, M =
- * (6 L + 2) d. In memory from the first kept is only what cannot be made anew cheaply: norms, the
- * MLP's activation and the probabilities are made again in backward. */
+ * (6 L + 2) d; ld(n) = ld_of(n). Kept from forward is only what cannot be made anew cheaply: norms,
+ * the MLP's activation and the probabilities are made again in backward. */
 
 #define DIT MIM_OF_REAL(mim_dit)
 #define TRUNK MIM_NN(trunk)
@@ -13,11 +13,11 @@
 /* What a block's forward call leaves for its backward call. */
 typedef struct TAPE {
     MIM_REAL *x, *stats_1;      /* [N][d] what came in; [N][2] */
-    MIM_REAL *qkv, *log_sums;   /* [N][3 d]; [N][H] */
-    MIM_HALF *heads;            /* [N][d] */
+    MIM_REAL *qkv, *log_sums;   /* [N][ld(3 d)]; [N][H] */
+    MIM_HALF *heads;            /* [N][ld(d)] */
     MIM_REAL *mixed;            /* [N][d] */
     MIM_REAL *middle, *stats_2; /* [N][d] x after attention; [N][2] */
-    MIM_REAL *hidden;           /* [N][ld] before the activation */
+    MIM_REAL *hidden;           /* [N][ld(w)] before the activation */
     MIM_REAL *mlp;              /* [N][d] */
 } TAPE;
 
@@ -28,18 +28,22 @@ typedef struct TRUNK {
     const mim_gemm *gemm;
     size_t condition_weight, condition_bias; /* offsets in values */
     size_t weight[MIM_DIT_MAX_BLOCKS][N_LAYERS], bias[MIM_DIT_MAX_BLOCKS][N_LAYERS];
-    size_t ld; /* of hidden rows */
     void *memory;
     TAPE blocks[MIM_DIT_MAX_BLOCKS];
-    MIM_HALF *condition_active;            /* [R][condition_width] */
-    MIM_REAL *condition_real;              /* the same before rounding */
+    MIM_REAL *condition_active;            /* [R][condition_width] */
+    MIM_HALF *condition_half;              /* the same, for products */
     MIM_REAL *modulation, *d_modulation;   /* [R][M] */
-    MIM_REAL *last, *last_stats, *answer;  /* [N][d], [N][2], [N][d] */
-    MIM_HALF *normed, *active;             /* [N][d], [N][ld]: what a product reads now */
-    MIM_REAL *work;                        /* of passes */
-    MIM_REAL *d_x, *d_heads, *d_active;    /* [N][d], [N][d], [N][ld] */
-    MIM_HALF *d_branch, *d_hidden, *d_qkv; /* [N][d], [N][ld], [N][3 d] */
     MIM_HALF *d_modulation_half;           /* [R][M] */
+    MIM_REAL *last, *last_stats;           /* [N][d], [N][2] */
+    MIM_HALF *normed, *active;             /* [N][ld(d)], [N][ld(w)]: what a product reads now */
+    MIM_REAL *work;                        /* of passes */
+    MIM_REAL *d_x, *d_heads, *d_active;    /* [N][d], [N][ld(d)], [N][ld(w)] */
+    MIM_HALF *d_branch, *d_hidden, *d_qkv; /* [N][ld(d)], [N][ld(w)], [N][ld(3 d)] */
+#if MIM_IS_BF16
+    mim_half_products *products;
+    size_t first_value, n_values; /* which of the values are the body's */
+    mim_bf16 *half_values;        /* the same in bf16 */
+#endif
 } TRUNK;
 
 /* ---- memory --------------------------------------------------------------------------------- */
@@ -53,10 +57,10 @@ static mim_attention MIM_NN(attention)(const TRUNK *t, size_t n_samples, size_t 
                            .head_width = d / t->s.n_heads,
                            .n_queries = n_tokens,
                            .n_keys = n_tokens,
-                           .ld_q = 3 * d,
-                           .ld_k = 3 * d,
-                           .ld_v = 3 * d,
-                           .ld_y = d,
+                           .ld_q = ld_of(3 * d),
+                           .ld_k = ld_of(3 * d),
+                           .ld_v = ld_of(3 * d),
+                           .ld_y = ld_of(d),
                            .dropout = dropout};
 }
 
@@ -67,13 +71,15 @@ static mim_adaln MIM_NN(norm)(const TRUNK *t, const mim_dit_call *call)
                        .n_conditions = call->n_conditions,
                        .width = t->s.width,
                        .ld_condition = n_modulation(&t->s),
+                       .ld_half = ld_of(t->s.width),
                        .eps = norm_eps};
 }
 
 static mim_gelu MIM_NN(gelu_shape)(const TRUNK *t, const mim_dit_call *call,
                                    const mim_dropout *dropout)
 {
-    return (mim_gelu){call->n_samples, call->n_tokens, t->s.n_hidden, t->ld, dropout};
+    return (mim_gelu){call->n_samples, call->n_tokens, t->s.n_hidden, ld_of(t->s.n_hidden),
+                      dropout};
 }
 
 static size_t MIM_NN(most)(size_t a, size_t b) { return a > b ? a : b; }
@@ -100,13 +106,13 @@ static void MIM_NN(carve_block)(const TRUNK *t, TAPE *k, carver *c)
     const size_t n = t->o.max_samples * t->o.max_tokens, d = t->s.width, r = sizeof(MIM_REAL);
     k->x = carve(c, n * d, r);
     k->stats_1 = carve(c, n * 2, r);
-    k->qkv = carve(c, n * 3 * d, r);
+    k->qkv = carve(c, n * ld_of(3 * d), r);
     k->log_sums = carve(c, n * t->s.n_heads, r);
-    k->heads = carve(c, n * d, sizeof(MIM_HALF));
+    k->heads = carve(c, n * ld_of(d), sizeof(MIM_HALF));
     k->mixed = carve(c, n * d, r);
     k->middle = carve(c, n * d, r);
     k->stats_2 = carve(c, n * 2, r);
-    k->hidden = carve(c, n * t->ld, r);
+    k->hidden = carve(c, n * ld_of(t->s.n_hidden), r);
     k->mlp = carve(c, n * d, r);
 }
 
@@ -116,15 +122,15 @@ static void MIM_NN(carve_gradients)(TRUNK *t, carver *c)
     const size_t rows = t->o.max_samples * t->o.max_conditions, h = sizeof(MIM_HALF);
     t->base.d_answer = carve(c, n * d, r);
     t->d_x = carve(c, n * d, r);
-    t->d_heads = carve(c, n * d, r);
-    t->d_active = carve(c, n * t->ld, r);
+    t->d_heads = carve(c, n * ld_of(d), r);
+    t->d_active = carve(c, n * ld_of(t->s.n_hidden), r);
     t->d_modulation = carve(c, rows * n_modulation(&t->s), r);
-    t->d_branch = carve(c, n * d, h);
-    t->d_qkv = carve(c, n * 3 * d, h);
+    t->d_branch = carve(c, n * ld_of(d), h);
+    t->d_qkv = carve(c, n * ld_of(3 * d), h);
     t->d_hidden = (void *)t->d_active; /* in place where the types are the same */
     t->d_modulation_half = (void *)t->d_modulation;
     if (h != r) {
-        t->d_hidden = carve(c, n * t->ld, h);
+        t->d_hidden = carve(c, n * ld_of(t->s.n_hidden), h);
         t->d_modulation_half = carve(c, rows * n_modulation(&t->s), h);
     }
 }
@@ -144,14 +150,17 @@ static void MIM_NN(carve_all)(TRUNK *t, carver *c)
         t->last = carve(c, n * d, r);
     t->last_stats = carve(c, n * 2, r);
     t->base.answer = carve(c, n * d, r);
-    t->condition_real = carve(c, rows * t->s.condition_width, r);
-    t->condition_active = (void *)t->condition_real;
+    t->condition_active = carve(c, rows * t->s.condition_width, r);
+    t->condition_half = (void *)t->condition_active;
     if (h != r)
-        t->condition_active = carve(c, rows * t->s.condition_width, h);
+        t->condition_half = carve(c, rows * t->s.condition_width, h);
     t->modulation = carve(c, rows * n_modulation(&t->s), r);
-    t->normed = carve(c, n * d, h);
-    t->active = carve(c, n * t->ld, h);
+    t->normed = carve(c, n * ld_of(d), h);
+    t->active = carve(c, n * ld_of(t->s.n_hidden), h);
     t->work = carve(c, MIM_NN(n_work)(t), r);
+#if MIM_IS_BF16
+    t->half_values = carve(c, t->n_values, h);
+#endif
     if (t->o.is_training)
         MIM_NN(carve_gradients)(t, c);
 }
@@ -159,41 +168,105 @@ static void MIM_NN(carve_all)(TRUNK *t, carver *c)
 static void MIM_NN(trunk_destroy)(DIT *dit)
 {
     TRUNK *t = (TRUNK *)dit;
+#if MIM_IS_BF16
+    mim_half_products_destroy(&t->products);
+#endif
     free(t->memory);
     free(t);
 }
 
 /* ---- products ------------------------------------------------------------------------------- */
 
-/* y [n_rows][ld_y] = x W^T (+ y). */
-static void MIM_NN(apply)(const TRUNK *t, const MIM_REAL *values, size_t block, layer l,
-                          size_t n_rows, const MIM_HALF *x, size_t ld_x, MIM_REAL *y, size_t ld_y)
+/* As products read them: the copy in bf16 where there is one. */
+static const MIM_HALF *MIM_NN(weights)(const TRUNK *t, const MIM_REAL *values, size_t offset)
 {
-    const size_t in = n_in(&t->s, l), out = n_out(&t->s, l);
-    const mim_gemm_shape shape = {
-        .is_tb = true, .m = n_rows, .n = out, .k = in, .ld_a = ld_x, .ld_b = in, .ld_c = ld_y};
-    MIM_NN(t->gemm->run)(&shape, 1, x, values + t->weight[block][l], 0, y);
+#if MIM_IS_BF16
+    (void)values;
+    return t->half_values + (offset - t->first_value);
+#else
+    (void)t;
+    return values + offset;
+#endif
 }
 
-/* dx = dy W. */
-static void MIM_NN(unapply)(const TRUNK *t, const MIM_REAL *values, size_t block, layer l,
-                            size_t n_rows, const MIM_HALF *dy, size_t ld_y, MIM_REAL *dx,
-                            size_t ld_x)
+static void MIM_NN(load_weights)(const TRUNK *t, const MIM_REAL *values)
+{
+#if MIM_IS_BF16
+    mim_half_from_float(t->n_values, values + t->first_value, t->half_values);
+    mim_half_products_renew(t->products);
+#else
+    (void)t;
+    (void)values;
+#endif
+}
+
+static void MIM_NN(multiply)(const TRUNK *t, const mim_gemm_shape *shape, const MIM_HALF *a,
+                             const MIM_HALF *b, bool is_weights, bool is_added, MIM_REAL *c)
+{
+#if MIM_IS_BF16
+    mim_half_products_run(t->products, shape, a, b, is_weights, is_added, c);
+#else
+    (void)is_weights;
+    MIM_NN(t->gemm->run)(shape, 1, a, b, is_added ? 1 : 0, c);
+#endif
+}
+
+/* For products; where the types are the same, y is x already. */
+static void MIM_NN(round_to_half)(size_t n, const MIM_REAL *x, MIM_HALF *y)
+{
+#if MIM_IS_BF16
+    mim_half_from_float(n, x, y);
+#else
+    (void)n;
+    (void)x;
+    (void)y;
+#endif
+}
+
+/* y [n_rows][ld_result] = x W^T, x [n_rows][ld(n_in)]. */
+static void MIM_NN(apply)(const TRUNK *t, const MIM_REAL *values, size_t block, layer l,
+                          size_t n_rows, const MIM_HALF *x, MIM_REAL *y)
 {
     const size_t in = n_in(&t->s, l), out = n_out(&t->s, l);
-    const mim_gemm_shape shape = {
-        .m = n_rows, .n = in, .k = out, .ld_a = ld_y, .ld_b = in, .ld_c = ld_x};
-    MIM_NN(t->gemm->run)(&shape, 1, dy, values + t->weight[block][l], 0, dx);
+    const mim_gemm_shape shape = {.is_tb = true,
+                                  .m = n_rows,
+                                  .n = out,
+                                  .k = in,
+                                  .ld_a = ld_of(in),
+                                  .ld_b = in,
+                                  .ld_c = ld_result(&t->s, l)};
+    MIM_NN(multiply)
+    (t, &shape, x, MIM_NN(weights)(t, values, t->weight[block][l]), true, false, y);
+}
+
+/* dx [n_rows][ld_d_input] = dy W, dy [n_rows][ld(n_out)]. */
+static void MIM_NN(unapply)(const TRUNK *t, const MIM_REAL *values, size_t block, layer l,
+                            size_t n_rows, const MIM_HALF *dy, MIM_REAL *dx)
+{
+    const size_t in = n_in(&t->s, l), out = n_out(&t->s, l);
+    const mim_gemm_shape shape = {.m = n_rows,
+                                  .n = in,
+                                  .k = out,
+                                  .ld_a = ld_of(out),
+                                  .ld_b = in,
+                                  .ld_c = ld_d_input(&t->s, l)};
+    MIM_NN(multiply)
+    (t, &shape, dy, MIM_NN(weights)(t, values, t->weight[block][l]), true, false, dx);
 }
 
 /* dW += dy^T x. */
 static void MIM_NN(learn)(const TRUNK *t, MIM_REAL *grads, size_t block, layer l, size_t n_rows,
-                          const MIM_HALF *dy, size_t ld_y, const MIM_HALF *x, size_t ld_x)
+                          const MIM_HALF *dy, const MIM_HALF *x)
 {
     const size_t in = n_in(&t->s, l), out = n_out(&t->s, l);
-    const mim_gemm_shape shape = {
-        .is_ta = true, .m = out, .n = in, .k = n_rows, .ld_a = ld_y, .ld_b = ld_x, .ld_c = in};
-    MIM_NN(t->gemm->run)(&shape, 1, dy, x, 1, grads + t->weight[block][l]);
+    const mim_gemm_shape shape = {.is_ta = true,
+                                  .m = out,
+                                  .n = in,
+                                  .k = n_rows,
+                                  .ld_a = ld_of(out),
+                                  .ld_b = ld_of(in),
+                                  .ld_c = in};
+    MIM_NN(multiply)(t, &shape, dy, x, false, true, grads + t->weight[block][l]);
 }
 
 /* ---- forward -------------------------------------------------------------------------------- */
@@ -244,18 +317,25 @@ static MIM_OF_REAL(mim_projection)
 static void MIM_NN(modulate)(const TRUNK *t, const MIM_REAL *values, const mim_dit_call *call,
                              const MIM_REAL *condition)
 {
-    const size_t rows = call->n_samples * call->n_conditions, c = t->s.condition_width;
-    MIM_OF_REAL(mim_activation_forward)(t->s.activation, rows * c, condition, t->condition_real);
-    MIM_OF_REAL(mim_linear_forward)
-    (t->gemm, rows, c, n_modulation(&t->s), t->condition_real, c, values + t->condition_weight,
-     values + t->condition_bias, MIM_SET, t->modulation, n_modulation(&t->s));
+    const size_t rows = call->n_samples * call->n_conditions, in = t->s.condition_width;
+    const size_t out = n_modulation(&t->s);
+    const mim_gemm_shape shape = {
+        .is_tb = true, .m = rows, .n = out, .k = in, .ld_a = in, .ld_b = in, .ld_c = out};
+    MIM_OF_REAL(mim_activation_forward)(t->s.activation, rows * in, condition, t->condition_active);
+    MIM_NN(round_to_half)(rows * in, t->condition_active, t->condition_half);
+    MIM_PARALLEL_FOR(rows > 1)
+    for (size_t r = 0; r < rows; r++)
+        memcpy(t->modulation + r * out, values + t->condition_bias, out * sizeof(MIM_REAL));
+    MIM_NN(multiply)
+    (t, &shape, t->condition_half, MIM_NN(weights)(t, values, t->condition_weight), true, true,
+     t->modulation);
 }
 
 static void MIM_NN(block_forward)(const TRUNK *t, const MIM_REAL *values, size_t i,
                                   const mim_dit_call *call)
 {
     const TAPE *k = &t->blocks[i];
-    const size_t n = call->n_samples * call->n_tokens, d = t->s.width;
+    const size_t n = call->n_samples * call->n_tokens;
     const mim_adaln norm = MIM_NN(norm)(t, call);
     mim_dropout attention_dropout, hidden_dropout, before_dropout;
     const mim_attention attention = MIM_NN(attention)(
@@ -272,15 +352,15 @@ static void MIM_NN(block_forward)(const TRUNK *t, const MIM_REAL *values, size_t
     (&norm, i > 0 ? t->blocks[i - 1].middle : k->x, i > 0 ? &mlp : NULL, k->x,
      MIM_NN(part)(t, t->modulation, i, 0), MIM_NN(part)(t, t->modulation, i, 1), t->normed,
      k->stats_1);
-    MIM_NN(apply)(t, values, i, QKV, n, t->normed, d, k->qkv, 3 * d);
+    MIM_NN(apply)(t, values, i, QKV, n, t->normed, k->qkv);
     MIM_NN(mim_attend_forward)(&attention, &projection, k->heads, k->log_sums, t->work);
-    MIM_NN(apply)(t, values, i, MIX, n, k->heads, d, k->mixed, d);
+    MIM_NN(apply)(t, values, i, MIX, n, k->heads, k->mixed);
     MIM_NN(mim_adaln_forward)
     (&norm, k->x, &mixed, k->middle, MIM_NN(part)(t, t->modulation, i, 3),
      MIM_NN(part)(t, t->modulation, i, 4), t->normed, k->stats_2);
-    MIM_NN(apply)(t, values, i, MLP_1, n, t->normed, d, k->hidden, t->ld);
+    MIM_NN(apply)(t, values, i, MLP_1, n, t->normed, k->hidden);
     MIM_NN(mim_gelu_forward)(&gelu, k->hidden, values + t->bias[i][MLP_1], t->active);
-    MIM_NN(apply)(t, values, i, MLP_2, n, t->active, t->ld, k->mlp, d);
+    MIM_NN(apply)(t, values, i, MLP_2, n, t->active, k->mlp);
 }
 
 static const MIM_REAL *MIM_NN(trunk_forward)(DIT *dit, const MIM_REAL *values,
@@ -288,10 +368,13 @@ static const MIM_REAL *MIM_NN(trunk_forward)(DIT *dit, const MIM_REAL *values,
 {
     TRUNK *t = (TRUNK *)dit;
     const size_t end = t->s.n_blocks;
-    const mim_adaln norm = MIM_NN(norm)(t, call);
+    mim_adaln norm = MIM_NN(norm)(t, call);
     mim_dropout dropout;
+    norm.ld_half = t->s.width; /* for the owner's product */
     assert(call->n_samples <= t->o.max_samples && call->n_tokens <= t->o.max_tokens &&
            call->n_conditions <= t->o.max_conditions);
+    if (!call->has_same_values)
+        MIM_NN(load_weights)(t, values);
     MIM_NN(modulate)(t, values, call, condition);
     for (size_t i = 0; i < end; i++)
         MIM_NN(block_forward)(t, values, i, call);
@@ -311,25 +394,25 @@ static void MIM_NN(mlp_backward)(const TRUNK *t, const MIM_REAL *values, size_t 
                                  const mim_dit_call *call, MIM_REAL *grads)
 {
     const TAPE *k = &t->blocks[i];
-    const size_t n = call->n_samples * call->n_tokens, d = t->s.width;
+    const size_t n = call->n_samples * call->n_tokens;
     const mim_adaln norm = MIM_NN(norm)(t, call);
     mim_dropout dropout;
     const mim_gelu gelu = MIM_NN(gelu_shape)(t, call, MIM_NN(dropout_at)(call, i, 1, &dropout));
     const BRANCH mixed = MIM_NN(attention_branch)(t, values, i);
     const GRADIENT gradient = {t->d_branch, MIM_NN(part)(t, t->d_modulation, i, 2),
                                grads + t->bias[i][MIX]};
-    MIM_NN(unapply)(t, values, i, MLP_2, n, t->d_branch, d, t->d_active, t->ld);
+    MIM_NN(unapply)(t, values, i, MLP_2, n, t->d_branch, t->d_active);
     MIM_NN(mim_gelu_backward)
     (&gelu, k->hidden, values + t->bias[i][MLP_1], t->d_active, t->d_hidden, t->active,
      grads + t->bias[i][MLP_1], t->work);
-    MIM_NN(learn)(t, grads, i, MLP_2, n, t->d_branch, d, t->active, t->ld);
-    MIM_NN(unapply)(t, values, i, MLP_1, n, t->d_hidden, t->ld, t->base.d_answer, d);
+    MIM_NN(learn)(t, grads, i, MLP_2, n, t->d_branch, t->active);
+    MIM_NN(unapply)(t, values, i, MLP_1, n, t->d_hidden, t->base.d_answer);
     MIM_NN(mim_adaln_backward)
     (&norm, k->middle, k->stats_2, MIM_NN(part)(t, t->modulation, i, 3),
      MIM_NN(part)(t, t->modulation, i, 4), t->base.d_answer, MIM_ADD, t->d_x, t->normed,
      MIM_NN(part)(t, t->d_modulation, i, 3), MIM_NN(part)(t, t->d_modulation, i, 4), &mixed,
      &gradient, t->work);
-    MIM_NN(learn)(t, grads, i, MLP_1, n, t->d_hidden, t->ld, t->normed, d);
+    MIM_NN(learn)(t, grads, i, MLP_1, n, t->d_hidden, t->normed);
 }
 
 /* From d_branch, the gradient of attention's result; t->d_x becomes of what the block got,
@@ -354,30 +437,44 @@ static void MIM_NN(attention_backward)(const TRUNK *t, const MIM_REAL *values, s
         gradient = (GRADIENT){t->d_branch, MIM_NN(part)(t, t->d_modulation, i - 1, 5),
                               grads + t->bias[i - 1][MLP_2]};
     }
-    MIM_NN(unapply)(t, values, i, MIX, n, t->d_branch, d, t->d_heads, d);
-    MIM_NN(learn)(t, grads, i, MIX, n, t->d_branch, d, k->heads, d);
+    MIM_NN(unapply)(t, values, i, MIX, n, t->d_branch, t->d_heads);
+    MIM_NN(learn)(t, grads, i, MIX, n, t->d_branch, k->heads);
     MIM_NN(mim_attend_backward)
     (&attention, &projection, k->heads, k->log_sums, t->d_heads, &d_projection, t->work);
-    MIM_NN(unapply)(t, values, i, QKV, n, t->d_qkv, 3 * d, t->base.d_answer, d);
+    MIM_NN(unapply)(t, values, i, QKV, n, t->d_qkv, t->base.d_answer);
     MIM_NN(mim_adaln_backward)
     (&norm, k->x, k->stats_1, MIM_NN(part)(t, t->modulation, i, 0),
      MIM_NN(part)(t, t->modulation, i, 1), t->base.d_answer, MIM_ADD, t->d_x, t->normed,
      MIM_NN(part)(t, t->d_modulation, i, 0), MIM_NN(part)(t, t->d_modulation, i, 1),
      i > 0 ? &mlp : NULL, &gradient, t->work);
-    MIM_NN(learn)(t, grads, i, QKV, n, t->d_qkv, 3 * d, t->normed, d);
+    MIM_NN(learn)(t, grads, i, QKV, n, t->d_qkv, t->normed);
 }
 
 static void MIM_NN(modulate_backward)(const TRUNK *t, const MIM_REAL *values,
                                       const mim_dit_call *call, const MIM_REAL *condition,
                                       MIM_REAL *grads, MIM_REAL *d_condition)
 {
-    const size_t rows = call->n_samples * call->n_conditions, c = t->s.condition_width;
-    MIM_OF_REAL(mim_linear_backward)
-    (t->gemm, rows, c, n_modulation(&t->s), t->condition_real, c, values + t->condition_weight,
-     t->d_modulation, n_modulation(&t->s), MIM_SET, d_condition, c, grads + t->condition_weight,
-     grads + t->condition_bias);
+    enum { columns = 256 };
+    const size_t rows = call->n_samples * call->n_conditions, in = t->s.condition_width;
+    const size_t out = n_modulation(&t->s);
+    const mim_gemm_shape to_input = {
+        .m = rows, .n = in, .k = out, .ld_a = out, .ld_b = in, .ld_c = in};
+    const mim_gemm_shape to_weight = {
+        .is_ta = true, .m = out, .n = in, .k = rows, .ld_a = out, .ld_b = in, .ld_c = in};
+    MIM_PARALLEL_FOR(out > columns)
+    for (size_t i = 0; i < out; i += columns)
+        MIM_OF_REAL(mim_linear_backward)
+    (t->gemm, rows, in, out - i < columns ? out - i : columns, NULL, in, NULL, t->d_modulation + i,
+     out, MIM_SET, NULL, in, NULL, grads + t->condition_bias + i);
+    MIM_NN(round_to_half)(rows * out, t->d_modulation, t->d_modulation_half);
+    MIM_NN(multiply)
+    (t, &to_input, t->d_modulation_half, MIM_NN(weights)(t, values, t->condition_weight), true,
+     false, d_condition);
+    MIM_NN(multiply)
+    (t, &to_weight, t->d_modulation_half, t->condition_half, false, true,
+     grads + t->condition_weight);
     MIM_OF_REAL(mim_activation_backward)
-    (t->s.activation, rows * c, condition, d_condition, d_condition);
+    (t->s.activation, rows * in, condition, d_condition, d_condition);
 }
 
 static const MIM_REAL *MIM_NN(trunk_backward)(DIT *dit, const MIM_REAL *values,
@@ -420,6 +517,10 @@ static void MIM_NN(find_tensors)(TRUNK *t, const mim_tensors *layout, size_t fir
             t->weight[i][l] = tensors[0].offset;
             t->bias[i][l] = tensors[1].offset;
         }
+#if MIM_IS_BF16
+    t->first_value = t->condition_weight;
+    t->n_values = tensors[-1].offset + tensors[-1].n_values - t->first_value;
+#endif
 }
 
 static int MIM_NN(trunk_create)(const mim_dit_shape *shape, const mim_tensors *layout, size_t first,
@@ -435,14 +536,18 @@ static int MIM_NN(trunk_create)(const mim_dit_shape *shape, const mim_tensors *l
     made->s = *shape;
     made->o = *options;
     made->gemm = options->gemm ? options->gemm : mim_gemm_find(NULL);
-    made->ld = ld_of(shape->n_hidden);
     MIM_NN(find_tensors)(made, layout, first);
+    int rc = MIM_OK;
+#if MIM_IS_BF16
+    rc = mim_half_products_create(made->gemm, &made->products);
+#endif
     MIM_NN(carve_all)(made, &c);
-    if (c.used < SIZE_MAX / 4)
+    if (rc == MIM_OK && c.used < SIZE_MAX / 4)
         made->memory = c.base = aligned_alloc(alignment, c.used);
-    if (!c.base) {
-        const int rc = mim_fail(MIM_ENOMEM, "transformer for %zu samples of %zu tokens",
-                                options->max_samples, options->max_tokens);
+    if (rc == MIM_OK && !c.base)
+        rc = mim_fail(MIM_ENOMEM, "transformer for %zu samples of %zu tokens", options->max_samples,
+                      options->max_tokens);
+    if (rc != MIM_OK) {
         MIM_NN(trunk_destroy)(&made->base);
         return rc;
     }

@@ -2,7 +2,8 @@
  * iterations there are must follow from sizes alone, and none may touch what another writes: then
  * results are the same to the bit for any number of threads. Builds without OpenMP (clang, whose
  * run-time library is not the one oneDNN uses, and the thread sanitizer, which does not know it)
- * run the loops in order.
+ * run the loops in order. Who gets which iteration is settled as they go, since the processor may
+ * be shared; an iteration should take some microseconds at least.
  *
  * A parallel loop does not belong into a MIM_VECTOR function (nn/vector_internal.h): gcc moves its
  * body into a function of its own before the versions are made, so it would be compiled for the
@@ -16,7 +17,7 @@
 #include <omp.h>
 
 #define MIM_PRAGMA(text) _Pragma(#text)
-#define MIM_PARALLEL_FOR(condition) MIM_PRAGMA(omp parallel for schedule(static) if (condition))
+#define MIM_PARALLEL_FOR(condition) MIM_PRAGMA(omp parallel for schedule(dynamic) if (condition))
 #else
 #define MIM_PARALLEL_FOR(condition)
 #endif

@@ -15,6 +15,7 @@
  * (name.ifunc) than callers in other files expect: both do with the baseline. */
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) &&       \
     !defined(__SANITIZE_THREAD__)
+#define MIM_HAS_VERSIONS 1
 #define MIM_VECTOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define MIM_VECTOR
