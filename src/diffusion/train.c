@@ -30,6 +30,9 @@ struct mim_trainer {
     float *memory;   /* behind the batch's floats */
     double *metrics; /* [D] of one example */
     uint32_t *socket;
+    double *gradient;         /* [n_values] of a whole step here, between steps all 0 */
+    const float *values_seen; /* by the denoiser at last, and at which step */
+    uint64_t step_seen;
 };
 
 /* ---- order of examples ---------------------------------------------------------------------- */
@@ -128,9 +131,12 @@ static size_t row_of(const mim_examples *examples, size_t i)
     return examples->rows ? examples->rows[i] : i;
 }
 
-static mim_denoiser_input_f input_of(const mim_trainer *r, size_t n)
+static mim_denoiser_input_f input_of(mim_trainer *r, const float *values, size_t n)
 {
     const batch *b = &r->batch;
+    const bool has_same_values = r->values_seen == values && r->step_seen == r->model->step;
+    r->values_seen = values;
+    r->step_seen = r->model->step;
     return (mim_denoiser_input_f){.n_samples = n,
                                   .n_threads = r->model->domain->n_threads,
                                   .noisy = b->noisy,
@@ -141,7 +147,8 @@ static mim_denoiser_input_f input_of(const mim_trainer *r, size_t n)
                                   .node_mask = b->node_mask,
                                   .has_previous = b->has_previous,
                                   .time = b->time,
-                                  .socket = r->socket};
+                                  .socket = r->socket,
+                                  .has_same_values = has_same_values};
 }
 
 /* Sum over n examples' cells of the squared error; b->predicted becomes the error. */
@@ -178,31 +185,34 @@ void mim_trainer_shard(mim_trainer *r, size_t shard, double *gradient, double *l
         load_metrics(r, &r->examples, row_of(&r->examples, e), &p);
         load_actions(r, &r->examples, row_of(&r->examples, e), &p);
     }
-    const mim_denoiser_input_f input = input_of(r, r->n_shard);
+    const mim_denoiser_input_f input = input_of(r, params->values, r->n_shard);
     mim_denoiser_forward_f(r->denoiser, params->values, &input, r->batch.predicted);
     *loss += squared_error(&r->batch, n) / n_batch;
     for (size_t i = 0; i < n; i++)
         r->batch.predicted[i] *= (float)(2 / n_batch);
-    mim_params_zero_grads_f(params);
     mim_denoiser_backward_f(r->denoiser, params->values, &input, r->batch.predicted, params->grads);
-    for (size_t i = 0; i < params->n_values; i++)
-        gradient[i] += (double)params->grads[i];
+    mim_grads_move_f(params, gradient);
 }
 
 int mim_trainer_apply(mim_trainer *r, const double *gradient, double *norm)
 {
     mim_params_f *params = r->model->params;
     const uint64_t step = r->model->step;
-    for (size_t i = 0; i < params->n_values; i++)
-        params->grads[i] = (float)gradient[i];
-    const double before = mim_clip_grads_f(r->options.clip_norm, params);
-    if (!isfinite(before))
+    const double before = mim_grads_set_f(gradient, params);
+    if (!isfinite(before)) {
+        mim_params_zero_grads_f(params);
         return mim_fail(MIM_ECHECK,
                         "the gradient of step %llu is not finite: a smaller "
                         "learning rate may help",
                         (unsigned long long)step);
-    mim_adam_step_f(&r->options.adam, mim_lr_at(&r->options.rate, step), step + 1, params);
-    mim_ema_update_f(&r->options.ema, step, params);
+    }
+    const mim_update update = {.adam = &r->options.adam,
+                               .ema = &r->options.ema,
+                               .lr = mim_lr_at(&r->options.rate, step),
+                               .n_step = step + 1,
+                               .norm = before,
+                               .max_norm = r->options.clip_norm};
+    mim_update_step_f(&update, params);
     r->model->step = step + 1;
     if (norm)
         *norm = before;
@@ -211,13 +221,11 @@ int mim_trainer_apply(mim_trainer *r, const double *gradient, double *norm)
 
 int mim_trainer_step(mim_trainer *r, double *loss, double *norm)
 {
-    double sum = 0, *gradient = calloc(r->model->params->n_values, sizeof *gradient);
-    if (!gradient)
-        return mim_fail(MIM_ENOMEM, "gradient of %zu values", r->model->params->n_values);
+    double sum = 0;
     for (size_t shard = 0; shard < r->options.n_shards; shard++)
-        mim_trainer_shard(r, shard, gradient, &sum);
-    int rc = mim_trainer_apply(r, gradient, norm);
-    free(gradient);
+        mim_trainer_shard(r, shard, r->gradient, &sum);
+    const int rc = mim_trainer_apply(r, r->gradient, norm);
+    memset(r->gradient, 0, r->model->params->n_values * sizeof *r->gradient);
     if (rc == MIM_OK)
         *loss = sum;
     return rc;
@@ -239,7 +247,7 @@ double mim_trainer_validate(mim_trainer *r, const mim_examples *examples, size_t
             load_metrics(r, examples, row_of(examples, e), &p);
             load_actions(r, examples, row_of(examples, e), &p);
         }
-        const mim_denoiser_input_f input = input_of(r, n_now);
+        const mim_denoiser_input_f input = input_of(r, values, n_now);
         mim_denoiser_forward_f(r->denoiser, values, &input, r->batch.predicted);
         sum += squared_error(&r->batch, n_now * r->n_cells);
     }
@@ -316,7 +324,8 @@ static int allocate(mim_trainer *r)
     b->time = calloc(n, sizeof *b->time);
     r->metrics = calloc(d->n_metrics, sizeof *r->metrics);
     r->socket = calloc(d->n_threads, sizeof *r->socket);
-    if (!r->memory || !b->time || !r->metrics || !r->socket)
+    r->gradient = calloc(r->model->params->n_values, sizeof *r->gradient);
+    if (!r->gradient || !r->memory || !b->time || !r->metrics || !r->socket)
         return mim_fail(MIM_ENOMEM, "batch of %zu examples", n);
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
         *arrays[i].array = r->memory + used;
@@ -352,6 +361,7 @@ int mim_trainer_create(const mim_train_options *options, mim_model *model,
         (rc = mim_denoiser_create_f(&model->architecture, &network, &made->denoiser)) != MIM_OK ||
         (rc = allocate(made)) != MIM_OK)
         goto done;
+    mim_params_zero_grads_f(model->params); /* as every step leaves them */
     *trainer = made;
     made = NULL;
 done:
@@ -371,5 +381,6 @@ void mim_trainer_destroy(mim_trainer **trainer)
     free(old->batch.time);
     free(old->metrics);
     free(old->socket);
+    free(old->gradient);
     free(old);
 }

@@ -29,6 +29,10 @@ const mim_option mim_train_settings[] = {
     {"train", "shards", MIM_OPTION_INT, "", "4", 1, MIM_TRAIN_MAX_BATCH, NULL, NULL,
      "equal parts of a batch, shared out to the ranks; the result depends on it by rounding, and "
      "not on the ranks"},
+    {"train", "precision", MIM_OPTION_CHOICE, "", "f32", 0, 0, "f32|bf16", NULL,
+     "numbers that matrix products multiply; bf16 is faster where the processor has it "
+     "(AVX512-BF16, "
+     "AMX), right but slower elsewhere; what is trained and stored is f32"},
     {"train", "rate", MIM_OPTION_REAL, "", "1e-3", 0, 1, NULL, NULL, "largest learning rate"},
     {"train", "rate_floor", MIM_OPTION_REAL, "", "0.01", 0, 1, NULL, NULL,
      "share of it at the last step"},
@@ -136,6 +140,8 @@ int mim_train_plan_get(const mim_config *c, mim_train_plan *plan)
     rc = mim_schedule_find(mim_config_text(c, "model.schedule"), &got.process.schedule);
     if (rc == MIM_OK)
         rc = mim_prediction_find(mim_config_text(c, "model.prediction"), &got.process.prediction);
+    if (rc == MIM_OK)
+        rc = mim_precision_find(mim_config_text(c, "train.precision"), &got.options.precision);
     if (rc == MIM_OK)
         *plan = got;
     return rc;
