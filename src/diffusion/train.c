@@ -27,7 +27,8 @@ struct mim_trainer {
     size_t n_shard; /* examples in a shard */
     size_t n_cells; /* T S */
     batch batch;
-    float *memory;   /* behind the batch's floats */
+    size_t n_memory;
+    float *memory;   /* [n_memory] behind the batch's floats */
     double *metrics; /* [D] of one example */
     uint32_t *socket;
     double *gradient;         /* [n_values] of a whole step here, between steps all 0 */
@@ -165,6 +166,12 @@ static double squared_error(batch *b, size_t n)
 /* ---- a step --------------------------------------------------------------------------------- */
 
 size_t mim_trainer_n_values(const mim_trainer *trainer) { return trainer->model->params->n_values; }
+
+size_t mim_trainer_n_bytes(const mim_trainer *r)
+{
+    return mim_denoiser_n_bytes_f(r->denoiser) + r->n_memory * sizeof *r->memory +
+           r->model->params->n_values * sizeof *r->gradient;
+}
 
 void mim_trainer_shard(mim_trainer *r, size_t shard, double *gradient, double *loss)
 {
@@ -320,6 +327,7 @@ static int allocate(mim_trainer *r)
     size_t total = 0, used = 0;
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         total += arrays[i].n;
+    r->n_memory = total;
     r->memory = calloc(total, sizeof *r->memory);
     b->time = calloc(n, sizeof *b->time);
     r->metrics = calloc(d->n_metrics, sizeof *r->metrics);

@@ -42,6 +42,8 @@ int mim_trainer_create(const mim_train_options *options, mim_model *model,
 void mim_trainer_destroy(mim_trainer **trainer);
 size_t mim_trainer_n_values(const mim_trainer *trainer); /* length of a gradient */
 
+size_t mim_trainer_n_bytes(const mim_trainer *trainer); /* memory of a step, parameters apart */
+
 /* Of the model's present step, for shard `shard` < n_shards: adds its part of the gradient and of
  * the loss; over all shards they are those of the mean over the batch. */
 void mim_trainer_shard(mim_trainer *trainer, size_t shard, double *gradient, double *loss);
