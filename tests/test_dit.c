@@ -206,6 +206,58 @@ static void test_conditions_belong_to_threads(void **state)
     clear(&n);
 }
 
+/* More tokens than go through the blocks at once: what each sample gives alone, gradients summed.
+ */
+static void test_groups(void **state)
+{
+    (void)state;
+    enum { n_samples = 5, n_tokens = 300, one = n_tokens * D };
+    static const uint32_t numbers[n_samples] = {4, 8, 1, 0, 9};
+    mim_dit_dropout dropout = thin;
+    size_t first = 0;
+    const mim_dit_options options = {
+        &mim_gemm_plain, MIM_PRECISION_F32, n_samples, n_tokens, T, true};
+    mim_params_d *p = make_params(&small, "", &first);
+    mim_dit_d *dit = NULL;
+    assert_int_equal(mim_dit_create_d(&small, p->layout, first, &options, &dit), MIM_OK);
+    mim_test_fill(p->n_values, 1, p->values);
+    double *tokens = calloc(4 * n_samples * one + p->n_values, sizeof *tokens);
+    double *dy = tokens + n_samples * one, *y = dy + n_samples * one, *dx = y + n_samples * one;
+    double *grads = dx + n_samples * one;
+    double condition[n_samples * T * C], dc[n_samples * T * C], own_dc[T * C];
+    mim_test_fill(n_samples * one, 2, tokens);
+    mim_test_fill(n_samples * one, 3, dy);
+    mim_test_fill(n_samples * T * C, 4, condition);
+    dropout.samples = numbers;
+    mim_dit_call call = {n_samples, n_tokens, T, &dropout, false};
+    memcpy(mim_dit_tokens_d(dit), tokens, n_samples * one * sizeof *tokens);
+    memcpy(y, mim_dit_forward_d(dit, p->values, &call, condition),
+           n_samples * one * sizeof *tokens);
+    memcpy(mim_dit_d_answer_d(dit), dy, n_samples * one * sizeof *dy);
+    memcpy(dx, mim_dit_backward_d(dit, p->values, &call, condition, p->grads, dc),
+           n_samples * one * sizeof *tokens);
+    call.n_samples = 1;
+    for (size_t s = 0; s < n_samples; s++) {
+        const double *at = condition + s * T * C;
+        dropout.samples = numbers + s;
+        memcpy(mim_dit_tokens_d(dit), tokens + s * one, one * sizeof *tokens);
+        const double *own = mim_dit_forward_d(dit, p->values, &call, at);
+        for (size_t i = 0; i < one; i++)
+            assert_true(fabs(own[i] - y[s * one + i]) < 1e-12);
+        memcpy(mim_dit_d_answer_d(dit), dy + s * one, one * sizeof *dy);
+        own = mim_dit_backward_d(dit, p->values, &call, at, grads, own_dc);
+        for (size_t i = 0; i < one; i++)
+            assert_true(fabs(own[i] - dx[s * one + i]) < 1e-10);
+        for (size_t i = 0; i < T * C; i++)
+            assert_true(fabs(own_dc[i] - dc[s * T * C + i]) < 1e-9);
+    }
+    for (size_t i = 0; i < p->n_values; i++)
+        assert_true(fabs(grads[i] - p->grads[i]) < 1e-9 * fmax(1, fabs(grads[i])));
+    free(tokens);
+    mim_params_destroy_d(&p);
+    mim_dit_destroy_d(&dit);
+}
+
 /* Without memory for training the answer is the same. */
 static void test_forward_only(void **state)
 {
@@ -539,6 +591,7 @@ int main(void)
         cmocka_unit_test(test_tensors),
         cmocka_unit_test(test_fresh_parameters),
         cmocka_unit_test(test_conditions_belong_to_threads),
+        cmocka_unit_test(test_groups),
         cmocka_unit_test(test_forward_only),
         cmocka_unit_test(test_float_follows_double),
         cmocka_unit_test(test_threads_do_not_matter),

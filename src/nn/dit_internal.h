@@ -84,19 +84,20 @@ static mim_gelu MIM_NN(gelu_shape)(const TRUNK *t, const mim_dit_call *call,
 
 static size_t MIM_NN(most)(size_t a, size_t b) { return a > b ? a : b; }
 
-/* Of the passes; parts of samples take no more than whole ones. */
+/* Of the passes, for any group. The norm's grows with condition rows and with every 32 tokens. */
 static size_t MIM_NN(n_work)(const TRUNK *t)
 {
-    const mim_dit_call call = {t->o.max_samples, t->o.max_tokens, t->o.max_conditions, NULL, false};
-    const mim_dit_call one = {t->o.max_samples, t->o.max_tokens, 1, NULL, false};
-    const mim_adaln norm = MIM_NN(norm)(t, &call), norm_one = MIM_NN(norm)(t, &one);
-    const mim_gelu gelu = MIM_NN(gelu_shape)(t, &call, NULL);
-    const mim_attention attention = MIM_NN(attention)(t, t->o.max_samples, t->o.max_tokens, NULL);
+    const size_t rows = max_rows(&t->o), samples = max_group(&t->o);
+    const mim_dit_call tokens = {rows, 1, 1, NULL, false};
+    const mim_dit_call rows_of_conditions = {rows / 32 + 2 * samples, 1, t->o.max_conditions, NULL,
+                                             false};
+    const mim_adaln norm = MIM_NN(norm)(t, &rows_of_conditions);
+    const mim_gelu gelu = MIM_NN(gelu_shape)(t, &tokens, NULL);
+    const mim_attention attention = MIM_NN(attention)(t, samples, t->o.max_tokens, NULL);
     size_t n = mim_attend_n_work(&attention);
     if (t->o.is_training) {
         n = MIM_NN(most)(n, mim_gelu_n_work(&gelu));
         n = MIM_NN(most)(n, mim_adaln_n_work(&norm));
-        n = MIM_NN(most)(n, mim_adaln_n_work(&norm_one));
     }
     return n;
 }
@@ -118,10 +119,11 @@ static void MIM_NN(carve_block)(const TRUNK *t, TAPE *k, carver *c)
 
 static void MIM_NN(carve_gradients)(TRUNK *t, carver *c)
 {
-    const size_t n = t->o.max_samples * t->o.max_tokens, d = t->s.width, r = sizeof(MIM_REAL);
+    const size_t n = max_rows(&t->o), d = t->s.width, r = sizeof(MIM_REAL);
     const size_t rows = t->o.max_samples * t->o.max_conditions, h = sizeof(MIM_HALF);
-    t->base.d_answer = carve(c, n * d, r);
-    t->d_x = carve(c, n * d, r);
+    const size_t all = t->o.max_samples * t->o.max_tokens;
+    t->base.d_answer = carve(c, all * d, r);
+    t->d_x = carve(c, all * d, r);
     t->d_heads = carve(c, n * ld_of(d), r);
     t->d_active = carve(c, n * ld_of(t->s.n_hidden), r);
     t->d_modulation = carve(c, rows * n_modulation(&t->s), r);
@@ -155,8 +157,8 @@ static void MIM_NN(carve_all)(TRUNK *t, carver *c)
     if (h != r)
         t->condition_half = carve(c, rows * t->s.condition_width, h);
     t->modulation = carve(c, rows * n_modulation(&t->s), r);
-    t->normed = carve(c, n * ld_of(d), h);
-    t->active = carve(c, n * ld_of(t->s.n_hidden), h);
+    t->normed = carve(c, max_rows(&t->o) * ld_of(d), h);
+    t->active = carve(c, max_rows(&t->o) * ld_of(t->s.n_hidden), h);
     t->work = carve(c, MIM_NN(n_work)(t), r);
 #if MIM_IS_BF16
     t->half_values = carve(c, t->n_values, h);
@@ -363,19 +365,51 @@ static void MIM_NN(block_forward)(const TRUNK *t, const MIM_REAL *values, size_t
     MIM_NN(apply)(t, values, i, MLP_2, n, t->active, k->mlp);
 }
 
-static const MIM_REAL *MIM_NN(trunk_forward)(DIT *dit, const MIM_REAL *values,
-                                             const mim_dit_call *call, const MIM_REAL *condition)
+/* Samples first .. first + n - 1 of a call as a call of their own. */
+static TRUNK MIM_NN(group)(const TRUNK *t, const mim_dit_call *call, size_t first, size_t n,
+                           mim_dit_call *own, mim_dit_dropout *dropout)
 {
-    TRUNK *t = (TRUNK *)dit;
+    TRUNK g = *t;
+    const size_t row = first * call->n_tokens, d = t->s.width;
+    const size_t condition = first * call->n_conditions * n_modulation(&t->s);
+    *own = *call;
+    own->n_samples = n;
+    if (call->dropout) {
+        *dropout = *call->dropout;
+        dropout->samples += first;
+        own->dropout = dropout;
+    }
+    for (size_t i = 0; i < t->s.n_blocks; i++) {
+        TAPE *k = &g.blocks[i];
+        k->x += row * d;
+        k->stats_1 += row * 2;
+        k->qkv += row * ld_of(3 * d);
+        k->log_sums += row * t->s.n_heads;
+        k->heads += row * ld_of(d);
+        k->mixed += row * d;
+        k->middle += row * d;
+        k->stats_2 += row * 2;
+        k->hidden += row * ld_of(t->s.n_hidden);
+        k->mlp += row * d;
+    }
+    g.last += row * d;
+    g.last_stats += row * 2;
+    g.base.answer += row * d;
+    g.modulation += condition;
+    if (t->o.is_training) {
+        g.base.d_answer += row * d;
+        g.d_x += row * d;
+        g.d_modulation += condition;
+    }
+    return g;
+}
+
+static void MIM_NN(group_forward)(const TRUNK *t, const MIM_REAL *values, const mim_dit_call *call)
+{
     const size_t end = t->s.n_blocks;
     mim_adaln norm = MIM_NN(norm)(t, call);
     mim_dropout dropout;
     norm.ld_half = t->s.width; /* for the owner's product */
-    assert(call->n_samples <= t->o.max_samples && call->n_tokens <= t->o.max_tokens &&
-           call->n_conditions <= t->o.max_conditions);
-    if (!call->has_same_values)
-        MIM_NN(load_weights)(t, values);
-    MIM_NN(modulate)(t, values, call, condition);
     for (size_t i = 0; i < end; i++)
         MIM_NN(block_forward)(t, values, i, call);
     const BRANCH mlp =
@@ -383,6 +417,26 @@ static const MIM_REAL *MIM_NN(trunk_forward)(DIT *dit, const MIM_REAL *values,
     MIM_OF_REAL(mim_adaln_forward)
     (&norm, t->blocks[end - 1].middle, &mlp, t->last, MIM_NN(part)(t, t->modulation, end, 0),
      MIM_NN(part)(t, t->modulation, end, 1), t->base.answer, t->last_stats);
+}
+
+static const MIM_REAL *MIM_NN(trunk_forward)(DIT *dit, const MIM_REAL *values,
+                                             const mim_dit_call *call, const MIM_REAL *condition)
+{
+    TRUNK *t = (TRUNK *)dit;
+    const size_t n = group_of(call->n_samples, call->n_tokens);
+    assert(call->n_samples > 0 && call->n_samples <= t->o.max_samples && call->n_tokens > 0 &&
+           call->n_tokens <= t->o.max_tokens && call->n_conditions > 0 &&
+           call->n_conditions <= t->o.max_conditions);
+    if (!call->has_same_values)
+        MIM_NN(load_weights)(t, values);
+    MIM_NN(modulate)(t, values, call, condition);
+    for (size_t i = 0; i < call->n_samples; i += n) {
+        mim_dit_call own;
+        mim_dit_dropout dropout;
+        const size_t left = call->n_samples - i;
+        const TRUNK g = MIM_NN(group)(t, call, i, left < n ? left : n, &own, &dropout);
+        MIM_NN(group_forward)(&g, values, &own);
+    }
     return t->base.answer;
 }
 
@@ -477,15 +531,12 @@ static void MIM_NN(modulate_backward)(const TRUNK *t, const MIM_REAL *values,
     (t->s.activation, rows * in, condition, d_condition, d_condition);
 }
 
-static const MIM_REAL *MIM_NN(trunk_backward)(DIT *dit, const MIM_REAL *values,
-                                              const mim_dit_call *call, const MIM_REAL *condition,
-                                              MIM_REAL *grads, MIM_REAL *d_condition)
+static void MIM_NN(group_backward)(const TRUNK *t, const MIM_REAL *values, const mim_dit_call *call,
+                                   MIM_REAL *grads)
 {
-    TRUNK *t = (TRUNK *)dit;
     const size_t end = t->s.n_blocks;
     const mim_adaln norm = MIM_NN(norm)(t, call);
     mim_dropout dropout;
-    assert(t->o.is_training);
     const BRANCH mlp =
         MIM_NN(mlp_branch)(t, values, end - 1, MIM_NN(dropout_at)(call, end - 1, 2, &dropout));
     const GRADIENT gradient = {t->d_branch, MIM_NN(part)(t, t->d_modulation, end - 1, 5),
@@ -498,6 +549,22 @@ static const MIM_REAL *MIM_NN(trunk_backward)(DIT *dit, const MIM_REAL *values,
     for (size_t i = end; i-- > 0;) {
         MIM_NN(mlp_backward)(t, values, i, call, grads);
         MIM_NN(attention_backward)(t, values, i, call, grads);
+    }
+}
+
+static const MIM_REAL *MIM_NN(trunk_backward)(DIT *dit, const MIM_REAL *values,
+                                              const mim_dit_call *call, const MIM_REAL *condition,
+                                              MIM_REAL *grads, MIM_REAL *d_condition)
+{
+    TRUNK *t = (TRUNK *)dit;
+    const size_t n = group_of(call->n_samples, call->n_tokens);
+    assert(t->o.is_training);
+    for (size_t i = 0; i < call->n_samples; i += n) {
+        mim_dit_call own;
+        mim_dit_dropout dropout;
+        const size_t left = call->n_samples - i;
+        const TRUNK g = MIM_NN(group)(t, call, i, left < n ? left : n, &own, &dropout);
+        MIM_NN(group_backward)(&g, values, &own, grads);
     }
     MIM_NN(modulate_backward)(t, values, call, condition, grads, d_condition);
     return t->d_x;
