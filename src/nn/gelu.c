@@ -1,4 +1,5 @@
-/* Bias, GELU and dropout in one pass. */
+/* Bias, GELU and dropout in one pass. Compiled so that a b + c may be one rounding (Makefile): it
+ * is polynomials for the most part. */
 #include "nn/gelu.h"
 
 #include "nn/dropout_internal.h"

@@ -23,12 +23,11 @@ void mim_gemm_onednn_describe(size_t size, char *text);
 /* The processor multiplies bf16 numbers. */
 bool mim_onednn_has_bf16(void);
 
-/* How the elements of C are shared out: pieces of `step` rows (or columns), the last maybe
+/* How the elements of C are shared out: pieces of row_step by column_step, the last ones maybe
  * smaller. It follows from the shape alone, so that what is summed in which order does not depend
  * on the number of threads. */
 typedef struct mim_gemm_cut {
-    bool is_columns;
-    size_t n_pieces, step;
+    size_t row_step, column_step, n_columns, n_pieces; /* n_columns: pieces side by side */
 } mim_gemm_cut;
 mim_gemm_cut mim_gemm_cut_of(const mim_gemm_shape *shape, bool has_whole_rows);
 

@@ -9,17 +9,20 @@
 #include "nn/half_products.h"
 #include "nn/parallel_internal.h"
 
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
 /* A piece of C and what it is made of. */
 static mim_gemm_shape piece_of(const mim_gemm_shape *g, const mim_gemm_cut *cut, size_t number,
                                size_t *a, size_t *b, size_t *c)
 {
     mim_gemm_shape piece = *g;
-    const size_t first = number * cut->step, left = (cut->is_columns ? g->n : g->m) - first;
-    const size_t n = left < cut->step ? left : cut->step;
-    *a = cut->is_columns ? 0 : first * (g->is_ta ? 1 : g->ld_a);
-    *b = cut->is_columns ? first * (g->is_tb ? g->ld_b : 1) : 0;
-    *c = first * (cut->is_columns ? 1 : g->ld_c);
-    *(cut->is_columns ? &piece.n : &piece.m) = n;
+    const size_t row = number / cut->n_columns * cut->row_step;
+    const size_t column = number % cut->n_columns * cut->column_step;
+    *a = row * (g->is_ta ? 1 : g->ld_a);
+    *b = column * (g->is_tb ? g->ld_b : 1);
+    *c = row * g->ld_c + column;
+    piece.m = least(g->m - row, cut->row_step);
+    piece.n = least(g->n - column, cut->column_step);
     return piece;
 }
 
@@ -170,12 +173,14 @@ bool mim_onednn_has_bf16(void)
            dnnl_cpu_isa_avx512_core_bf16;
 }
 
-/* All pieces but the last are of one kind, the last may be of another. */
+/* Pieces of one size; those of the last row and of the last column may be of others. */
 typedef struct piece_kind {
     dnnl_primitive_t primitive, reorder; /* reorder: of weights, NULL where they are good as is */
     dnnl_memory_desc_t a, b, c, packed;
     dnnl_memory_t plain_memory, packed_memory;
 } piece_kind;
+
+enum { N_KINDS = 4 };
 
 /* What executing a piece takes; each has its own, so that threads do not meet. */
 typedef struct piece_place {
@@ -190,7 +195,7 @@ struct mim_onednn_plan {
     dnnl_engine_t engine;
     dnnl_primitive_attr_t attributes;
     dnnl_post_ops_t post_ops;
-    piece_kind kinds[2];
+    piece_kind kinds[N_KINDS];
     piece_place *places; /* [n_pieces] */
 };
 
@@ -261,10 +266,12 @@ static dnnl_status_t prepare_place(const mim_onednn_plan *p, const piece_kind *k
     return dnnl_success;
 }
 
-static size_t kind_of(const mim_onednn_plan *p, size_t piece)
+static size_t kind_of(const mim_onednn_plan *p, size_t number)
 {
-    const size_t n = p->cut.is_columns ? p->shape.n : p->shape.m;
-    return piece + 1 == p->cut.n_pieces && n % p->cut.step != 0;
+    size_t a, b, c;
+    const mim_gemm_shape piece = piece_of(&p->shape, &p->cut, number, &a, &b, &c);
+    return (piece.m < least(p->cut.row_step, p->shape.m) ? 1u : 0u) +
+           (piece.n < least(p->cut.column_step, p->shape.n) ? 2u : 0u);
 }
 
 static dnnl_status_t prepare_plan(mim_onednn_plan *p, bool is_added)
@@ -334,7 +341,7 @@ void mim_onednn_plan_destroy(mim_onednn_plan **plan)
         if (p->places[i].stream)
             dnnl_stream_destroy(p->places[i].stream);
     }
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < N_KINDS; i++) {
         forget_primitive(p->kinds[i].primitive);
         forget_primitive(p->kinds[i].reorder);
         forget_memory(p->kinds[i].plain_memory);
@@ -355,7 +362,7 @@ static void *writable(const void *data) { return (void *)(uintptr_t)data; }
 
 bool mim_onednn_plan_pack(mim_onednn_plan *p, const void *b)
 {
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < N_KINDS; i++) {
         piece_kind *kind = &p->kinds[i];
         void *data = writable(b);
         if (!kind->primitive)
