@@ -267,6 +267,7 @@ install: all
 	for header in $(PUBLIC_HEADERS:src/%=%); do \
 		install -D -m 644 src/$$header $(INCLUDE_DIR)/$$header || exit 1; done
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(PACKAGES)|' \
+		-e 's|@OPENMP@|$(if $(OPENMP),-lgomp)|' \
 		mimesys.pc.in > $(LIB_DIR)/pkgconfig/mimesys.pc
 	chmod 644 $(LIB_DIR)/pkgconfig/mimesys.pc
 	install -m 644 $(MAN_PAGES) $(SHARE_DIR)/man/man1

@@ -47,7 +47,8 @@ static const mim_program program = {
         "Run it under mpirun or srun: ranks share out the shards of each batch. The result "
         "depends\n"
         "on the seed and the settings, and not on the number of ranks, up to the rounding of sums\n"
-        "in double precision. Set OMP_NUM_THREADS to the cores of a rank.\n\n"
+        "in double precision. Set OMP_NUM_THREADS to the cores of a rank, which\n"
+        "changes nothing but the time, and OMP_WAIT_POLICY=passive where others use them, too.\n\n"
         "SIGUSR1 and SIGTERM, or train.time_limit_s, end it after the step at hand with a\n"
         "checkpoint and exit status 75; --resume auto then goes on as if nothing had been.",
     .json_keys = "the summary (see FILES); its figures:\n"
