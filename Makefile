@@ -92,6 +92,7 @@ $(BUILD)/%.o: %.c $(FLAGS_STAMP)
 
 # Loops of the networks become vector code; neither flag changes what NaN or infinity do.
 $(BUILD)/src/nn/%.o: CFLAGS += -O3 -fno-math-errno -fno-trapping-math
+$(BUILD)/src/core/rng.o: CFLAGS += -O3 -fno-tree-slp-vectorize
 $(BUILD)/src/nn/attend.o $(BUILD)/src/nn/gelu.o: CFLAGS += -ffp-contract=fast
 
 $(BUILD)/src/core/version.o: ALL_CFLAGS += -DMIM_BUILD_FLAGS='"$(strip $(CFLAGS) $(SANITIZE))"'

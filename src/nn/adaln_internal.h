@@ -22,8 +22,8 @@ MIM_INLINE void MIM_NN(adaln_branch)(const mim_adaln *a, const BRANCH *b, size_t
             out[i] = y[i] + bias[i];
         return;
     }
-    uint32_t draws[MIM_DROPOUT_DRAWS];
-    const uint32_t threshold = mim_dropout_threshold(b->dropout);
+    uint16_t draws[MIM_DROPOUT_DRAWS];
+    const uint16_t threshold = mim_dropout_threshold(b->dropout);
     const MIM_REAL factor = (MIM_REAL)(1 / (1 - b->dropout->rate));
     mim_dropout_draw(b->dropout, sample, token * a->width + first, n, draws);
     for (size_t i = 0; i < n; i++)
@@ -36,8 +36,8 @@ MIM_INLINE void MIM_NN(adaln_thin)(const mim_adaln *a, const BRANCH *b, size_t s
 {
     if (!mim_dropout_is_on(b->dropout))
         return;
-    uint32_t draws[MIM_DROPOUT_DRAWS];
-    const uint32_t threshold = mim_dropout_threshold(b->dropout);
+    uint16_t draws[MIM_DROPOUT_DRAWS];
+    const uint16_t threshold = mim_dropout_threshold(b->dropout);
     const MIM_REAL factor = (MIM_REAL)(1 / (1 - b->dropout->rate));
     mim_dropout_draw(b->dropout, sample, token * a->width + first, n, draws);
     for (size_t i = 0; i < n; i++)

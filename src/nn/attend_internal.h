@@ -93,7 +93,7 @@ MIM_INLINE void MIM_NN(attend_hide)(const mim_attention *s, size_t sample, size_
 
 /* Draws of the probabilities of a query and n keys. */
 MIM_INLINE void MIM_NN(attend_draw)(const mim_attention *s, size_t sample, size_t head,
-                                    size_t query, size_t first, size_t n, uint32_t *draws)
+                                    size_t query, size_t first, size_t n, uint16_t *draws)
 {
     const size_t row = head * s->n_queries + query;
     mim_dropout_draw(s->dropout, sample, row * s->n_keys + first, n, draws);
@@ -148,8 +148,8 @@ MIM_VECTOR static void MIM_NN(attend_weigh)(const mim_attention *s, const WORKER
     w->sums[query] += sum;
     w->largest[query] = max;
     if (mim_dropout_is_on(s->dropout)) {
-        uint32_t draws[MIM_DROPOUT_DRAWS];
-        const uint32_t threshold = mim_dropout_threshold(s->dropout);
+        uint16_t draws[MIM_DROPOUT_DRAWS];
+        const uint16_t threshold = mim_dropout_threshold(s->dropout);
         MIM_NN(attend_draw)(s, sample, head, query, first, n, draws);
         for (size_t j = 0; j < n; j++)
             scores[j] = draws[j] >= threshold ? scores[j] : 0;
@@ -240,8 +240,8 @@ MIM_VECTOR static void MIM_NN(attend_slopes)(const mim_attention *s, size_t samp
             d_scores[j] = scores[j] * (d_scores[j] - dot);
         return;
     }
-    uint32_t draws[MIM_DROPOUT_DRAWS];
-    const uint32_t threshold = mim_dropout_threshold(s->dropout);
+    uint16_t draws[MIM_DROPOUT_DRAWS];
+    const uint16_t threshold = mim_dropout_threshold(s->dropout);
     const MIM_REAL kept = (MIM_REAL)(1 / (1 - s->dropout->rate));
     MIM_NN(attend_draw)(s, sample, head, query, first, n, draws);
     for (size_t j = 0; j < n; j++) {

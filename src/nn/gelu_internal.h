@@ -4,8 +4,8 @@
 MIM_INLINE void MIM_NN(gelu_factors)(const mim_gelu *g, size_t row, size_t first, size_t n,
                                      MIM_REAL *factors)
 {
-    uint32_t draws[MIM_DROPOUT_DRAWS];
-    const uint32_t threshold = mim_dropout_threshold(g->dropout);
+    uint16_t draws[MIM_DROPOUT_DRAWS];
+    const uint16_t threshold = mim_dropout_threshold(g->dropout);
     const MIM_REAL kept = (MIM_REAL)(1 / (1 - g->dropout->rate));
     mim_dropout_draw(g->dropout, row / g->n_tokens, row % g->n_tokens * g->width + first, n, draws);
     for (size_t i = 0; i < n; i++)
