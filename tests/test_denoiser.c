@@ -16,13 +16,13 @@
 
 enum { B = 3, T = 4, S = 3, G = 2 };
 
-static const mim_architecture small = {.n_stressors = S,
-                                       .n_node_metrics = G,
-                                       .n_sockets = 2,
-                                       .width = 8,
-                                       .n_blocks = 2,
-                                       .n_heads = 2,
-                                       .mlp_ratio = 2};
+static const mim_denoiser_shape small = {.n_stressors = S,
+                                         .n_node_metrics = G,
+                                         .n_sockets = 2,
+                                         .width = 8,
+                                         .n_blocks = 2,
+                                         .n_heads = 2,
+                                         .mlp_ratio = 2};
 
 static const uint32_t sockets[T] = {0, 0, 1, 1};
 
@@ -76,7 +76,7 @@ typedef struct net {
     mim_denoiser_d *denoiser;
 } net;
 
-static net make_net(const mim_architecture *a)
+static net make_net(const mim_denoiser_shape *a)
 {
     const mim_denoiser_options options = {&mim_gemm_plain, MIM_PRECISION_F32, B, T, true};
     net n = {NULL, NULL};
@@ -306,7 +306,7 @@ static void test_refusals(void **state)
 {
     (void)state;
     static const struct {
-        mim_architecture a;
+        mim_denoiser_shape a;
         const char *part;
     } cases[] = {
         {{0, 2, 1, 8, 1, 2, 2}, "stressors: expected 1 to"},
@@ -328,7 +328,7 @@ static void test_refusals(void **state)
     }
     assert_int_equal(mim_denoiser_create_f(&small, &none, &denoiser), MIM_EINVAL);
     assert_null(denoiser);
-    const mim_architecture without_metrics = {3, 0, 1, 8, 1, 2, 2};
+    const mim_denoiser_shape without_metrics = {3, 0, 1, 8, 1, 2, 2};
     assert_int_equal(mim_denoiser_layout(&without_metrics, &layout), MIM_OK);
     mim_tensors_destroy(&layout);
 }

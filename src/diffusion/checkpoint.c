@@ -5,15 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/h5.h"
+#include "diffusion/checkpoint_internal.h"
 
-/* Order of the counts in the datasets `architecture` and `process`. */
-enum { N_ARCHITECTURE = 7 };
 /* A weight of 1 that moves a metric by more than a million ranges is no measurement. */
 static const double max_coefficient = 1e6;
-
-static const char architecture_dims[] =
-    "n_stressors, n_node_metrics, n_sockets, width, n_blocks, n_heads, mlp_ratio";
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
@@ -113,11 +108,6 @@ static int put_response(mim_h5 *file, const mim_response *r)
 
 static int put_kind(mim_h5 *file, const mim_model *m)
 {
-    const mim_architecture *a = &m->architecture;
-    const uint64_t sizes[N_ARCHITECTURE] = {a->n_stressors, a->n_node_metrics, a->n_sockets,
-                                            a->width,       a->n_blocks,       a->n_heads,
-                                            a->mlp_ratio};
-    const size_t n = N_ARCHITECTURE;
     const struct {
         const char *name, *long_name;
         uint64_t value;
@@ -125,8 +115,7 @@ static int put_kind(mim_h5 *file, const mim_model *m)
                   {"seed", "seed of initial values and training", m->seed},
                   {"step", "training steps taken", m->step},
                   {"corpus_hash", "identity of the training corpus", m->corpus_hash}};
-    int rc = mim_h5_put_count(file, "architecture", 1, &n, sizes, "", architecture_dims,
-                              "sizes of the denoiser with one token a thread");
+    int rc = mim_checkpoint_put_architecture(file, &m->architecture);
     for (size_t i = 0; rc == MIM_OK && i < sizeof counts / sizeof *counts; i++)
         rc = mim_h5_put_count(file, counts[i].name, 0, NULL, &counts[i].value, "", "",
                               counts[i].long_name);
@@ -173,15 +162,16 @@ static int check_schema(mim_h5 *file, const char *path)
                       schema ? schema : "", MIM_CHECKPOINT_SCHEMA);
     if (rc == MIM_OK)
         rc = mim_h5_get_attribute_real(file, NULL, "schema_version", &has_version, &version);
-    if (rc == MIM_OK && version != MIM_CHECKPOINT_VERSION)
-        rc = mim_fail(MIM_EDATA, "%s: checkpoint of version %g, this program knows version %d",
-                      path, version, MIM_CHECKPOINT_VERSION);
+    if (rc == MIM_OK && version != 1 && version != MIM_CHECKPOINT_VERSION)
+        rc =
+            mim_fail(MIM_EDATA, "%s: checkpoint of version %g, this program knows versions 1 to %d",
+                     path, version, MIM_CHECKPOINT_VERSION);
     free(schema);
     return rc;
 }
 
-static int get_counts(mim_h5 *file, const char *path, const char *name, size_t rank, size_t n,
-                      uint64_t *out)
+int mim_checkpoint_get_counts(mim_h5 *file, const char *path, const char *name, size_t rank,
+                              size_t n, uint64_t *out)
 {
     size_t shape[MIM_H5_MAX_RANK] = {0};
     uint64_t *values = NULL;
@@ -206,7 +196,7 @@ static int get_process(mim_h5 *file, const char *path, mim_process *process)
 {
     char *schedule = NULL, *prediction = NULL;
     uint64_t n_timesteps = 0;
-    int rc = get_counts(file, path, "n_timesteps", 0, 1, &n_timesteps);
+    int rc = mim_checkpoint_get_counts(file, path, "n_timesteps", 0, 1, &n_timesteps);
     if (rc == MIM_OK && (n_timesteps < 1 || n_timesteps > MIM_SCHEDULE_MAX_STEPS))
         rc = mim_fail(MIM_EDATA, "%s: %llu timesteps, expected 1 to %d", path,
                       (unsigned long long)n_timesteps, MIM_SCHEDULE_MAX_STEPS);
@@ -221,22 +211,6 @@ static int get_process(mim_h5 *file, const char *path, mim_process *process)
     free(schedule);
     free(prediction);
     return rc;
-}
-
-static int get_architecture(mim_h5 *file, const char *path, mim_architecture *a)
-{
-    uint64_t sizes[N_ARCHITECTURE];
-    int rc = get_counts(file, path, "architecture", 1, N_ARCHITECTURE, sizes);
-    if (rc != MIM_OK)
-        return rc;
-    *a = (mim_architecture){.n_stressors = (size_t)sizes[0],
-                            .n_node_metrics = (size_t)sizes[1],
-                            .n_sockets = (size_t)sizes[2],
-                            .width = (size_t)sizes[3],
-                            .n_blocks = (size_t)sizes[4],
-                            .n_heads = (size_t)sizes[5],
-                            .mlp_ratio = (size_t)sizes[6]};
-    return mim_architecture_check(a) == MIM_OK ? MIM_OK : mim_fail_in(MIM_EDATA, "%s", path);
 }
 
 static int get_length(mim_h5 *file, const char *path, const char *name, size_t max, size_t *n)
@@ -296,8 +270,9 @@ static int get_threads(mim_h5 *file, const char *path, parts *p)
     p->socket = calloc(n, sizeof *p->socket);
     if (!p->threads || !p->metric || !p->socket)
         return mim_fail(MIM_ENOMEM, "%zu threads", n);
-    if ((rc = get_counts(file, path, "thread_metric", 1, n, p->threads)) != MIM_OK ||
-        (rc = get_counts(file, path, "thread_socket", 1, n, p->threads + n)) != MIM_OK)
+    if ((rc = mim_checkpoint_get_counts(file, path, "thread_metric", 1, n, p->threads)) != MIM_OK ||
+        (rc = mim_checkpoint_get_counts(file, path, "thread_socket", 1, n, p->threads + n)) !=
+            MIM_OK)
         return rc;
     for (size_t t = 0; t < n; t++) {
         p->metric[t] = p->threads[t] == p->n_metrics ? SIZE_MAX : (size_t)p->threads[t];
@@ -358,7 +333,7 @@ static int get_tensors(mim_h5 *file, const char *path, const mim_architecture *a
     char **names = NULL;
     uint64_t *shapes = NULL;
     size_t n = 0, shape[MIM_H5_MAX_RANK];
-    int rc = mim_denoiser_layout(a, &expected);
+    int rc = mim_network_layout(a, &expected);
     if (rc == MIM_OK)
         rc = mim_h5_get_texts(file, "tensor_names", expected->n_tensors, &n, &names);
     if (rc == MIM_OK)
@@ -463,9 +438,9 @@ static int get_response(mim_h5 *file, const char *path, mim_model *m)
 
 static int get_counters(mim_h5 *file, const char *path, mim_model *m)
 {
-    int rc = get_counts(file, path, "step", 0, 1, &m->step);
+    int rc = mim_checkpoint_get_counts(file, path, "step", 0, 1, &m->step);
     if (rc == MIM_OK)
-        rc = get_counts(file, path, "corpus_hash", 0, 1, &m->corpus_hash);
+        rc = mim_checkpoint_get_counts(file, path, "corpus_hash", 0, 1, &m->corpus_hash);
     char *config = NULL;
     if (rc == MIM_OK)
         rc = mim_h5_get_attribute_text(file, NULL, "config", &config);
@@ -489,11 +464,11 @@ int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
     if (rc == MIM_OK)
         rc = check_schema(file, path);
     if (rc == MIM_OK)
-        rc = get_architecture(file, path, &a);
+        rc = mim_checkpoint_get_architecture(file, path, &a);
     if (rc == MIM_OK)
         rc = get_process(file, path, &process);
     if (rc == MIM_OK)
-        rc = get_counts(file, path, "seed", 0, 1, &seed);
+        rc = mim_checkpoint_get_counts(file, path, "seed", 0, 1, &seed);
     if (rc == MIM_OK)
         rc = get_domain(file, path, a.n_sockets, &domain);
     if (rc == MIM_OK &&

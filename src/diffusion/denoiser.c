@@ -14,11 +14,11 @@ typedef struct tensors {
 } tensors;
 
 /* What a thread's and the global token are made of. */
-static size_t n_thread_inputs(const mim_architecture *a) { return 2 * a->n_stressors + 2; }
+static size_t n_thread_inputs(const mim_denoiser_shape *a) { return 2 * a->n_stressors + 2; }
 
-static size_t n_global_inputs(const mim_architecture *a) { return 2 * a->n_node_metrics + 1; }
+static size_t n_global_inputs(const mim_denoiser_shape *a) { return 2 * a->n_node_metrics + 1; }
 
-int mim_architecture_check(const mim_architecture *a)
+int mim_denoiser_check(const mim_denoiser_shape *a)
 {
     const struct {
         const char *what;
@@ -43,7 +43,7 @@ int mim_architecture_check(const mim_architecture *a)
 /* ---- the parameters ---------------------------------------------------------------------------
  */
 
-static mim_dit_shape body_shape(const mim_architecture *a)
+static mim_dit_shape body_shape(const mim_denoiser_shape *a)
 {
     return (mim_dit_shape){.width = a->width,
                            .n_heads = a->n_heads,
@@ -53,7 +53,7 @@ static mim_dit_shape body_shape(const mim_architecture *a)
                            .activation = MIM_SILU};
 }
 
-static int add_tensors(const mim_architecture *a, mim_tensors *layout, tensors *t)
+static int add_tensors(const mim_denoiser_shape *a, mim_tensors *layout, tensors *t)
 {
     const size_t d = a->width, n_global = n_global_inputs(a);
     const size_t socket_shape[2] = {a->n_sockets, d};
@@ -79,10 +79,10 @@ static int add_tensors(const mim_architecture *a, mim_tensors *layout, tensors *
     return rc;
 }
 
-static int make_layout(const mim_architecture *a, mim_tensors **layout, tensors *t)
+static int make_layout(const mim_denoiser_shape *a, mim_tensors **layout, tensors *t)
 {
     mim_tensors *made = NULL;
-    int rc = mim_architecture_check(a);
+    int rc = mim_denoiser_check(a);
     if (rc == MIM_OK)
         rc = mim_tensors_create(&made);
     if (rc == MIM_OK)
@@ -94,13 +94,13 @@ static int make_layout(const mim_architecture *a, mim_tensors **layout, tensors 
     return rc;
 }
 
-int mim_denoiser_layout(const mim_architecture *architecture, mim_tensors **layout)
+int mim_denoiser_layout(const mim_denoiser_shape *architecture, mim_tensors **layout)
 {
     tensors t;
     return make_layout(architecture, layout, &t);
 }
 
-double mim_denoiser_flop(const mim_architecture *a, size_t n_samples, size_t n_threads)
+double mim_denoiser_flop(const mim_denoiser_shape *a, size_t n_samples, size_t n_threads)
 {
     const mim_dit_shape body = body_shape(a);
     const double b = (double)n_samples, threads = (double)n_threads, tokens = b * (threads + 1);

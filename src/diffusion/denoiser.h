@@ -30,18 +30,19 @@ enum {
 };
 
 /* Everything that fixes the parameters. */
-typedef struct mim_architecture {
+typedef struct mim_denoiser_shape {
     size_t n_stressors, n_node_metrics, n_sockets;
     size_t width, n_blocks, n_heads; /* width: a multiple of n_heads, even, at least 4 */
     size_t mlp_ratio;                /* hidden width of a block's MLP over width */
-} mim_architecture;
+} mim_denoiser_shape;
 
 /* MIM_EINVAL names the size that is out of range. */
-int mim_architecture_check(const mim_architecture *architecture);
+int mim_denoiser_check(const mim_denoiser_shape *architecture);
 /* The tensors. Fresh parameters (mim_params_init) answer 0 to everything. */
-int mim_denoiser_layout(const mim_architecture *architecture, mim_tensors **layout);
+int mim_denoiser_layout(const mim_denoiser_shape *architecture, mim_tensors **layout);
 /* Multiply-adds times 2 of a forward call; forward and backward take three times as much. */
-double mim_denoiser_flop(const mim_architecture *architecture, size_t n_samples, size_t n_threads);
+double mim_denoiser_flop(const mim_denoiser_shape *architecture, size_t n_samples,
+                         size_t n_threads);
 
 typedef struct mim_denoiser_options {
     const mim_gemm *gemm;            /* NULL: the default one */

@@ -19,7 +19,7 @@ typedef struct MIM_DENOISER_INPUT {
 typedef struct MIM_DENOISER MIM_DENOISER;
 
 /* Takes all memory. MIM_EINVAL, MIM_ENOMEM. */
-int MIM_NN(mim_denoiser_create)(const mim_architecture *architecture,
+int MIM_NN(mim_denoiser_create)(const mim_denoiser_shape *architecture,
                                 const mim_denoiser_options *options, MIM_DENOISER **denoiser);
 void MIM_NN(mim_denoiser_destroy)(MIM_DENOISER **denoiser);
 size_t MIM_NN(mim_denoiser_n_bytes)(const MIM_DENOISER *denoiser); /* of memory taken */

@@ -6,7 +6,7 @@
 #define DIT MIM_NN(mim_dit)
 
 struct MIM_DENOISER {
-    mim_architecture a;
+    mim_denoiser_shape a;
     mim_denoiser_options o;
     const mim_gemm *gemm;
     tensors t;
@@ -69,8 +69,8 @@ static int MIM_NN(take_memory)(MIM_DENOISER *net)
     return MIM_OK;
 }
 
-int MIM_NN(mim_denoiser_create)(const mim_architecture *architecture, const mim_denoiser_options *o,
-                                MIM_DENOISER **denoiser)
+int MIM_NN(mim_denoiser_create)(const mim_denoiser_shape *architecture,
+                                const mim_denoiser_options *o, MIM_DENOISER **denoiser)
 {
     MIM_DENOISER *made = calloc(1, sizeof *made);
     if (!made)

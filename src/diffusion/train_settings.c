@@ -1,15 +1,18 @@
 #include "diffusion/train_settings.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const mim_option mim_model_settings[] = {
-    {"model", "width", MIM_OPTION_INT, "", "128", 4, MIM_DENOISER_MAX_WIDTH, NULL, NULL,
+    {"model", "kind", MIM_OPTION_CHOICE, "", "thread_token", 0, 0, "thread_token", NULL,
+     "network: thread_token has one token a thread"},
+    {"model", "width", MIM_OPTION_INT, "", "128", 4, MIM_NETWORK_MAX_WIDTH, NULL, NULL,
      "numbers a token has: even and a multiple of heads"},
-    {"model", "blocks", MIM_OPTION_INT, "", "4", 1, MIM_DENOISER_MAX_BLOCKS, NULL, NULL,
+    {"model", "blocks", MIM_OPTION_INT, "", "4", 1, MIM_NETWORK_MAX_BLOCKS, NULL, NULL,
      "blocks of attention and MLP"},
-    {"model", "heads", MIM_OPTION_INT, "", "4", 1, MIM_DENOISER_MAX_WIDTH, NULL, NULL,
+    {"model", "heads", MIM_OPTION_INT, "", "4", 1, MIM_NETWORK_MAX_WIDTH, NULL, NULL,
      "heads of attention"},
-    {"model", "mlp_ratio", MIM_OPTION_INT, "", "4", 1, MIM_DENOISER_MAX_RATIO, NULL, NULL,
+    {"model", "mlp_ratio", MIM_OPTION_INT, "", "4", 1, MIM_NETWORK_MAX_RATIO, NULL, NULL,
      "width of a block's MLP over the width"},
     {"model", "schedule", MIM_OPTION_CHOICE, "", "cosine", 0, 0, "cosine|linear", NULL,
      "how noise grows over the timesteps"},
@@ -109,16 +112,29 @@ static mim_train_options options_of(const mim_config *c, uint64_t n_steps)
     };
 }
 
+/* Fields of the network are settings of the same name; the corpus's are not known yet. */
+static int architecture_of(const mim_config *c, mim_architecture *size)
+{
+    mim_architecture a = {.n_stressors = 1, .n_threads = 1, .n_node_metrics = 1, .n_sockets = 1};
+    int rc = MIM_OK;
+    for (size_t i = 0; rc == MIM_OK && i < mim_architecture_n_fields(); i++) {
+        char name[64];
+        snprintf(name, sizeof name, "model.%s", mim_architecture_field(i));
+        if (!mim_architecture_is_of_domain(i))
+            rc = mim_architecture_set(&a, mim_architecture_field(i), mim_config_as_text(c, name));
+    }
+    if (rc == MIM_OK)
+        rc = mim_network_check(&a);
+    if (rc != MIM_OK)
+        return mim_fail_in(MIM_EUSAGE, "[model]");
+    *size = a;
+    return MIM_OK;
+}
+
 int mim_train_plan_get(const mim_config *c, mim_train_plan *plan)
 {
     const uint64_t n_steps = (uint64_t)mim_config_int(c, "train.steps");
     mim_train_plan got = {
-        .size = {.n_stressors = 1,
-                 .n_sockets = 1,
-                 .width = size_of(c, "model.width"),
-                 .n_blocks = size_of(c, "model.blocks"),
-                 .n_heads = size_of(c, "model.heads"),
-                 .mlp_ratio = size_of(c, "model.mlp_ratio")},
         .process = {.n_timesteps = size_of(c, "model.timesteps")},
         .options = options_of(c, n_steps),
         .seed = (uint64_t)mim_config_int(c, "train.seed"),
@@ -129,9 +145,9 @@ int mim_train_plan_get(const mim_config *c, mim_train_plan *plan)
         .validate_draws = size_of(c, "train.validate_draws"),
         .time_limit_s = mim_config_real(c, "train.time_limit_s"),
     };
-    int rc = mim_architecture_check(&got.size);
+    int rc = architecture_of(c, &got.size);
     if (rc != MIM_OK)
-        return mim_fail(MIM_EUSAGE, "[model] %s", mim_error());
+        return rc;
     if (got.options.batch % got.options.n_shards)
         return mim_fail(MIM_EUSAGE,
                         "train.batch = %zu is no multiple of train.shards = %zu, the equal parts "
