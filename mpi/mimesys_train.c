@@ -191,6 +191,8 @@ static int make_model(job *j, const char *path)
         j->is_resumed = true;
     } else if (rc == MIM_OK) {
         rc = mim_model_create(&domain, &j->plan.size, &j->plan.process, j->plan.seed, &j->model);
+        if (rc == MIM_EINVAL) /* the settings do not go with the corpus */
+            rc = mim_fail_in(MIM_EUSAGE, "[model]");
     }
     mim_domain_destroy(&domain);
     if (rc == MIM_OK) { /* of the corpus alone, so it is the same on all ranks and after a resume */

@@ -4,8 +4,10 @@
 #include <string.h>
 
 const mim_option mim_model_settings[] = {
-    {"model", "kind", MIM_OPTION_CHOICE, "", "thread_token", 0, 0, "thread_token", NULL,
-     "network: thread_token has one token a thread"},
+    {"model", "kind", MIM_OPTION_CHOICE, "", "thread_token", 0, 0, "thread_token|cell_token", NULL,
+     "network: thread_token, a transformer with one token a thread, whose order does not matter; "
+     "cell_token, one with a token for each stressor of each thread, for a fixed number of "
+     "threads"},
     {"model", "width", MIM_OPTION_INT, "", "128", 4, MIM_NETWORK_MAX_WIDTH, NULL, NULL,
      "numbers a token has: even and a multiple of heads"},
     {"model", "blocks", MIM_OPTION_INT, "", "4", 1, MIM_NETWORK_MAX_BLOCKS, NULL, NULL,
@@ -14,6 +16,37 @@ const mim_option mim_model_settings[] = {
      "heads of attention"},
     {"model", "mlp_ratio", MIM_OPTION_INT, "", "4", 1, MIM_NETWORK_MAX_RATIO, NULL, NULL,
      "width of a block's MLP over the width"},
+    {"model", "dropout", MIM_OPTION_REAL, "", "0.1", 0, 0.99, NULL, NULL,
+     "cell_token: share of attention and of MLPs that falls in training"},
+    {"model", "metric_masks", MIM_OPTION_BOOL, "", "true", 0, 0, NULL, NULL,
+     "cell_token: tell which metrics are known and whether there is a slot before"},
+    {"model", "previous", MIM_OPTION_CHOICE, "", "token", 0, 0, "none|token", NULL,
+     "cell_token: tell tokens the slot before"},
+    {"model", "freeze_previous", MIM_OPTION_BOOL, "", "false", 0, 0, NULL, NULL,
+     "cell_token: but tell that there was none, for comparison"},
+    {"model", "thread_condition", MIM_OPTION_CHOICE, "", "none", 0, 0, "none|bias|film|film_enc",
+     NULL,
+     "cell_token: tell tokens their thread's CPU metric, added to them (bias) or to their "
+     "condition "
+     "(film), or by a context for each thread (film_enc, with encoder = per_position)"},
+    {"model", "quiet_rows", MIM_OPTION_TEXT, "", "", 0, 0, NULL, NULL,
+     "cell_token: stressors whose tokens are not told that, as 8-14 or 0,3,5-7 (with bias, film)"},
+    {"model", "encoder", MIM_OPTION_CHOICE, "", "metrics_only", 0, 0,
+     "metrics_only|concat|concat_sym|prev_sums|residual_prev|addition|gated|film|per_position|"
+     "transformer_metrics_only|transformer|transformer_full|transformer_tokens|concat_transformer",
+     NULL, "cell_token: what makes the context of metrics and, but for the first, the slot before"},
+    {"model", "encoder_width", MIM_OPTION_INT, "", "128", 1, MIM_NETWORK_MAX_WIDTH, NULL, NULL,
+     "cell_token: numbers between the encoder's layers"},
+    {"model", "context_width", MIM_OPTION_INT, "", "128", 1, MIM_NETWORK_MAX_WIDTH, NULL, NULL,
+     "cell_token: numbers of the context"},
+    {"model", "encoder_blocks", MIM_OPTION_INT, "", "6", 1, MIM_NETWORK_MAX_BLOCKS, NULL, NULL,
+     "cell_token: blocks of an encoder that is a transformer"},
+    {"model", "encoder_heads", MIM_OPTION_INT, "", "4", 1, MIM_NETWORK_MAX_WIDTH, NULL, NULL,
+     "cell_token: its heads"},
+    {"model", "encoder_ratio", MIM_OPTION_INT, "", "4", 1, MIM_NETWORK_MAX_RATIO, NULL, NULL,
+     "cell_token: width of its MLPs over encoder_width"},
+    {"model", "encoder_dropout", MIM_OPTION_REAL, "", "0.1", 0, 0.99, NULL, NULL,
+     "cell_token: share of its attention and of its MLPs that falls in training"},
     {"model", "schedule", MIM_OPTION_CHOICE, "", "cosine", 0, 0, "cosine|linear", NULL,
      "how noise grows over the timesteps"},
     {"model", "timesteps", MIM_OPTION_INT, "", "250", 1, MIM_SCHEDULE_MAX_STEPS, NULL, NULL,
@@ -112,15 +145,19 @@ static mim_train_options options_of(const mim_config *c, uint64_t n_steps)
     };
 }
 
-/* Fields of the network are settings of the same name; the corpus's are not known yet. */
+/* Fields of the network are settings of the same name. Of the corpus nothing is known yet; what may
+ * be too large is asked again when it is. */
 static int architecture_of(const mim_config *c, mim_architecture *size)
 {
-    mim_architecture a = {.n_stressors = 1, .n_threads = 1, .n_node_metrics = 1, .n_sockets = 1};
+    mim_architecture a = {.n_stressors = MIM_DOMAIN_MAX_STRESSORS,
+                          .n_threads = 1,
+                          .n_node_metrics = 1,
+                          .n_sockets = 1};
     int rc = MIM_OK;
     for (size_t i = 0; rc == MIM_OK && i < mim_architecture_n_fields(); i++) {
         char name[64];
         snprintf(name, sizeof name, "model.%s", mim_architecture_field(i));
-        if (!mim_architecture_is_of_domain(i))
+        if (!mim_architecture_is_of_domain(i) && mim_architecture_is_of_kind(i, a.kind))
             rc = mim_architecture_set(&a, mim_architecture_field(i), mim_config_as_text(c, name));
     }
     if (rc == MIM_OK)

@@ -79,6 +79,8 @@ int mim_encoder_add_tensors(const mim_encoder_shape *s, const char *prefix, mim_
     return rc;
 }
 
+size_t mim_encoder_n_tensors(const mim_encoder_shape *s) { return s->n_blocks * 2 * N_PARTS; }
+
 double mim_encoder_flop(const mim_encoder_shape *s, size_t n_samples, size_t n_tokens)
 {
     const double tokens = (double)n_samples * (double)n_tokens, d = (double)s->width;

@@ -37,6 +37,9 @@ int mim_encoder_check(const mim_encoder_shape *shape);
 int mim_encoder_add_tensors(const mim_encoder_shape *shape, const char *prefix, mim_tensors *layout,
                             size_t *first);
 
+/* How many they are. */
+size_t mim_encoder_n_tensors(const mim_encoder_shape *shape);
+
 /* Multiply-adds times 2 of a forward call's products. */
 double mim_encoder_flop(const mim_encoder_shape *shape, size_t n_samples, size_t n_tokens);
 
