@@ -20,6 +20,9 @@ static const mim_architecture some = {.kind = MIM_NETWORK_THREAD_TOKEN,
                                       .n_heads = 4,
                                       .mlp_ratio = 2,
                                       .dropout = 0.1,
+                                      .head_width = 6,
+                                      .multipliers = "1,2,4",
+                                      .is_pointwise = true,
                                       .encoder = MIM_CONTEXT_CONCAT_TRANSFORMER,
                                       .encoder_width = 96,
                                       .context_width = 33,
@@ -51,6 +54,8 @@ static void test_round_trip(void **state)
     assert_true(back.encoder == some.encoder && back.thread == some.thread && back.has_masks &&
                 back.is_previous_frozen && back.previous == some.previous);
     assert_string_equal(back.quiet_rows, some.quiet_rows);
+    assert_string_equal(back.multipliers, some.multipliers);
+    assert_true(back.is_pointwise && back.head_width == 6);
     back.n_heads = 8;
     assert_string_equal(mim_architecture_field(mim_architecture_difference(&some, &back)), "heads");
 }
@@ -123,18 +128,30 @@ static void test_rows(void **state)
     }
 }
 
-/* Who looks at what: a kind's name is everyone's, an encoder not thread_token's. */
+/* Who looks at what: an encoder is nothing to thread_token, a ratio nothing to a U-Net. */
 static void test_kinds(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < mim_architecture_n_fields(); i++) {
-        const char *name = mim_architecture_field(i);
-        assert_true(mim_architecture_is_of_kind(i, MIM_NETWORK_CELL_TOKEN));
-        assert_int_equal(mim_architecture_is_of_kind(i, MIM_NETWORK_THREAD_TOKEN), i < 9);
-        assert_int_equal(mim_architecture_is_of_domain(i),
-                         strcmp(name, "stressors") == 0 || strcmp(name, "threads") == 0 ||
-                             strcmp(name, "node_metrics") == 0 || strcmp(name, "sockets") == 0);
-    }
+    static const struct {
+        const char *name;
+        bool of_domain, of[MIM_N_NETWORKS];
+    } known[] = {
+        {"kind", false, {true, true, true}},         {"threads", true, {true, true, true}},
+        {"node_metrics", true, {true, true, true}},  {"mlp_ratio", false, {true, true, false}},
+        {"encoder", false, {false, true, true}},     {"previous", false, {false, true, false}},
+        {"multipliers", false, {false, false, true}}};
+    size_t n_found = 0;
+    for (size_t i = 0; i < mim_architecture_n_fields(); i++)
+        for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
+            if (strcmp(mim_architecture_field(i), known[k].name) != 0)
+                continue;
+            n_found++;
+            assert_int_equal(mim_architecture_is_of_domain(i), known[k].of_domain);
+            for (size_t kind = 0; kind < MIM_N_NETWORKS; kind++)
+                assert_int_equal(mim_architecture_is_of_kind(i, (mim_network_name)kind),
+                                 known[k].of[kind]);
+        }
+    assert_int_equal(n_found, sizeof known / sizeof *known);
 }
 
 int main(void)

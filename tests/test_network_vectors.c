@@ -41,6 +41,15 @@ static double norm_of(const mim_params_d *p, const char *name)
     return sqrt(mim_test_dot(name ? t->n_values : p->n_values, g, g));
 }
 
+static size_t n_parameters(const mim_architecture *a)
+{
+    mim_tensors *layout = NULL;
+    assert_int_equal(mim_network_layout(a, &layout), MIM_OK);
+    const size_t n = layout->n_values;
+    mim_tensors_destroy(&layout);
+    return n;
+}
+
 typedef struct expected {
     const char *name; /* of a tensor, NULL: of all */
     double norm;      /* of its gradient */
@@ -202,6 +211,61 @@ static void test_cells_with_previous(void **state)
     check_vectors(&v);
 }
 
+/* ---- the U-Net ------------------------------------------------------------------------------ */
+
+static const mim_architecture tiny_unet = {.kind = MIM_NETWORK_UNET,
+                                           .n_stressors = 3,
+                                           .n_threads = 2,
+                                           .n_node_metrics = 1,
+                                           .n_sockets = 1,
+                                           .width = 4,
+                                           .n_heads = 2,
+                                           .head_width = 2,
+                                           .multipliers = "1,2,4",
+                                           .encoder = MIM_CONTEXT_METRICS_ONLY,
+                                           .encoder_width = 4,
+                                           .context_width = 4};
+
+#define RESIDUAL(name)                                                                             \
+    LINEAR(name ".conv1"), name ".norm1.gain", LINEAR(name ".conv2"), name ".norm2.gain",          \
+        LINEAR(name ".film")
+#define WIDENED(name) RESIDUAL(name), LINEAR(name ".skip")
+#define ATTENTION(name)                                                                            \
+    name ".attention.gain", LINEAR(name ".attention.qkv"), LINEAR(name ".attention.out")
+#define LEVEL(name) WIDENED(name ".res1"), RESIDUAL(name ".res2"), ATTENTION(name)
+
+static void test_unet(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        LINEAR("time1"),         LINEAR("time2"),     LINEAR("context1"),      LINEAR("context2"),
+        LINEAR("context3"),      LEVEL("down0"),      LINEAR("down0.down"),    LEVEL("down1"),
+        LINEAR("down1.down"),    LEVEL("down2"),      RESIDUAL("middle.res1"), ATTENTION("middle"),
+        RESIDUAL("middle.res2"), LEVEL("up0"),        LINEAR("up0.up"),        LEVEL("up1"),
+        LINEAR("up1.up"),        LINEAR("out.conv1"), "out.norm.gain",         LINEAR("out.conv2")};
+    static const double out[12] = {0.0159967816404, -0.0168076613121, -0.0040163183970,
+                                   0.0006660156182, 0.0250294590051,  -0.0150080034292,
+                                   0.0144185983484, -0.0161523662045, -0.0056411237078,
+                                   0.0013237053234, 0.0238942429958,  -0.0140076522778};
+    static const expected norms[] = {{NULL, 2.911305384007},
+                                     {"time1.weight", 3.059076326e-4},
+                                     {"down0.res1.conv1.weight", 0.1542369842},
+                                     {"down0.attention.qkv.weight", 3.132085653e-3},
+                                     {"down0.down.weight", 0.08044433267},
+                                     {"middle.res1.conv2.weight", 0.2215127752},
+                                     {"up0.res1.conv1.weight", 0.3684156333},
+                                     {"up0.up.weight", 0.1860410037},
+                                     {"out.conv1.weight", 0.1501830647},
+                                     {"out.norm.gain", 0.07244847515},
+                                     {"out.conv2.bias", 0.7545816155},
+                                     {NULL, 0}};
+    const vectors v = {&tiny_unet, names, sizeof names / sizeof *names, 0.441067099925, out,
+                       1e-12,      norms};
+    assert_int_equal(v.n_names, 159);
+    assert_int_equal(n_parameters(&tiny_unet), 13286);
+    check_vectors(&v);
+}
+
 /* ---- sizes ---------------------------------------------------------------------------------- */
 
 static const mim_architecture published_cells = {.kind = MIM_NETWORK_CELL_TOKEN,
@@ -217,15 +281,6 @@ static const mim_architecture published_cells = {.kind = MIM_NETWORK_CELL_TOKEN,
                                                  .encoder_width = 256,
                                                  .context_width = 256};
 
-static size_t n_parameters(const mim_architecture *a)
-{
-    mim_tensors *layout = NULL;
-    assert_int_equal(mim_network_layout(a, &layout), MIM_OK);
-    const size_t n = layout->n_values;
-    mim_tensors_destroy(&layout);
-    return n;
-}
-
 static void test_published_sizes(void **state)
 {
     (void)state;
@@ -237,12 +292,47 @@ static void test_published_sizes(void **state)
     assert_true(fabs(mim_network_flop(&a, 1, 20) * 1e-9 - 4.822) < 1e-3);
 }
 
+/* The body of the U-Net is what is left without the context encoder. */
+static void test_published_unets(void **state)
+{
+    (void)state;
+    mim_architecture a = {.kind = MIM_NETWORK_UNET,
+                          .n_stressors = 20,
+                          .n_threads = 20,
+                          .n_node_metrics = 8,
+                          .n_sockets = 2,
+                          .width = 64,
+                          .n_heads = 4,
+                          .head_width = 32,
+                          .multipliers = "1,2,4",
+                          .encoder = MIM_CONTEXT_METRICS_ONLY,
+                          .encoder_width = 256,
+                          .context_width = 256,
+                          .encoder_blocks = 6,
+                          .encoder_heads = 4,
+                          .encoder_ratio = 4};
+    assert_int_equal(n_parameters(&a), 4073684 + 139008);
+    assert_true(fabs(mim_network_flop(&a, 1, 20) * 1e-9 - 0.0601) < 5e-4);
+    a.encoder = MIM_CONTEXT_TRANSFORMER;
+    assert_int_equal(n_parameters(&a), 8895956);
+    a.encoder = MIM_CONTEXT_CONCAT;
+    assert_int_equal(n_parameters(&a), 4315092);
+    a.n_stressors = 13; /* the first generation: 25 metrics */
+    a.n_node_metrics = 5;
+    assert_int_equal(n_parameters(&a), 4278484);
+    assert_true(fabs(mim_network_flop(&a, 1, 20) * 1e-9 - 0.031) < 1e-3);
+    a.encoder = MIM_CONTEXT_TRANSFORMER;
+    assert_int_equal(n_parameters(&a), 8893396);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cells),
         cmocka_unit_test(test_cells_with_previous),
+        cmocka_unit_test(test_unet),
         cmocka_unit_test(test_published_sizes),
+        cmocka_unit_test(test_published_unets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

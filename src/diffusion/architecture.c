@@ -17,10 +17,20 @@ typedef struct field {
     const char *const *words; /* WORD: of the values 0, 1, ...; ended by NULL */
 } field;
 
-enum { OF_DOMAIN = 0, THREAD = 1 << MIM_NETWORK_THREAD_TOKEN, CELL = 1 << MIM_NETWORK_CELL_TOKEN };
+enum {
+    OF_DOMAIN = 0,
+    THREAD = 1 << MIM_NETWORK_THREAD_TOKEN,
+    CELL = 1 << MIM_NETWORK_CELL_TOKEN,
+    UNET = 1 << MIM_NETWORK_UNET,
+    ALL = THREAD | CELL | UNET,
+    CONTEXT = CELL | UNET, /* those that have one */
+};
 
-static const char *const kinds[] = {
-    [MIM_NETWORK_THREAD_TOKEN] = "thread_token", [MIM_NETWORK_CELL_TOKEN] = "cell_token", NULL};
+static const char *const kinds[] = {[MIM_NETWORK_THREAD_TOKEN] = "thread_token",
+                                    [MIM_NETWORK_CELL_TOKEN] = "cell_token",
+                                    [MIM_NETWORK_UNET] = "unet",
+                                    NULL};
+_Static_assert(sizeof kinds / sizeof *kinds == MIM_N_NETWORKS + 1, "a word a kind");
 
 static const char *const encoders[] = {[MIM_CONTEXT_METRICS_ONLY] = "metrics_only",
                                        [MIM_CONTEXT_CONCAT] = "concat",
@@ -38,6 +48,7 @@ static const char *const encoders[] = {[MIM_CONTEXT_METRICS_ONLY] = "metrics_onl
                                        [MIM_CONTEXT_TRANSFORMER_TOKENS] = "transformer_tokens",
                                        [MIM_CONTEXT_CONCAT_TRANSFORMER] = "concat_transformer",
                                        NULL};
+_Static_assert(sizeof encoders / sizeof *encoders == MIM_N_CONTEXTS + 1, "a word an encoder");
 
 static const char *const previous_modes[] = {
     [MIM_PREVIOUS_NONE] = "none", [MIM_PREVIOUS_TOKEN] = "token", NULL};
@@ -51,27 +62,30 @@ static const char *const thread_modes[] = {[MIM_THREAD_NONE] = "none",
 #define AT(member) offsetof(mim_architecture, member)
 
 static const field fields[] = {
-    {"kind", WORD, AT(kind), THREAD | CELL, kinds},
+    {"kind", WORD, AT(kind), ALL, kinds},
     {"stressors", COUNT, AT(n_stressors), OF_DOMAIN, NULL},
     {"threads", COUNT, AT(n_threads), OF_DOMAIN, NULL},
     {"node_metrics", COUNT, AT(n_node_metrics), OF_DOMAIN, NULL},
     {"sockets", COUNT, AT(n_sockets), OF_DOMAIN, NULL},
-    {"width", COUNT, AT(width), THREAD | CELL, NULL},
+    {"width", COUNT, AT(width), ALL, NULL},
     {"blocks", COUNT, AT(n_blocks), THREAD | CELL, NULL},
-    {"heads", COUNT, AT(n_heads), THREAD | CELL, NULL},
+    {"heads", COUNT, AT(n_heads), ALL, NULL},
     {"mlp_ratio", COUNT, AT(mlp_ratio), THREAD | CELL, NULL},
-    {"dropout", REAL, AT(dropout), CELL, NULL},
-    {"encoder", WORD, AT(encoder), CELL, encoders},
-    {"encoder_width", COUNT, AT(encoder_width), CELL, NULL},
-    {"context_width", COUNT, AT(context_width), CELL, NULL},
-    {"encoder_blocks", COUNT, AT(encoder_blocks), CELL, NULL},
-    {"encoder_heads", COUNT, AT(encoder_heads), CELL, NULL},
-    {"encoder_ratio", COUNT, AT(encoder_ratio), CELL, NULL},
-    {"encoder_dropout", REAL, AT(encoder_dropout), CELL, NULL},
-    {"metric_masks", FLAG, AT(has_masks), CELL, NULL},
+    {"dropout", REAL, AT(dropout), CONTEXT, NULL},
+    {"head_width", COUNT, AT(head_width), UNET, NULL},
+    {"multipliers", TEXT, AT(multipliers), UNET, NULL},
+    {"pointwise", FLAG, AT(is_pointwise), UNET, NULL},
+    {"encoder", WORD, AT(encoder), CONTEXT, encoders},
+    {"encoder_width", COUNT, AT(encoder_width), CONTEXT, NULL},
+    {"context_width", COUNT, AT(context_width), CONTEXT, NULL},
+    {"encoder_blocks", COUNT, AT(encoder_blocks), CONTEXT, NULL},
+    {"encoder_heads", COUNT, AT(encoder_heads), CONTEXT, NULL},
+    {"encoder_ratio", COUNT, AT(encoder_ratio), CONTEXT, NULL},
+    {"encoder_dropout", REAL, AT(encoder_dropout), CONTEXT, NULL},
+    {"metric_masks", FLAG, AT(has_masks), CONTEXT, NULL},
     {"previous", WORD, AT(previous), CELL, previous_modes},
-    {"freeze_previous", FLAG, AT(is_previous_frozen), CELL, NULL},
-    {"thread_condition", WORD, AT(thread), CELL, thread_modes},
+    {"freeze_previous", FLAG, AT(is_previous_frozen), CONTEXT, NULL},
+    {"thread_condition", WORD, AT(thread), CONTEXT, thread_modes},
     {"quiet_rows", TEXT, AT(quiet_rows), CELL, NULL},
 };
 
@@ -148,9 +162,9 @@ static int set_count(const char *name, const char *text, size_t *count)
 
 static int set_text(const char *name, const char *text, char *place)
 {
-    if (strlen(text) >= MIM_NETWORK_MAX_ROWS_TEXT)
+    if (strlen(text) >= MIM_NETWORK_MAX_TEXT)
         return mim_fail(MIM_EDATA, "%s: expected at most %d characters", name,
-                        MIM_NETWORK_MAX_ROWS_TEXT - 1);
+                        MIM_NETWORK_MAX_TEXT - 1);
     strcpy(place, text);
     return MIM_OK;
 }
@@ -204,7 +218,7 @@ int mim_architecture_rows(const char *text, size_t n, unsigned char *is_named)
     if (is_named)
         memset(is_named, 0, n);
     for (const char *at = *text ? text : NULL; rc == MIM_OK && at;) {
-        char part[MIM_NETWORK_MAX_ROWS_TEXT];
+        char part[MIM_NETWORK_MAX_TEXT];
         const size_t length = strcspn(at, ",");
         if (length >= sizeof part)
             return mim_fail(MIM_EINVAL, "network: rows \"%.40s...\": too long", text);

@@ -17,6 +17,7 @@
 typedef enum {
     MIM_NETWORK_THREAD_TOKEN, /* diffusion/denoiser.h */
     MIM_NETWORK_CELL_TOKEN,   /* diffusion/network_cell_token.c */
+    MIM_NETWORK_UNET,         /* diffusion/network_unet.c */
     MIM_N_NETWORKS
 } mim_network_name;
 
@@ -45,7 +46,7 @@ typedef enum { MIM_PREVIOUS_NONE, MIM_PREVIOUS_TOKEN } mim_previous_mode;
 /* How a thread's own CPU metric is told to its tokens, beside the context. */
 typedef enum {
     MIM_THREAD_NONE,
-    MIM_THREAD_BIAS,    /* added to the tokens */
+    MIM_THREAD_BIAS,    /* added to the tokens; U-Net: metrics are channels beside the threads' */
     MIM_THREAD_FILM,    /* added to the context, which is then one a thread */
     MIM_THREAD_FILM_ENC /* the encoder per_position gives one context a thread */
 } mim_thread_mode;
@@ -54,7 +55,7 @@ enum {
     MIM_NETWORK_MAX_WIDTH = 4096,
     MIM_NETWORK_MAX_BLOCKS = 64,
     MIM_NETWORK_MAX_RATIO = 16,
-    MIM_NETWORK_MAX_ROWS_TEXT = 96,
+    MIM_NETWORK_MAX_TEXT = 96,
     MIM_ARCHITECTURE_TEXT_BYTES = 128, /* that a field's value as text takes at most */
 };
 
@@ -62,10 +63,13 @@ typedef struct mim_architecture {
     mim_network_name kind;
     /* Of the domain. */
     size_t n_stressors, n_threads, n_node_metrics, n_sockets;
-    /* Of a transformer's blocks. */
-    size_t width, n_blocks, n_heads; /* width: numbers of a token */
+    /* Of a transformer's blocks, or a U-Net's levels. */
+    size_t width, n_blocks, n_heads; /* width: numbers of a token, or channels of a U-Net */
     size_t mlp_ratio;                /* hidden width of a block's MLP over width */
-    double dropout;                  /* rate: probabilities of attention and MLPs */
+    double dropout;                  /* rate: probabilities of attention and MLPs; activations */
+    size_t head_width;
+    char multipliers[MIM_NETWORK_MAX_TEXT]; /* channels over width, a level each: "1,2,4" */
+    bool is_pointwise; /* convolutions see one position, and levels have the same positions */
     /* Of the context. */
     mim_context_name encoder;
     size_t encoder_width, context_width;                 /* between its layers, of what it gives */
@@ -78,7 +82,7 @@ typedef struct mim_architecture {
     mim_thread_mode thread;
     /* Stressors whose tokens are not told the thread's CPU metric, as "8-14" or "0,3,5-7"; they
      * hear of it by attention only. */
-    char quiet_rows[MIM_NETWORK_MAX_ROWS_TEXT];
+    char quiet_rows[MIM_NETWORK_MAX_TEXT];
 } mim_architecture;
 
 /* The fields by number. Names are those of settings in the section [model]: "kind", "width"; of

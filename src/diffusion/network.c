@@ -5,6 +5,7 @@
 static const mim_network_kind *const kinds[MIM_N_NETWORKS] = {
     [MIM_NETWORK_THREAD_TOKEN] = &mim_network_thread_token,
     [MIM_NETWORK_CELL_TOKEN] = &mim_network_cell_token,
+    [MIM_NETWORK_UNET] = &mim_network_unet,
 };
 
 int mim_network_check(const mim_architecture *a)

@@ -23,6 +23,6 @@ typedef struct mim_network_kind {
                     mim_network_d **network);
 } mim_network_kind;
 
-extern const mim_network_kind mim_network_thread_token, mim_network_cell_token;
+extern const mim_network_kind mim_network_thread_token, mim_network_cell_token, mim_network_unet;
 
 #endif

@@ -142,7 +142,7 @@ static int bench_training(size_t which, mim_model *model, const mim_examples *ex
         rc = mim_trainer_create(&options, model, examples, &trainer);
         work w = {.name = cases[which].name,
                   .flop = 3 * mim_network_flop(&model->architecture, options.batch,
-                                                cases[which].n_threads),
+                                               cases[which].n_threads),
                   .n_rows = cases[which].shard * (cases[which].n_threads + 1),
                   .width = cases[which].width,
                   .hidden = 4 * cases[which].width,
