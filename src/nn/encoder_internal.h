@@ -97,12 +97,12 @@ int MIM_NN(mim_encoder_create)(const mim_encoder_shape *shape, const mim_tensors
                                MIM_ENCODER **encoder)
 {
     mim_carver c = {NULL, 0};
-    MIM_ENCODER *made = NULL;
     int rc = check_options(shape, options);
-    if (rc == MIM_OK && !(made = calloc(1, sizeof *made)))
-        rc = mim_fail(MIM_ENOMEM, "encoder");
     if (rc != MIM_OK)
         return rc;
+    MIM_ENCODER *made = calloc(1, sizeof *made);
+    if (!made)
+        return mim_fail(MIM_ENOMEM, "encoder");
     made->s = *shape;
     made->o = *options;
     made->gemm = options->gemm ? options->gemm : mim_gemm_find(NULL);
