@@ -3,11 +3,12 @@
  * between the steps of the same run, with 1 and 2 OpenMP threads, in f32 and bf16. 2 floating-point
  * operations a multiply-add, backward counted as two forwards. One thread is timed by the CPU time
  * of the process, two by the clock, where only steps count in which others left the processors
- * alone. "body": blocks alone, forward and backward, as a denoiser with one token a cell has them.
- * Of generating: the time for a plan of 60 slots. One JSON object a line.
+ * alone. "cells": a step of a denoiser with one token a cell, dropout included; "body": its blocks
+ * alone, forward and backward, without. Of generating: the time for a plan of 60 slots. One JSON
+ * object a line.
  *
  * On a machine that others use, too, set OMP_WAIT_POLICY=passive.
- * usage: bench_train [REPETITIONS [laptop|server|body]] */
+ * usage: bench_train [REPETITIONS [laptop|server|cells|body]] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,18 +26,32 @@ enum { N_RUNS = 2, N_SPARE = 3 }; /* of products a step; steps that others may d
 
 static const struct {
     const char *name;
-    size_t n_threads, n_sockets, width, n_blocks, n_heads, shard;
+    mim_network_name kind;
+    size_t n_threads, n_sockets, width, n_blocks, n_heads, shard, n_shards;
 } cases[] = {
-    {"laptop", 2, 1, 128, 4, 4, 64}, {"server", 20, 2, 256, 6, 8, 32}, /* batch 128 */
+    {"laptop", MIM_NETWORK_THREAD_TOKEN, 2, 1, 128, 4, 4, 64, N_SHARDS},
+    {"server", MIM_NETWORK_THREAD_TOKEN, 20, 2, 256, 6, 8, 32, N_SHARDS}, /* batch 128 */
+    {"cells", MIM_NETWORK_CELL_TOKEN, 20, 2, 256, 6, 8, 8, 1},            /* as in ini/parity.ini */
 };
+
+/* Tokens of a sample. */
+static size_t n_tokens(size_t which)
+{
+    return cases[which].kind == MIM_NETWORK_CELL_TOKEN ? cases[which].n_threads * N_STRESSORS
+                                                       : cases[which].n_threads + 1;
+}
 
 static int make_model(size_t which, mim_model **model)
 {
     const size_t n_threads = cases[which].n_threads, n = n_threads + N_NODE;
-    const mim_architecture size = {.width = cases[which].width,
+    const mim_architecture size = {.kind = cases[which].kind,
+                                   .width = cases[which].width,
                                    .n_blocks = cases[which].n_blocks,
                                    .n_heads = cases[which].n_heads,
-                                   .mlp_ratio = 4};
+                                   .mlp_ratio = 4,
+                                   .dropout = 0.1, /* this and below: of cells */
+                                   .encoder_width = 256,
+                                   .context_width = 256};
     const mim_process process = {MIM_SCHEDULE_COSINE, 250, MIM_PREDICT_X0};
     char names[N_STRESSORS + 64][32];
     const char *pointers[N_STRESSORS + 64];
@@ -129,8 +144,8 @@ static int run_step(void *context)
 static int bench_training(size_t which, mim_model *model, const mim_examples *examples, size_t n,
                           double *values)
 {
-    mim_train_options options = {.batch = N_SHARDS * cases[which].shard,
-                                 .n_shards = N_SHARDS,
+    mim_train_options options = {.batch = cases[which].n_shards * cases[which].shard,
+                                 .n_shards = cases[which].n_shards,
                                  .adam = mim_adam_default,
                                  .rate = {.base = 1e-4, .floor = 1, .n_steps = 1},
                                  .clip_norm = 1,
@@ -143,7 +158,7 @@ static int bench_training(size_t which, mim_model *model, const mim_examples *ex
         work w = {.name = cases[which].name,
                   .flop = 3 * mim_network_flop(&model->architecture, options.batch,
                                                cases[which].n_threads),
-                  .n_rows = cases[which].shard * (cases[which].n_threads + 1),
+                  .n_rows = cases[which].shard * n_tokens(which),
                   .width = cases[which].width,
                   .hidden = 4 * cases[which].width,
                   .run = run_step,
@@ -266,7 +281,7 @@ static int bench(size_t which, size_t n, double *values)
         rc = mim_response_fit(model->domain, &examples, &model->response);
     if (rc == MIM_OK)
         rc = bench_training(which, model, &examples, n, values);
-    if (rc == MIM_OK)
+    if (rc == MIM_OK && cases[which].kind == MIM_NETWORK_THREAD_TOKEN) /* of cells: minutes */
         rc = bench_generating(which, model, asked, n, values);
     mim_model_destroy(&model);
     free(metric);
