@@ -451,6 +451,20 @@ static int get_counters(mim_h5 *file, const char *path, mim_model *m)
     return rc;
 }
 
+/* Whether the network is of the domain; files of version 1 do not say for how many threads. */
+static int check_domain(const char *path, const mim_domain *d, const mim_architecture *a)
+{
+    const size_t n_threads = a->n_threads > 0 ? a->n_threads : d->n_threads;
+    if (d->n_stressors != a->n_stressors || d->n_node_metrics != a->n_node_metrics ||
+        d->n_threads != n_threads)
+        return mim_fail(MIM_EDATA,
+                        "%s: %zu stressors, %zu node metrics and %zu threads are named, the "
+                        "network has %zu, %zu and %zu",
+                        path, d->n_stressors, d->n_node_metrics, d->n_threads, a->n_stressors,
+                        a->n_node_metrics, n_threads);
+    return MIM_OK;
+}
+
 int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
 {
     mim_h5 *file = NULL;
@@ -471,13 +485,8 @@ int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
         rc = mim_checkpoint_get_counts(file, path, "seed", 0, 1, &seed);
     if (rc == MIM_OK)
         rc = get_domain(file, path, a.n_sockets, &domain);
-    if (rc == MIM_OK &&
-        (domain->n_stressors != a.n_stressors || domain->n_node_metrics != a.n_node_metrics))
-        rc = mim_fail(MIM_EDATA,
-                      "%s: %zu stressors and %zu node metrics are named, the network has %zu "
-                      "and %zu",
-                      path, domain->n_stressors, domain->n_node_metrics, a.n_stressors,
-                      a.n_node_metrics);
+    if (rc == MIM_OK)
+        rc = check_domain(path, domain, &a);
     if (rc == MIM_OK)
         rc = get_tensors(file, path, &a, &stored);
     if (rc == MIM_OK)
