@@ -216,6 +216,69 @@ static void test_gradients(void **state)
     }
 }
 
+/* The same parameters and questions as floats. */
+typedef struct single {
+    mim_params_f *params;
+    float numbers[8][B * CELLS];
+    mim_network_input_f input; /* points to the above */
+} single;
+
+static void make_single(single *f, const net *n)
+{
+    const double *const from[8] = {n->noisy,    n->previous,  n->cpu,          n->node,
+                                   n->cpu_mask, n->node_mask, n->has_previous, n->is_conditional};
+    static const size_t sizes[8] = {B * CELLS, B * CELLS, B * T, B * G, B * T, B * G, B, B};
+    for (size_t k = 0; k < 8; k++)
+        for (size_t v = 0; v < sizes[k]; v++)
+            f->numbers[k][v] = (float)from[k][v];
+    f->input = (mim_network_input_f){.n_samples = B,
+                                     .n_threads = T,
+                                     .noisy = f->numbers[0],
+                                     .previous = f->numbers[1],
+                                     .cpu = f->numbers[2],
+                                     .node = f->numbers[3],
+                                     .cpu_mask = f->numbers[4],
+                                     .node_mask = f->numbers[5],
+                                     .has_previous = f->numbers[6],
+                                     .is_conditional = f->numbers[7],
+                                     .time = n->time,
+                                     .socket = sockets};
+    f->params = NULL;
+    assert_int_equal(mim_params_create_f(n->params->layout, &f->params), MIM_OK);
+    for (size_t v = 0; v < f->params->n_values; v++)
+        f->params->values[v] = (float)n->params->values[v];
+}
+
+/* Answers within `apart`, gradients within that of the largest. */
+static void check_single(const mim_architecture *a, const mim_network_options *options,
+                         double apart, double gradients_apart, net *n)
+{
+    double y[B * CELLS], worst = 0, largest = 0;
+    float z[B * CELLS], dz[B * CELLS];
+    single f;
+    mim_network_f *network = NULL;
+    make_single(&f, n);
+    if (mim_network_create_f(a, options, &network) != MIM_OK)
+        fail_msg("%s: %s", n->name, mim_error());
+    ask(n, y);
+    mim_network_forward_f(network, f.params->values, &f.input, z);
+    for (size_t v = 0; v < B * CELLS; v++) {
+        if (!(fabs((double)z[v] - y[v]) < apart))
+            fail_msg("%s: %.9g in float, %.9g in double", n->name, (double)z[v], y[v]);
+        dz[v] = (float)n->weights[v];
+    }
+    mim_network_backward_d(n->network, n->params->values, &n->input, n->weights, n->params->grads);
+    mim_network_backward_f(network, f.params->values, &f.input, dz, f.params->grads);
+    for (size_t v = 0; v < f.params->n_values; v++) {
+        worst = fmax(worst, fabs((double)f.params->grads[v] - n->params->grads[v]));
+        largest = fmax(largest, fabs(n->params->grads[v]));
+    }
+    if (!(worst < gradients_apart * largest))
+        fail_msg("%s: gradients %g apart of %g", n->name, worst, largest);
+    mim_network_destroy_f(&network);
+    mim_params_destroy_f(&f.params);
+}
+
 static void test_float_follows_double(void **state)
 {
     (void)state;
@@ -223,51 +286,23 @@ static void test_float_follows_double(void **state)
     for (size_t i = 0; i < 2 * N_CASES; i++) {
         const mim_network_options options = {gemms[i % 2], MIM_PRECISION_F32, B, T, true};
         net n;
-        double y[B * CELLS];
-        float z[B * CELLS], dz[B * CELLS], numbers[8][B * CELLS];
-        mim_params_f *params = NULL;
-        mim_network_f *network = NULL;
         make(&n, i / 2);
-        const double *const from[8] = {n.noisy,    n.previous,  n.cpu,          n.node,
-                                       n.cpu_mask, n.node_mask, n.has_previous, n.is_conditional};
-        static const size_t sizes[8] = {B * CELLS, B * CELLS, B * T, B * G, B * T, B * G, B, B};
-        for (size_t k = 0; k < 8; k++)
-            for (size_t v = 0; v < sizes[k]; v++)
-                numbers[k][v] = (float)from[k][v];
-        for (size_t v = 0; v < B * CELLS; v++)
-            dz[v] = (float)n.weights[v];
-        const mim_network_input_f input = {.n_samples = B,
-                                           .n_threads = T,
-                                           .noisy = numbers[0],
-                                           .previous = numbers[1],
-                                           .cpu = numbers[2],
-                                           .node = numbers[3],
-                                           .cpu_mask = numbers[4],
-                                           .node_mask = numbers[5],
-                                           .has_previous = numbers[6],
-                                           .is_conditional = numbers[7],
-                                           .time = n.time,
-                                           .socket = sockets};
-        assert_int_equal(mim_params_create_f(n.params->layout, &params), MIM_OK);
-        for (size_t v = 0; v < params->n_values; v++)
-            params->values[v] = (float)n.params->values[v];
-        assert_int_equal(mim_network_create_f(&cases[i / 2].a, &options, &network), MIM_OK);
-        ask(&n, y);
-        mim_network_forward_f(network, params->values, &input, z);
-        for (size_t v = 0; v < B * CELLS; v++)
-            if (!(fabs((double)z[v] - y[v]) < 3e-5))
-                fail_msg("%s: %.9g in float, %.9g in double", n.name, (double)z[v], y[v]);
-        mim_network_backward_d(n.network, n.params->values, &n.input, n.weights, n.params->grads);
-        mim_network_backward_f(network, params->values, &input, dz, params->grads);
-        double worst = 0, largest = 0;
-        for (size_t v = 0; v < params->n_values; v++) {
-            worst = fmax(worst, fabs((double)params->grads[v] - n.params->grads[v]));
-            largest = fmax(largest, fabs(n.params->grads[v]));
-        }
-        if (!(worst < 1e-5 * largest))
-            fail_msg("%s: gradients %g apart of %g", n.name, worst, largest);
-        mim_network_destroy_f(&network);
-        mim_params_destroy_f(&params);
+        check_single(&cases[i / 2].a, &options, 3e-5, 1e-5, &n);
+        clear(&n);
+    }
+}
+
+/* Products of transformers in bf16, whose 8 bits are good to 0.4 %. */
+static void test_bf16_follows_double(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_CASES; i++) {
+        const mim_network_options options = {NULL, MIM_PRECISION_BF16, B, T, true};
+        net n;
+        if (cases[i].a.kind == MIM_NETWORK_UNET)
+            continue; /* refused: test_refusals */
+        make(&n, i);
+        check_single(&cases[i].a, &options, 0.03, 0.03, &n);
         clear(&n);
     }
 }
@@ -510,6 +545,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients),
         cmocka_unit_test(test_float_follows_double),
+        cmocka_unit_test(test_bf16_follows_double),
         cmocka_unit_test(test_samples_do_not_see_each_other),
         cmocka_unit_test(test_unconditional),
         cmocka_unit_test(test_inputs_matter),
