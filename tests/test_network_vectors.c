@@ -75,49 +75,60 @@ static void to_rows(const mim_architecture *a, const double *from, double *to)
         to[(i / (s * t) * t + i % t) * s + i / t % s] = from[i];
 }
 
-static void check_vectors(const vectors *v)
+typedef struct question {
+    double x[MOST], previous[MOST], eps[MOST], cpu[8], node[8], ones[16];
+    double time[2], is_conditional[2];
+    uint32_t socket[8];
+} question;
+
+static mim_network_input_d ask(const mim_architecture *a, question *q)
 {
-    const mim_architecture *a = v->a;
-    const size_t s = a->n_stressors, t = a->n_threads, m = t + a->n_node_metrics, n = 2 * s * t;
-    const mim_network_options options = {&mim_gemm_plain, MIM_PRECISION_F32, 2, t, true};
-    const double time[2] = {3, 12}, is_conditional[2] = {1, 0}, has_previous[2] = {1, 1};
-    const uint32_t socket[8] = {0};
-    double flat[MOST] = {0}, x[MOST], previous[MOST], eps[MOST], y[MOST], dy[MOST], out[MOST];
-    double cpu[8], node[8], ones[16], loss = 0;
-    mim_tensors *layout = NULL;
-    mim_params_d *p = NULL;
-    mim_network_d *network = NULL;
-    assert_true(n <= MOST && m <= 8);
-    for (size_t i = 0; i < n; i++)
-        flat[i] = cos(0.5 * (double)i);
-    to_rows(a, flat, x);
-    for (size_t i = 0; i < n; i++)
-        flat[i] = cos(0.9 * (double)i);
-    to_rows(a, flat, previous);
-    for (size_t i = 0; i < n; i++)
-        flat[i] = sin(0.3 * (double)i + 0.1);
-    to_rows(a, flat, eps);
+    const size_t t = a->n_threads, m = t + a->n_node_metrics, n = 2 * a->n_stressors * t;
+    double flat[3][MOST] = {{0}};
+    *q = (question){.time = {3, 12}, .is_conditional = {1, 0}};
+    for (size_t i = 0; i < n; i++) {
+        flat[0][i] = cos(0.5 * (double)i);
+        flat[1][i] = cos(0.9 * (double)i);
+        flat[2][i] = sin(0.3 * (double)i + 0.1);
+    }
+    to_rows(a, flat[0], q->x);
+    to_rows(a, flat[1], q->previous);
+    to_rows(a, flat[2], q->eps);
     for (size_t i = 0; i < 16; i++)
-        ones[i] = 1;
+        q->ones[i] = 1;
     for (size_t i = 0; i < 2 * m; i++) {
         const double metric = cos(0.7 * (double)i);
         if (i % m < t)
-            cpu[i / m * t + i % m] = metric;
+            q->cpu[i / m * t + i % m] = metric;
         else
-            node[i / m * a->n_node_metrics + i % m - t] = metric;
+            q->node[i / m * a->n_node_metrics + i % m - t] = metric;
     }
-    const mim_network_input_d input = {.n_samples = 2,
-                                       .n_threads = t,
-                                       .noisy = x,
-                                       .previous = previous,
-                                       .cpu = cpu,
-                                       .cpu_mask = ones,
-                                       .node = node,
-                                       .node_mask = ones,
-                                       .has_previous = has_previous,
-                                       .is_conditional = is_conditional,
-                                       .time = time,
-                                       .socket = socket};
+    return (mim_network_input_d){.n_samples = 2,
+                                 .n_threads = t,
+                                 .noisy = q->x,
+                                 .previous = q->previous,
+                                 .cpu = q->cpu,
+                                 .cpu_mask = q->ones,
+                                 .node = q->node,
+                                 .node_mask = q->ones,
+                                 .has_previous = q->ones,
+                                 .is_conditional = q->is_conditional,
+                                 .time = q->time,
+                                 .socket = q->socket};
+}
+
+static void check_vectors(const vectors *v)
+{
+    const mim_architecture *a = v->a;
+    const size_t n = 2 * a->n_stressors * a->n_threads;
+    const mim_network_options options = {&mim_gemm_plain, MIM_PRECISION_F32, 2, a->n_threads, true};
+    double y[MOST], dy[MOST], out[MOST], loss = 0;
+    question q;
+    mim_tensors *layout = NULL;
+    mim_params_d *p = NULL;
+    mim_network_d *network = NULL;
+    assert_true(n <= MOST && a->n_threads + a->n_node_metrics <= 8);
+    const mim_network_input_d input = ask(a, &q);
     assert_int_equal(mim_network_layout(a, &layout), MIM_OK);
     assert_int_equal(mim_params_create_d(layout, &p), MIM_OK);
     fill(p, v->names, v->n_names);
@@ -127,8 +138,8 @@ static void check_vectors(const vectors *v)
     for (size_t i = 0; i < n; i++) {
         if (!isnan(out[i]) && !(fabs(y[i] - out[i]) < v->out_is_known_to))
             fail_msg("value %zu: %.13f, expected %.13f", i, y[i], out[i]);
-        loss += (y[i] - eps[i]) * (y[i] - eps[i]) / (double)n;
-        dy[i] = 2 * (y[i] - eps[i]) / (double)n;
+        loss += (y[i] - q.eps[i]) * (y[i] - q.eps[i]) / (double)n;
+        dy[i] = 2 * (y[i] - q.eps[i]) / (double)n;
     }
     if (!(fabs(loss - v->loss) < 1e-11))
         fail_msg("loss %.12f, expected %.12f", loss, v->loss);
