@@ -18,6 +18,11 @@ endif
 ifeq ($(TSAN),1)
 SANITIZE := -fsanitize=thread
 endif
+# Only where oneDNN's run-time library is the compiler's own, and not under the thread sanitizer,
+# which does not know it.
+ifneq ($(TSAN),1)
+OPENMP := $(if $(findstring clang,$(shell $(CC) --version 2>/dev/null)),,-fopenmp)
+endif
 
 PACKAGES := hdf5-openmpi ompi-c jansson hwloc cairo lapacke libzstd
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
@@ -30,8 +35,8 @@ NEED_PACKAGES = $(if $(HAVE_PACKAGES),,$(error libraries are missing: run "make 
 
 INC := -Isrc -I.
 ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(INC) $(PKG_CFLAGS) -fPIC -pthread \
-	$(SANITIZE) $(CFLAGS)
-ALL_LDFLAGS = -pthread $(SANITIZE) $(LDFLAGS)
+	$(OPENMP) $(SANITIZE) $(CFLAGS)
+ALL_LDFLAGS = -pthread $(OPENMP) $(SANITIZE) $(LDFLAGS)
 
 LIB_SOURCES := $(sort $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c)))
 LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/%.o)
@@ -87,6 +92,8 @@ $(BUILD)/%.o: %.c $(FLAGS_STAMP)
 
 # Loops of the networks become vector code; neither flag changes what NaN or infinity do.
 $(BUILD)/src/nn/%.o: CFLAGS += -O3 -fno-math-errno -fno-trapping-math
+$(BUILD)/src/core/rng.o: CFLAGS += -O3 -fno-tree-slp-vectorize
+$(BUILD)/src/nn/attend.o $(BUILD)/src/nn/gelu.o: CFLAGS += -ffp-contract=fast
 
 $(BUILD)/src/core/version.o: ALL_CFLAGS += -DMIM_BUILD_FLAGS='"$(strip $(CFLAGS) $(SANITIZE))"'
 
@@ -118,6 +125,9 @@ $(TEST_HELPERS): $(TEST_OBJECTS)
 $(BUILD)/tests/mpi_%: $(BUILD)/tests/mpi_%.o $(TEST_HELPERS) $(MPI_LIB) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
+# Counts what is allocated.
+$(BUILD)/tests/test_dit: ALL_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc
+
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 
@@ -125,7 +135,7 @@ $(BUILD)/bench/mpi_%: $(BUILD)/tests/bench/mpi_%.o $(TEST_HELPERS) $(MPI_LIB) $(
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
-$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(TEST_HELPERS) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
@@ -263,6 +273,7 @@ install: all
 	for header in $(PUBLIC_HEADERS:src/%=%); do \
 		install -D -m 644 src/$$header $(INCLUDE_DIR)/$$header || exit 1; done
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(PACKAGES)|' \
+		-e 's|@OPENMP@|$(if $(OPENMP),-lgomp)|' \
 		mimesys.pc.in > $(LIB_DIR)/pkgconfig/mimesys.pc
 	chmod 644 $(LIB_DIR)/pkgconfig/mimesys.pc
 	install -m 644 $(MAN_PAGES) $(SHARE_DIR)/man/man1

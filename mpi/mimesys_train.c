@@ -42,12 +42,13 @@ static const mim_program program = {
     .max_arguments = 0,
     .description =
         "Learns from a corpus of measured plans which plan leads to which metrics, the other way\n"
-        "round: a denoiser with one token a thread, trained to restore noised plans from the\n"
-        "metrics, their masks and the plan of the slot before.\n\n"
+        "round: a network (model.kind) trained to restore noised plans from the metrics, their\n"
+        "masks and the plan of the slot before.\n\n"
         "Run it under mpirun or srun: ranks share out the shards of each batch. The result "
         "depends\n"
         "on the seed and the settings, and not on the number of ranks, up to the rounding of sums\n"
-        "in double precision. Set OMP_NUM_THREADS to the cores of a rank.\n\n"
+        "in double precision. Set OMP_NUM_THREADS to the cores of a rank, which\n"
+        "changes nothing but the time, and OMP_WAIT_POLICY=passive where others use them, too.\n\n"
         "SIGUSR1 and SIGTERM, or train.time_limit_s, end it after the step at hand with a\n"
         "checkpoint and exit status 75; --resume auto then goes on as if nothing had been.",
     .json_keys = "the summary (see FILES); its figures:\n"
@@ -102,6 +103,24 @@ static int check_names(const char *what, size_t n, char *const *expected, size_t
     return MIM_OK;
 }
 
+/* What follows from the corpus is compared by names, later. */
+static int check_network(const mim_architecture *stored, const mim_train_plan *plan)
+{
+    mim_architecture wanted = plan->size;
+    wanted.n_stressors = stored->n_stressors;
+    wanted.n_threads = stored->n_threads;
+    wanted.n_node_metrics = stored->n_node_metrics;
+    wanted.n_sockets = stored->n_sockets;
+    const size_t field = mim_architecture_difference(stored, &wanted);
+    if (field == SIZE_MAX)
+        return MIM_OK;
+    char was[MIM_ARCHITECTURE_TEXT_BYTES], is[MIM_ARCHITECTURE_TEXT_BYTES];
+    mim_architecture_text(stored, field, was);
+    mim_architecture_text(&wanted, field, is);
+    return mim_fail(MIM_EUSAGE, "it was made with model.%s = %s, the settings say %s",
+                    mim_architecture_field(field), was, is);
+}
+
 /* A checkpoint goes on only as what it was. */
 static int check_resumed(const job *j, const mim_model *m, const mim_domain *d)
 {
@@ -109,24 +128,22 @@ static int check_resumed(const job *j, const mim_model *m, const mim_domain *d)
     const struct {
         const char *what;
         uint64_t stored, wanted;
-    } parts[] = {{"model.width", m->architecture.width, p->size.width},
-                 {"model.blocks", m->architecture.n_blocks, p->size.n_blocks},
-                 {"model.heads", m->architecture.n_heads, p->size.n_heads},
-                 {"model.mlp_ratio", m->architecture.mlp_ratio, p->size.mlp_ratio},
-                 {"model.timesteps", m->process.n_timesteps, p->process.n_timesteps},
+    } parts[] = {{"model.timesteps", m->process.n_timesteps, p->process.n_timesteps},
                  {"train.seed", m->seed, p->seed}};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    int rc = check_network(&m->architecture, p);
+    for (size_t i = 0; rc == MIM_OK && i < sizeof parts / sizeof *parts; i++)
         if (parts[i].stored != parts[i].wanted)
-            return mim_fail(MIM_EUSAGE,
-                            "it was made with %s = %" PRIu64 ", the settings say %" PRIu64,
-                            parts[i].what, parts[i].stored, parts[i].wanted);
+            rc =
+                mim_fail(MIM_EUSAGE, "it was made with %s = %" PRIu64 ", the settings say %" PRIu64,
+                         parts[i].what, parts[i].stored, parts[i].wanted);
+    if (rc != MIM_OK)
+        return rc;
     if (m->process.schedule != p->process.schedule ||
         m->process.prediction != p->process.prediction)
         return mim_fail(MIM_EUSAGE, "it was made with schedule %s and prediction %s",
                         mim_schedule_name(m->process.schedule),
                         mim_prediction_name(m->process.prediction));
-    int rc =
-        check_names("metric", d->n_metrics, d->metrics, m->domain->n_metrics, m->domain->metrics);
+    rc = check_names("metric", d->n_metrics, d->metrics, m->domain->n_metrics, m->domain->metrics);
     if (rc == MIM_OK)
         rc = check_names("stressor", d->n_stressors, d->actions, m->domain->n_stressors,
                          m->domain->actions);
@@ -174,6 +191,8 @@ static int make_model(job *j, const char *path)
         j->is_resumed = true;
     } else if (rc == MIM_OK) {
         rc = mim_model_create(&domain, &j->plan.size, &j->plan.process, j->plan.seed, &j->model);
+        if (rc == MIM_EINVAL) /* the settings do not go with the corpus */
+            rc = mim_fail_in(MIM_EUSAGE, "[model]");
     }
     mim_domain_destroy(&domain);
     if (rc == MIM_OK) { /* of the corpus alone, so it is the same on all ranks and after a resume */
@@ -215,8 +234,8 @@ static int load(job *j)
 /* Forward and backward of a step's whole batch. */
 static double step_flop(const job *j)
 {
-    return 3 * mim_denoiser_flop(&j->model->architecture, j->plan.options.batch,
-                                 j->model->domain->n_threads);
+    return 3 * mim_network_flop(&j->model->architecture, j->plan.options.batch,
+                                j->model->domain->n_threads);
 }
 
 static int print_dry_run(const job *j)

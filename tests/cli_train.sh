@@ -16,7 +16,7 @@ small=(--corpus "$corpus" --set model.width=16 --set model.blocks=1 --set model.
 # The number after a key of a JSON file's first line that has it, or of its last with "last".
 number() { # KEY FILE [last]
     local lines=head
-    [ "${3:-}" = last ] && lines=tail
+    [ "${3:-}" = last ] && lines='tail'
     sed -n "s/.*\"$1\": *\([0-9.e+-]*\).*/\1/p" "$2" | $lines -n 1
 }
 
@@ -29,6 +29,41 @@ run_program --config ini/pretrain.ini --corpus "$corpus" --out "$scratch/dry" --
     grep -q '^model: [1-9]' "$scratch/out" && grep -q '^sbatch --ntasks=1 ' "$scratch/out" &&
     [ ! -e "$scratch/dry" ]
 report $? "a dry run says what it would take and touches nothing"
+
+# ---- other networks
+run_program --config ini/parity.ini --corpus "$corpus" --out "$scratch/dry" --dry-run --json &&
+    [ "$(number parameters "$scratch/out")" -gt 10000000 ] && [ ! -e "$scratch/dry" ]
+report $? "ini/parity.ini: a dry run of the published recipe"
+tiny=(--corpus "$corpus" --set train.batch=16 --set train.shards=4 --set model.width=16 --set model.heads=2
+    --set model.blocks=1 --set model.encoder_width=16 --set model.context_width=16 --set train.log_every=10
+    --set train.rate=2e-3 --set train.ema=0.9 --set train.ema_start=10)
+run_program --config ini/parity.ini "${tiny[@]}" --out "$scratch/cells" --steps 60 --json &&
+    awk -v a="$(number loss "$scratch/cells/metrics.jsonl")" -v b="$(number loss "$scratch/cells/metrics.jsonl" last)" \
+        'BEGIN {exit !(b < 0.95 * a)}'
+report $? "the published recipe, scaled down: the loss falls"
+cp "$scratch/cells/summary.json" "$scratch/cells60.json"
+run_program --config ini/parity.ini "${tiny[@]}" --out "$scratch/cells" --steps 80 --resume auto --json &&
+    [ "$(number resumed_from_step "$scratch/out")" = 60 ]
+report $? "it goes on from its checkpoint"
+may_log=
+refuses 2 "it was made with model.encoder = metrics_only, the settings say concat" "with another encoder" \
+    --config ini/parity.ini "${tiny[@]}" --set model.encoder=concat --out "$scratch/cells" --steps 90 --resume auto
+refuses 2 "rows \"8-14\": row: expected 0 to 2" "rows that the corpus has not" --config ini/parity.ini "${tiny[@]}" \
+    --set model.thread_condition=bias --set model.quiet_rows=8-14 --out "$scratch/none" --dry-run
+may_log=yes
+run_program "${tiny[@]}" --set model.kind=unet --set model.multipliers=1,2 --set model.head_width=4 \
+    --set model.encoder=transformer_tokens --set model.encoder_blocks=1 --out "$scratch/unet" --steps 60 --json &&
+    awk -v a="$(number loss "$scratch/unet/metrics.jsonl")" -v b="$(number loss "$scratch/unet/metrics.jsonl" last)" \
+        'BEGIN {exit !(b < 0.5 * a)}'
+report $? "a U-Net: the loss falls"
+use_program mimesys_generate
+for kind in cells unet; do
+    run_program --config ini/parity-generate.ini --trace tests/data/traces/stats-sort.txt \
+        --calibration tests/data/calibration.json --checkpoint "$scratch/$kind/model.h5" -o "$scratch/$kind.h5" --json &&
+        grep -q '"method": "diffusion"' "$scratch/out"
+    report $? "a plan from its model ($kind)"
+done
+use_program mimesys_train
 
 # ---- one run
 run_program "${small[@]}" --out "$scratch/a" --steps 120 --json &&
@@ -117,6 +152,9 @@ for n in 2 3 4; do
             "$(number validation_loss "$scratch/b/summary.json")" 1e-5
     report $? "$n ranks come to what one does"
 done
+ranks 3 --config ini/parity.ini "${tiny[@]}" --out "$scratch/r3cells" --steps 60 &&
+    near "$(number loss "$scratch/r3cells/summary.json")" "$(number loss "$scratch/cells60.json")" 1e-5
+report $? "the published recipe, scaled down: 3 ranks come to what one does, dropout included"
 ranks 2 "${small[@]}" --out "$scratch/a" --steps 140 --resume auto &&
     [ "$(number resumed_from_step "$scratch/a/summary.json")" = 120 ]
 report $? "a checkpoint of one rank goes on at two"

@@ -111,7 +111,8 @@ static void test_round_trip(void **state)
     assert_memory_equal(model->response->mean, back->response->mean,
                         6 * (3 * TOY_S + 1) * sizeof(double)); /* the deviation stands behind */
     assert_same_params(model->params, back->params, true);
-    assert_memory_equal(&model->architecture, &back->architecture, sizeof model->architecture);
+    assert_int_equal(mim_architecture_difference(&model->architecture, &back->architecture),
+                     SIZE_MAX);
     assert_int_equal(back->process.schedule, MIM_SCHEDULE_COSINE);
     assert_int_equal(back->process.n_timesteps, 100);
     assert_int_equal(back->process.prediction, MIM_PREDICT_V);
@@ -153,6 +154,94 @@ static void test_slim(void **state)
                         model->params->n_values * sizeof(float));
     mim_model_destroy(&back);
     mim_model_destroy(&model);
+}
+
+static const mim_architecture cells = {.kind = MIM_NETWORK_CELL_TOKEN,
+                                       .width = 8,
+                                       .n_blocks = 1,
+                                       .n_heads = 2,
+                                       .mlp_ratio = 2,
+                                       .dropout = 0.1,
+                                       .encoder = MIM_CONTEXT_CONCAT,
+                                       .encoder_width = 8,
+                                       .context_width = 8,
+                                       .has_masks = true,
+                                       .thread = MIM_THREAD_BIAS,
+                                       .quiet_rows = "1-2"};
+static const mim_architecture unet = {.kind = MIM_NETWORK_UNET,
+                                      .width = 8,
+                                      .n_heads = 2,
+                                      .head_width = 4,
+                                      .multipliers = "1,2",
+                                      .dropout = 0.1,
+                                      .encoder_width = 8,
+                                      .context_width = 8};
+
+/* Other kinds of networks: the same architecture comes back, and training goes on to the bit,
+ * dropout included. */
+static void test_other_networks(void **state)
+{
+    (void)state;
+    const mim_architecture *const kinds[] = {&cells, &unet};
+    for (size_t i = 0; i < 2; i++) {
+        mim_model *straight = toy_model_of(kinds[i], 8, MIM_PREDICT_EPS);
+        mim_model *first = toy_model_of(kinds[i], 8, MIM_PREDICT_EPS);
+        train(straight, 4);
+        train(first, 2);
+        write_model(first, false);
+        mim_model *second = read_model(true);
+        assert_int_equal(mim_architecture_difference(&first->architecture, &second->architecture),
+                         SIZE_MAX);
+        assert_same_params(first->params, second->params, true);
+        train(second, 2);
+        assert_same_params(straight->params, second->params, true);
+        mim_model_destroy(&straight);
+        mim_model_destroy(&first);
+        mim_model_destroy(&second);
+    }
+}
+
+/* The tensors of p in reverse order, as a file of another version might hold them. */
+static void reverse(mim_params_f *p)
+{
+    const mim_tensors *l = p->layout;
+    const size_t n = l->n_tensors;
+    float *const arrays[] = {p->values, p->ema, p->moment_1, p->moment_2};
+    mim_tensor *turned = calloc(n, sizeof *turned);
+    float *kept = calloc(p->n_values, sizeof *kept);
+    size_t at = 0;
+    assert_non_null(turned);
+    assert_non_null(kept);
+    for (size_t i = 0; i < n; i++) {
+        turned[i] = l->tensors[n - 1 - i];
+        turned[i].offset = at;
+        at += turned[i].n_values;
+    }
+    for (size_t a = 0; a < 4; a++) {
+        memcpy(kept, arrays[a], p->n_values * sizeof *kept);
+        for (size_t i = 0; i < n; i++)
+            memcpy(arrays[a] + turned[i].offset, kept + l->tensors[n - 1 - i].offset,
+                   turned[i].n_values * sizeof *kept);
+    }
+    memcpy(l->tensors, turned, n * sizeof *turned);
+    free(turned);
+    free(kept);
+}
+
+static void test_other_order(void **state)
+{
+    (void)state;
+    mim_model *model = toy_model(8, MIM_PREDICT_X0);
+    train(model, 3);
+    reverse(model->params);
+    write_model(model, false);
+    mim_model *back = read_model(true);
+    assert_string_equal(back->params->layout->tensors[0].name, "thread.weight");
+    assert_string_equal(model->params->layout->tensors[0].name, "last.bias");
+    reverse(model->params);
+    assert_same_params(model->params, back->params, true);
+    mim_model_destroy(&model);
+    mim_model_destroy(&back);
 }
 
 /* A model whose parts contradict each other is written as it is, and must not be read. */
@@ -216,6 +305,31 @@ static void test_refusals(void **state)
     mim_model_destroy(&model);
 }
 
+/* A network of cells for other threads than the domain's, or with fields that are not known. */
+static void test_refused_networks(void **state)
+{
+    (void)state;
+    mim_model *model = toy_model_of(&cells, 8, MIM_PREDICT_EPS);
+    model->architecture.n_threads = 3;
+    refuse(model, "");
+    model->architecture.n_threads = 2;
+    model->architecture.encoder = MIM_CONTEXT_CONCAT_SYM;
+    refuse(model, "context1");
+    model->architecture.encoder = MIM_CONTEXT_CONCAT;
+    strcpy(model->architecture.quiet_rows, "7");
+    refuse(model, "rows \"7\"");
+    strcpy(model->architecture.quiet_rows, "1-2");
+    write_model(model, false); /* nothing else was wrong */
+    mim_model *back = read_model(true);
+    mim_model_destroy(&back);
+    mim_model_destroy(&model);
+    model =
+        toy_model(8, MIM_PREDICT_X0); /* to which threads are no size, but a number all the same */
+    model->architecture.n_threads = 3;
+    refuse(model, "2 threads are named, the network has 3, 2 and 3");
+    mim_model_destroy(&model);
+}
+
 static void test_other_files(void **state)
 {
     (void)state;
@@ -230,6 +344,13 @@ static void test_other_files(void **state)
     assert_int_equal(mim_h5_commit(&file), MIM_OK);
     assert_int_equal(mim_checkpoint_read(path, true, &back), MIM_EDATA);
     assert_non_null(strstr(mim_error(), "version 99"));
+    const char *const lines[] = {"kind thread_token", "colour 1"};
+    assert_int_equal(
+        mim_h5_create(path, MIM_CHECKPOINT_SCHEMA, MIM_CHECKPOINT_VERSION, NULL, &file), MIM_OK);
+    assert_int_equal(mim_h5_put_texts(file, "network", 2, lines, "", ""), MIM_OK);
+    assert_int_equal(mim_h5_commit(&file), MIM_OK);
+    assert_int_equal(mim_checkpoint_read(path, true, &back), MIM_EDATA);
+    assert_non_null(strstr(mim_error(), "a setting \"colour\" is not known"));
     FILE *text = fopen(path, "w");
     assert_non_null(text);
     fputs("no HDF5", text);
@@ -241,9 +362,10 @@ static void test_other_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_resuming),
-        cmocka_unit_test(test_slim),        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_other_files),
+        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_resuming),
+        cmocka_unit_test(test_slim),           cmocka_unit_test(test_other_order),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_other_files),
+        cmocka_unit_test(test_other_networks), cmocka_unit_test(test_refused_networks),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
 }

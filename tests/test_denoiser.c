@@ -16,13 +16,13 @@
 
 enum { B = 3, T = 4, S = 3, G = 2 };
 
-static const mim_architecture small = {.n_stressors = S,
-                                       .n_node_metrics = G,
-                                       .n_sockets = 2,
-                                       .width = 8,
-                                       .n_blocks = 2,
-                                       .n_heads = 2,
-                                       .mlp_ratio = 2};
+static const mim_denoiser_shape small = {.n_stressors = S,
+                                         .n_node_metrics = G,
+                                         .n_sockets = 2,
+                                         .width = 8,
+                                         .n_blocks = 2,
+                                         .n_heads = 2,
+                                         .mlp_ratio = 2};
 
 static const uint32_t sockets[T] = {0, 0, 1, 1};
 
@@ -66,7 +66,8 @@ static mim_denoiser_input_d view(const inputs *in)
                                   in->node_mask,
                                   in->has_previous,
                                   in->time,
-                                  sockets};
+                                  sockets,
+                                  false};
 }
 
 /* A net with all its parameters away from zero: fresh ones answer 0. */
@@ -75,8 +76,9 @@ typedef struct net {
     mim_denoiser_d *denoiser;
 } net;
 
-static net make_net(const mim_architecture *a)
+static net make_net(const mim_denoiser_shape *a)
 {
+    const mim_denoiser_options options = {&mim_gemm_plain, MIM_PRECISION_F32, B, T, true};
     net n = {NULL, NULL};
     mim_tensors *layout = NULL;
     assert_int_equal(mim_denoiser_layout(a, &layout), MIM_OK);
@@ -84,7 +86,7 @@ static net make_net(const mim_architecture *a)
     mim_tensors_destroy(&layout);
     for (size_t i = 0; i < n.params->n_values; i++)
         n.params->values[i] = 0.4 * draw(6, i);
-    assert_int_equal(mim_denoiser_create_d(a, &mim_gemm_plain, B, T, &n.denoiser), MIM_OK);
+    assert_int_equal(mim_denoiser_create_d(a, &options, &n.denoiser), MIM_OK);
     return n;
 }
 
@@ -272,9 +274,10 @@ static void test_float_follows_double(void **state)
     mim_denoiser_backward_d(n.denoiser, n.params->values, &v, dy, n.params->grads);
     const mim_gemm *const gemms[2] = {&mim_gemm_plain, &mim_gemm_onednn};
     for (size_t g = 0; g < 2; g++) {
+        const mim_denoiser_options options = {gemms[g], MIM_PRECISION_F32, B, T, true};
         mim_denoiser_f *denoiser = NULL;
         double worst = 0, largest = 0;
-        assert_int_equal(mim_denoiser_create_f(&small, gemms[g], B, T, &denoiser), MIM_OK);
+        assert_int_equal(mim_denoiser_create_f(&small, &options, &denoiser), MIM_OK);
         mim_params_init_f(params, 11);
         mim_denoiser_forward_f(denoiser, params->values, &w, z);
         for (size_t i = 0; i < B * T * S; i++)
@@ -303,7 +306,7 @@ static void test_refusals(void **state)
 {
     (void)state;
     static const struct {
-        mim_architecture a;
+        mim_denoiser_shape a;
         const char *part;
     } cases[] = {
         {{0, 2, 1, 8, 1, 2, 2}, "stressors: expected 1 to"},
@@ -314,16 +317,18 @@ static void test_refusals(void **state)
         {{3, 2, 1, 8, 1, 2, 0}, "MLP ratio"},
         {{3, 2, 1, 1 << 20, 1, 2, 1}, "width"},
     };
+    const mim_denoiser_options one = {.max_samples = 1, .max_threads = 1};
+    const mim_denoiser_options none = {.max_samples = 0, .max_threads = 1};
     mim_tensors *layout = NULL;
     mim_denoiser_f *denoiser = NULL;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(mim_denoiser_layout(&cases[i].a, &layout), MIM_EINVAL);
-        assert_int_equal(mim_denoiser_create_f(&cases[i].a, NULL, 1, 1, &denoiser), MIM_EINVAL);
+        assert_int_equal(mim_denoiser_create_f(&cases[i].a, &one, &denoiser), MIM_EINVAL);
         assert_non_null(strstr(mim_error(), cases[i].part));
     }
-    assert_int_equal(mim_denoiser_create_f(&small, NULL, 0, 1, &denoiser), MIM_EINVAL);
+    assert_int_equal(mim_denoiser_create_f(&small, &none, &denoiser), MIM_EINVAL);
     assert_null(denoiser);
-    const mim_architecture without_metrics = {3, 0, 1, 8, 1, 2, 2};
+    const mim_denoiser_shape without_metrics = {3, 0, 1, 8, 1, 2, 2};
     assert_int_equal(mim_denoiser_layout(&without_metrics, &layout), MIM_OK);
     mim_tensors_destroy(&layout);
 }

@@ -179,12 +179,68 @@ static void test_float_is_near_double(void **state)
     mim_tensors_destroy(&tensors);
 }
 
+/* One pass does what three did, to the bit, over chunks and tensors that end elsewhere. */
+static void test_update_is_its_parts(void **state)
+{
+    (void)state;
+    const size_t shapes[3] = {40000, 70001, 13};
+    const mim_adam adam = {0.9, 0.99, 1e-8, 0.05, true};
+    const mim_ema ema = {.beta = 0.9, .n_copies = 2};
+    mim_tensors *tensors = NULL;
+    mim_params_f *whole = NULL, *parts = NULL;
+    assert_int_equal(mim_tensors_create(&tensors), MIM_OK);
+    for (size_t t = 0; t < 3; t++) {
+        const char name[2] = {(char)('a' + (int)t), 0};
+        assert_int_equal(
+            mim_tensors_add(tensors, name, 1, &shapes[t], MIM_INIT_NORMAL, 1, t != 1, NULL),
+            MIM_OK);
+    }
+    assert_int_equal(mim_params_create_f(tensors, &whole), MIM_OK);
+    assert_int_equal(mim_params_create_f(tensors, &parts), MIM_OK);
+    mim_params_init_f(whole, 3);
+    mim_params_init_f(parts, 3);
+    const size_t n = whole->n_values;
+    double *sums = calloc(n, sizeof *sums);
+    assert_non_null(sums);
+    for (uint64_t step = 1; step <= 4; step++) {
+        const double max_norm = step == 3 ? 0 : 50; /* of about 235 */
+        for (size_t i = 0; i < n; i++) {
+            parts->grads[i] = (float)sin(0.37 * (double)(step * (i + 1)));
+            whole->grads[i] = 0.25f * parts->grads[i];
+            sums[i] = 0.75 * (double)parts->grads[i];
+        }
+        mim_grads_move_f(whole, sums);
+        for (size_t i = 0; i < n; i++)
+            assert_true(whole->grads[i] == 0 && (float)sums[i] == parts->grads[i]);
+        const double norm = mim_grads_set_f(sums, whole);
+        assert_true(norm == mim_clip_grads_f(max_norm, parts));
+        mim_adam_step_f(&adam, 1e-2, step, parts);
+        mim_ema_update_f(&ema, step - 1, parts);
+        const mim_update update = {&adam, &ema, 1e-2, step, norm, max_norm};
+        mim_update_step_f(&update, whole);
+        assert_memory_equal(whole->values, parts->values, n * sizeof(float));
+        assert_memory_equal(whole->moment_1, parts->moment_1, n * sizeof(float));
+        assert_memory_equal(whole->moment_2, parts->moment_2, n * sizeof(float));
+        assert_memory_equal(whole->ema, parts->ema, n * sizeof(float));
+        for (size_t i = 0; i < n; i++)
+            assert_true(whole->grads[i] == 0);
+    }
+    free(sums);
+    mim_params_destroy_f(&whole);
+    mim_params_destroy_f(&parts);
+    mim_tensors_destroy(&tensors);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_adam_known), cmocka_unit_test(test_decay),
-        cmocka_unit_test(test_clip),       cmocka_unit_test(test_ema),
-        cmocka_unit_test(test_schedules),  cmocka_unit_test(test_float_is_near_double),
+        cmocka_unit_test(test_adam_known),
+        cmocka_unit_test(test_decay),
+        cmocka_unit_test(test_clip),
+        cmocka_unit_test(test_ema),
+        cmocka_unit_test(test_schedules),
+        cmocka_unit_test(test_float_is_near_double),
+        cmocka_unit_test(test_update_is_its_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

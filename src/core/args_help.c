@@ -183,8 +183,9 @@ static void roff(const char *text, FILE *out)
     static const struct {
         char c;
         const char *roff;
-    } escapes[] = {{'\\', "\\e"},  {'-', "\\-"},   {'\'', "\\(aq"},
-                   {'`', "\\(ga"}, {'^', "\\(ha"}, {'~', "\\(ti"}};
+    } escapes[] = {
+        {'\\', "\\e"},  {'-', "\\-"},   {'\'', "\\(aq"}, {'`', "\\(ga"},
+        {'^', "\\(ha"}, {'~', "\\(ti"}, {'|', "|\\:"}}; /* a list of words may be broken there */
     bool is_line_start = true;
     for (; *text; text++) {
         const char *escaped = NULL;
@@ -288,7 +289,8 @@ static void man_settings(const mim_program *program, FILE *out)
 
 void mim_program_man(const mim_program *program, const char *version, FILE *out)
 {
-    fprintf(out, ".TH %s 1 \"\" \"mimesys %s\" \"Mimesys for Slurm\"\n.SH NAME\n%s \\- ",
+    /* flush left: a long list of words leaves nothing in its line to stretch */
+    fprintf(out, ".TH %s 1 \"\" \"mimesys %s\" \"Mimesys for Slurm\"\n.ad l\n.SH NAME\n%s \\- ",
             program->name, version, program->name);
     roff(program->summary, out);
     fputs("\n.SH SYNOPSIS\n.nf\n", out);

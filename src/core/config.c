@@ -470,6 +470,13 @@ const char *mim_config_text(const mim_config *config, const char *name)
     return e->text;
 }
 
+const char *mim_config_as_text(const mim_config *config, const char *name)
+{
+    const entry *e = find(config, name);
+    assert(e);
+    return e->text;
+}
+
 bool mim_config_is_set(const mim_config *config, const char *name)
 {
     const entry *e = find(config, name);

@@ -64,6 +64,8 @@ double mim_config_real(const mim_config *config, const char *name);
 bool mim_config_bool(const mim_config *config, const char *name);
 uint64_t mim_config_bytes(const mim_config *config, const char *name);
 const char *mim_config_text(const mim_config *config, const char *name); /* TEXT and CHOICE */
+/* A value of any type as it was given, checked against its option. */
+const char *mim_config_as_text(const mim_config *config, const char *name);
 /* Whether a value came from anything but the default. */
 bool mim_config_is_set(const mim_config *config, const char *name);
 

@@ -5,15 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/h5.h"
+#include "diffusion/checkpoint_internal.h"
 
-/* Order of the counts in the datasets `architecture` and `process`. */
-enum { N_ARCHITECTURE = 7 };
 /* A weight of 1 that moves a metric by more than a million ranges is no measurement. */
 static const double max_coefficient = 1e6;
-
-static const char architecture_dims[] =
-    "n_stressors, n_node_metrics, n_sockets, width, n_blocks, n_heads, mlp_ratio";
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
@@ -113,11 +108,6 @@ static int put_response(mim_h5 *file, const mim_response *r)
 
 static int put_kind(mim_h5 *file, const mim_model *m)
 {
-    const mim_architecture *a = &m->architecture;
-    const uint64_t sizes[N_ARCHITECTURE] = {a->n_stressors, a->n_node_metrics, a->n_sockets,
-                                            a->width,       a->n_blocks,       a->n_heads,
-                                            a->mlp_ratio};
-    const size_t n = N_ARCHITECTURE;
     const struct {
         const char *name, *long_name;
         uint64_t value;
@@ -125,8 +115,7 @@ static int put_kind(mim_h5 *file, const mim_model *m)
                   {"seed", "seed of initial values and training", m->seed},
                   {"step", "training steps taken", m->step},
                   {"corpus_hash", "identity of the training corpus", m->corpus_hash}};
-    int rc = mim_h5_put_count(file, "architecture", 1, &n, sizes, "", architecture_dims,
-                              "sizes of the denoiser with one token a thread");
+    int rc = mim_checkpoint_put_architecture(file, &m->architecture);
     for (size_t i = 0; rc == MIM_OK && i < sizeof counts / sizeof *counts; i++)
         rc = mim_h5_put_count(file, counts[i].name, 0, NULL, &counts[i].value, "", "",
                               counts[i].long_name);
@@ -173,15 +162,16 @@ static int check_schema(mim_h5 *file, const char *path)
                       schema ? schema : "", MIM_CHECKPOINT_SCHEMA);
     if (rc == MIM_OK)
         rc = mim_h5_get_attribute_real(file, NULL, "schema_version", &has_version, &version);
-    if (rc == MIM_OK && version != MIM_CHECKPOINT_VERSION)
-        rc = mim_fail(MIM_EDATA, "%s: checkpoint of version %g, this program knows version %d",
-                      path, version, MIM_CHECKPOINT_VERSION);
+    if (rc == MIM_OK && version != 1 && version != MIM_CHECKPOINT_VERSION)
+        rc =
+            mim_fail(MIM_EDATA, "%s: checkpoint of version %g, this program knows versions 1 to %d",
+                     path, version, MIM_CHECKPOINT_VERSION);
     free(schema);
     return rc;
 }
 
-static int get_counts(mim_h5 *file, const char *path, const char *name, size_t rank, size_t n,
-                      uint64_t *out)
+int mim_checkpoint_get_counts(mim_h5 *file, const char *path, const char *name, size_t rank,
+                              size_t n, uint64_t *out)
 {
     size_t shape[MIM_H5_MAX_RANK] = {0};
     uint64_t *values = NULL;
@@ -206,7 +196,7 @@ static int get_process(mim_h5 *file, const char *path, mim_process *process)
 {
     char *schedule = NULL, *prediction = NULL;
     uint64_t n_timesteps = 0;
-    int rc = get_counts(file, path, "n_timesteps", 0, 1, &n_timesteps);
+    int rc = mim_checkpoint_get_counts(file, path, "n_timesteps", 0, 1, &n_timesteps);
     if (rc == MIM_OK && (n_timesteps < 1 || n_timesteps > MIM_SCHEDULE_MAX_STEPS))
         rc = mim_fail(MIM_EDATA, "%s: %llu timesteps, expected 1 to %d", path,
                       (unsigned long long)n_timesteps, MIM_SCHEDULE_MAX_STEPS);
@@ -221,22 +211,6 @@ static int get_process(mim_h5 *file, const char *path, mim_process *process)
     free(schedule);
     free(prediction);
     return rc;
-}
-
-static int get_architecture(mim_h5 *file, const char *path, mim_architecture *a)
-{
-    uint64_t sizes[N_ARCHITECTURE];
-    int rc = get_counts(file, path, "architecture", 1, N_ARCHITECTURE, sizes);
-    if (rc != MIM_OK)
-        return rc;
-    *a = (mim_architecture){.n_stressors = (size_t)sizes[0],
-                            .n_node_metrics = (size_t)sizes[1],
-                            .n_sockets = (size_t)sizes[2],
-                            .width = (size_t)sizes[3],
-                            .n_blocks = (size_t)sizes[4],
-                            .n_heads = (size_t)sizes[5],
-                            .mlp_ratio = (size_t)sizes[6]};
-    return mim_architecture_check(a) == MIM_OK ? MIM_OK : mim_fail_in(MIM_EDATA, "%s", path);
 }
 
 static int get_length(mim_h5 *file, const char *path, const char *name, size_t max, size_t *n)
@@ -296,8 +270,9 @@ static int get_threads(mim_h5 *file, const char *path, parts *p)
     p->socket = calloc(n, sizeof *p->socket);
     if (!p->threads || !p->metric || !p->socket)
         return mim_fail(MIM_ENOMEM, "%zu threads", n);
-    if ((rc = get_counts(file, path, "thread_metric", 1, n, p->threads)) != MIM_OK ||
-        (rc = get_counts(file, path, "thread_socket", 1, n, p->threads + n)) != MIM_OK)
+    if ((rc = mim_checkpoint_get_counts(file, path, "thread_metric", 1, n, p->threads)) != MIM_OK ||
+        (rc = mim_checkpoint_get_counts(file, path, "thread_socket", 1, n, p->threads + n)) !=
+            MIM_OK)
         return rc;
     for (size_t t = 0; t < n; t++) {
         p->metric[t] = p->threads[t] == p->n_metrics ? SIZE_MAX : (size_t)p->threads[t];
@@ -349,14 +324,16 @@ static int check_size(mim_h5 *file, size_t n_expected)
     return rc;
 }
 
-/* The stored tensors must be those that the architecture has. */
-static int check_tensors(mim_h5 *file, const char *path, const mim_architecture *a)
+/* The stored tensors, which must be those that the architecture has: files of other versions hold
+ * them in another order. */
+static int get_tensors(mim_h5 *file, const char *path, const mim_architecture *a,
+                       mim_tensors **tensors)
 {
     mim_tensors *found = NULL, *expected = NULL;
     char **names = NULL;
     uint64_t *shapes = NULL;
     size_t n = 0, shape[MIM_H5_MAX_RANK];
-    int rc = mim_denoiser_layout(a, &expected);
+    int rc = mim_network_layout(a, &expected);
     if (rc == MIM_OK)
         rc = mim_h5_get_texts(file, "tensor_names", expected->n_tensors, &n, &names);
     if (rc == MIM_OK)
@@ -375,8 +352,12 @@ static int check_tensors(mim_h5 *file, const char *path, const mim_architecture 
         rc = mim_tensors_match(expected, found);
     if (rc == MIM_OK)
         rc = check_size(file, expected->n_values);
-    if (rc != MIM_OK && rc != MIM_ENOMEM)
+    if (rc == MIM_OK) {
+        *tensors = found;
+        found = NULL;
+    } else if (rc != MIM_ENOMEM) {
         rc = mim_fail_in(MIM_EDATA, "%s", path);
+    }
     mim_tensors_destroy(&found);
     mim_tensors_destroy(&expected);
     mim_h5_free_texts(n, &names);
@@ -384,35 +365,42 @@ static int check_tensors(mim_h5 *file, const char *path, const mim_architecture 
     return rc;
 }
 
-static int get_numbers(mim_h5 *file, const char *path, const char *name, size_t n, float *out)
+/* One array of all parameters, from the order of the file into that of the layout. */
+static int get_numbers(mim_h5 *file, const char *path, const char *name, const mim_tensors *stored,
+                       const mim_tensors *layout, float *out)
 {
+    const size_t n = layout->n_values;
     size_t shape[MIM_H5_MAX_RANK];
     double *wide = NULL;
     int rc = mim_h5_get_real(file, name, 1, n, shape, &wide);
     if (rc == MIM_OK && shape[0] != n)
         rc = mim_fail(MIM_EDATA, "%s: %s has %zu values, expected %zu", path, name, shape[0], n);
-    for (size_t i = 0; rc == MIM_OK && i < n; i++) {
-        out[i] = (float)wide[i];
-        if (!isfinite(out[i]))
+    for (size_t i = 0; rc == MIM_OK && i < n; i++)
+        if (!isfinite((float)wide[i]))
             rc = mim_fail(MIM_EDATA, "%s: value %zu of %s is %g", path, i, name, wide[i]);
+    for (size_t t = 0; rc == MIM_OK && t < layout->n_tensors; t++) {
+        const mim_tensor *to = &layout->tensors[t];
+        const mim_tensor *from = &stored->tensors[mim_tensors_find(stored, to->name)];
+        for (size_t i = 0; i < to->n_values; i++)
+            out[to->offset + i] = (float)wide[from->offset + i];
     }
     free(wide);
     return rc;
 }
 
-static int get_params(mim_h5 *file, const char *path, bool for_training, mim_params_f *p)
+static int get_params(mim_h5 *file, const char *path, bool for_training, const mim_tensors *stored,
+                      mim_params_f *p)
 {
-    const size_t n = p->n_values;
     const bool is_slim = !mim_h5_has(file, "values") && !for_training;
-    int rc = get_numbers(file, path, "ema", n, p->ema);
+    int rc = get_numbers(file, path, "ema", stored, p->layout, p->ema);
     if (rc == MIM_OK && is_slim)
-        memcpy(p->values, p->ema, n * sizeof *p->values);
+        memcpy(p->values, p->ema, p->n_values * sizeof *p->values);
     else if (rc == MIM_OK)
-        rc = get_numbers(file, path, "values", n, p->values);
+        rc = get_numbers(file, path, "values", stored, p->layout, p->values);
     if (rc == MIM_OK && for_training)
-        rc = get_numbers(file, path, "moment_1", n, p->moment_1);
+        rc = get_numbers(file, path, "moment_1", stored, p->layout, p->moment_1);
     if (rc == MIM_OK && for_training)
-        rc = get_numbers(file, path, "moment_2", n, p->moment_2);
+        rc = get_numbers(file, path, "moment_2", stored, p->layout, p->moment_2);
     return rc;
 }
 
@@ -450,9 +438,9 @@ static int get_response(mim_h5 *file, const char *path, mim_model *m)
 
 static int get_counters(mim_h5 *file, const char *path, mim_model *m)
 {
-    int rc = get_counts(file, path, "step", 0, 1, &m->step);
+    int rc = mim_checkpoint_get_counts(file, path, "step", 0, 1, &m->step);
     if (rc == MIM_OK)
-        rc = get_counts(file, path, "corpus_hash", 0, 1, &m->corpus_hash);
+        rc = mim_checkpoint_get_counts(file, path, "corpus_hash", 0, 1, &m->corpus_hash);
     char *config = NULL;
     if (rc == MIM_OK)
         rc = mim_h5_get_attribute_text(file, NULL, "config", &config);
@@ -463,11 +451,26 @@ static int get_counters(mim_h5 *file, const char *path, mim_model *m)
     return rc;
 }
 
+/* Whether the network is of the domain; files of version 1 do not say for how many threads. */
+static int check_domain(const char *path, const mim_domain *d, const mim_architecture *a)
+{
+    const size_t n_threads = a->n_threads > 0 ? a->n_threads : d->n_threads;
+    if (d->n_stressors != a->n_stressors || d->n_node_metrics != a->n_node_metrics ||
+        d->n_threads != n_threads)
+        return mim_fail(MIM_EDATA,
+                        "%s: %zu stressors, %zu node metrics and %zu threads are named, the "
+                        "network has %zu, %zu and %zu",
+                        path, d->n_stressors, d->n_node_metrics, d->n_threads, a->n_stressors,
+                        a->n_node_metrics, n_threads);
+    return MIM_OK;
+}
+
 int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
 {
     mim_h5 *file = NULL;
     mim_domain *domain = NULL;
     mim_model *made = NULL;
+    mim_tensors *stored = NULL;
     mim_architecture a = {0};
     mim_process process = {0};
     uint64_t seed = 0;
@@ -475,26 +478,21 @@ int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
     if (rc == MIM_OK)
         rc = check_schema(file, path);
     if (rc == MIM_OK)
-        rc = get_architecture(file, path, &a);
+        rc = mim_checkpoint_get_architecture(file, path, &a);
     if (rc == MIM_OK)
         rc = get_process(file, path, &process);
     if (rc == MIM_OK)
-        rc = get_counts(file, path, "seed", 0, 1, &seed);
+        rc = mim_checkpoint_get_counts(file, path, "seed", 0, 1, &seed);
     if (rc == MIM_OK)
         rc = get_domain(file, path, a.n_sockets, &domain);
-    if (rc == MIM_OK &&
-        (domain->n_stressors != a.n_stressors || domain->n_node_metrics != a.n_node_metrics))
-        rc = mim_fail(MIM_EDATA,
-                      "%s: %zu stressors and %zu node metrics are named, the network has %zu "
-                      "and %zu",
-                      path, domain->n_stressors, domain->n_node_metrics, a.n_stressors,
-                      a.n_node_metrics);
     if (rc == MIM_OK)
-        rc = check_tensors(file, path, &a);
+        rc = check_domain(path, domain, &a);
+    if (rc == MIM_OK)
+        rc = get_tensors(file, path, &a, &stored);
     if (rc == MIM_OK)
         rc = mim_model_create(&domain, &a, &process, seed, &made);
     if (rc == MIM_OK)
-        rc = get_params(file, path, for_training, made->params);
+        rc = get_params(file, path, for_training, stored, made->params);
     if (rc == MIM_OK)
         rc = get_response(file, path, made);
     if (rc == MIM_OK)
@@ -504,6 +502,7 @@ int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
         made = NULL;
     }
     mim_h5_destroy(&file);
+    mim_tensors_destroy(&stored);
     mim_domain_destroy(&domain);
     mim_model_destroy(&made);
     return rc;

@@ -1,12 +1,14 @@
 /* Checkpoints: a whole model in one HDF5 file, schema "mimesys_checkpoint".
  *
  * Datasets: values, ema, moment_1, moment_2 [n_values] (float32 numbers) with tensor_names and
- * tensor_shapes [n_tensors][4] (unused extents 0); metric_names, range_min, range_max,
- * thread_metric (index, or n_metrics for none), thread_socket, action_names; architecture, process,
- * step, seed, corpus_hash as counts; response_mean, response_deviation (optional, see
- * diffusion/response.h); attributes host_class, schedule, prediction, config. Nothing
- * else is needed to generate plans or to resume a training. A released file may leave out the
- * optimiser's moments and the values: `ema` alone is required. */
+ * tensor_shapes [n_tensors][4] (unused extents 0), found by name, so in any order; metric_names,
+ * range_min, range_max, thread_metric (index, or n_metrics for none), thread_socket, action_names;
+ * network, the fields of the architecture as texts "name value" (diffusion/architecture.h);
+ * n_timesteps, step, seed, corpus_hash as counts; response_mean, response_deviation (optional, see
+ * diffusion/response.h); attributes host_class, schedule, prediction, config. Files of version 1
+ * have instead of network the sizes of a thread_token network as counts.
+ * Nothing else is needed to generate plans or to resume a training. A released file may leave out
+ * the optimiser's moments and the values: `ema` alone is required. */
 #ifndef MIM_DIFFUSION_CHECKPOINT_H
 #define MIM_DIFFUSION_CHECKPOINT_H
 
@@ -17,7 +19,7 @@
 
 #define MIM_CHECKPOINT_SCHEMA "mimesys_checkpoint"
 
-enum { MIM_CHECKPOINT_VERSION = 1, MIM_CHECKPOINT_MAX_VALUES = 1 << 28 };
+enum { MIM_CHECKPOINT_VERSION = 2, MIM_CHECKPOINT_MAX_VALUES = 1 << 28 };
 
 /* Atomic. is_slim leaves out what only training needs. */
 int mim_checkpoint_write(const mim_model *model, bool is_slim, const char *path);

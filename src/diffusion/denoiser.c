@@ -7,24 +7,18 @@
 
 #include "nn/layers.h"
 
-static const double norm_eps = 1e-6;
-
-/* Indices in the layout; of linear layers that of the weight, the bias follows. */
-typedef struct block_tensors {
-    size_t condition, qkv, mix, mlp_1, mlp_2;
-} block_tensors;
-
+/* Indices in the layout; of linear layers that of the weight, the bias follows. body: the blocks',
+ * as nn/dit.h adds them. */
 typedef struct tensors {
-    size_t thread, socket, global, time_1, time_2, node_1, node_2, last_condition, last;
-    block_tensors blocks[MIM_DENOISER_MAX_BLOCKS];
+    size_t thread, socket, global, time_1, time_2, node_1, node_2, body, last;
 } tensors;
 
 /* What a thread's and the global token are made of. */
-static size_t n_thread_inputs(const mim_architecture *a) { return 2 * a->n_stressors + 2; }
+static size_t n_thread_inputs(const mim_denoiser_shape *a) { return 2 * a->n_stressors + 2; }
 
-static size_t n_global_inputs(const mim_architecture *a) { return 2 * a->n_node_metrics + 1; }
+static size_t n_global_inputs(const mim_denoiser_shape *a) { return 2 * a->n_node_metrics + 1; }
 
-int mim_architecture_check(const mim_architecture *a)
+int mim_denoiser_check(const mim_denoiser_shape *a)
 {
     const struct {
         const char *what;
@@ -49,34 +43,21 @@ int mim_architecture_check(const mim_architecture *a)
 /* ---- the parameters ---------------------------------------------------------------------------
  */
 
-static int add_block(const mim_architecture *a, size_t number, mim_tensors *layout,
-                     block_tensors *block)
+static mim_dit_shape body_shape(const mim_denoiser_shape *a)
 {
-    const size_t d = a->width;
-    const struct {
-        const char *name;
-        size_t n_in, n_out;
-        bool is_zero;
-        size_t *index;
-    } parts[] = {{"condition", d, 6 * d, true, &block->condition},
-                 {"qkv", d, 3 * d, false, &block->qkv},
-                 {"mix", d, d, false, &block->mix},
-                 {"mlp1", d, a->mlp_ratio * d, false, &block->mlp_1},
-                 {"mlp2", a->mlp_ratio * d, d, false, &block->mlp_2}};
-    int rc = MIM_OK;
-    for (size_t i = 0; rc == MIM_OK && i < sizeof parts / sizeof *parts; i++) {
-        char name[MIM_TENSOR_MAX_NAME];
-        snprintf(name, sizeof name, "block%zu.%s", number, parts[i].name);
-        rc = mim_tensors_add_linear(layout, name, parts[i].n_in, parts[i].n_out, parts[i].is_zero,
-                                    parts[i].index);
-    }
-    return rc;
+    return (mim_dit_shape){.width = a->width,
+                           .n_heads = a->n_heads,
+                           .n_blocks = a->n_blocks,
+                           .n_hidden = a->mlp_ratio * a->width,
+                           .condition_width = a->width,
+                           .activation = MIM_SILU};
 }
 
-static int add_tensors(const mim_architecture *a, mim_tensors *layout, tensors *t)
+static int add_tensors(const mim_denoiser_shape *a, mim_tensors *layout, tensors *t)
 {
     const size_t d = a->width, n_global = n_global_inputs(a);
     const size_t socket_shape[2] = {a->n_sockets, d};
+    const mim_dit_shape body = body_shape(a);
     int rc = mim_tensors_add_linear(layout, "thread", n_thread_inputs(a), d, false, &t->thread);
     if (rc == MIM_OK)
         rc = mim_tensors_add(layout, "socket", 2, socket_shape, MIM_INIT_NORMAL, 0.02, false,
@@ -91,19 +72,17 @@ static int add_tensors(const mim_architecture *a, mim_tensors *layout, tensors *
         rc = mim_tensors_add_linear(layout, "node1", n_global, d, false, &t->node_1);
     if (rc == MIM_OK)
         rc = mim_tensors_add_linear(layout, "node2", d, d, false, &t->node_2);
-    for (size_t i = 0; rc == MIM_OK && i < a->n_blocks; i++)
-        rc = add_block(a, i, layout, &t->blocks[i]);
     if (rc == MIM_OK)
-        rc = mim_tensors_add_linear(layout, "last.condition", d, 2 * d, true, &t->last_condition);
+        rc = mim_dit_add_tensors(&body, "", layout, &t->body);
     if (rc == MIM_OK)
         rc = mim_tensors_add_linear(layout, "last", d, a->n_stressors, true, &t->last);
     return rc;
 }
 
-static int make_layout(const mim_architecture *a, mim_tensors **layout, tensors *t)
+static int make_layout(const mim_denoiser_shape *a, mim_tensors **layout, tensors *t)
 {
     mim_tensors *made = NULL;
-    int rc = mim_architecture_check(a);
+    int rc = mim_denoiser_check(a);
     if (rc == MIM_OK)
         rc = mim_tensors_create(&made);
     if (rc == MIM_OK)
@@ -115,22 +94,21 @@ static int make_layout(const mim_architecture *a, mim_tensors **layout, tensors 
     return rc;
 }
 
-int mim_denoiser_layout(const mim_architecture *architecture, mim_tensors **layout)
+int mim_denoiser_layout(const mim_denoiser_shape *architecture, mim_tensors **layout)
 {
     tensors t;
     return make_layout(architecture, layout, &t);
 }
 
-double mim_denoiser_flop(const mim_architecture *a, size_t n_samples, size_t n_threads)
+double mim_denoiser_flop(const mim_denoiser_shape *a, size_t n_samples, size_t n_threads)
 {
+    const mim_dit_shape body = body_shape(a);
     const double b = (double)n_samples, threads = (double)n_threads, tokens = b * (threads + 1);
-    const double d = (double)a->width, r = (double)a->mlp_ratio, s = (double)a->n_stressors;
+    const double d = (double)a->width, s = (double)a->n_stressors;
     const double global = (double)n_global_inputs(a);
-    const double block =
-        tokens * (3 * d * d + d * d + 2 * r * d * d + 2 * (threads + 1) * d) + b * 6 * d * d;
     const double ends = b * threads * (double)n_thread_inputs(a) * d + 2 * b * global * d +
-                        b * 3 * d * d + b * 2 * d * d + tokens * d * s;
-    return 2 * ((double)a->n_blocks * block + ends);
+                        b * 3 * d * d + tokens * d * s;
+    return mim_dit_flop(&body, n_samples, n_threads + 1, 1) + 2 * ends;
 }
 
 /* ---- both precisions --------------------------------------------------------------------------

@@ -12,15 +12,17 @@ typedef struct MIM_DENOISER_INPUT {
     const MIM_REAL *has_previous; /* [B] 0 or 1 */
     const double *time;           /* [B] timestep */
     const uint32_t *socket;       /* [T] below n_sockets */
+    bool has_same_values; /* the parameters are those of the call before, so what was made of them
+                             for it (bf16 copies) still holds */
 } MIM_DENOISER_INPUT;
 
 typedef struct MIM_DENOISER MIM_DENOISER;
 
-/* Takes the memory for calls of up to max_samples samples of up to max_threads threads; `gemm`
- * NULL: the default one. MIM_EINVAL, MIM_ENOMEM. */
-int MIM_NN(mim_denoiser_create)(const mim_architecture *architecture, const mim_gemm *gemm,
-                                size_t max_samples, size_t max_threads, MIM_DENOISER **denoiser);
+/* Takes all memory. MIM_EINVAL, MIM_ENOMEM. */
+int MIM_NN(mim_denoiser_create)(const mim_denoiser_shape *architecture,
+                                const mim_denoiser_options *options, MIM_DENOISER **denoiser);
 void MIM_NN(mim_denoiser_destroy)(MIM_DENOISER **denoiser);
+size_t MIM_NN(mim_denoiser_n_bytes)(const MIM_DENOISER *denoiser); /* of memory taken */
 
 /* values: [n_values] of the layout. predicted: [B][T][S]. */
 void MIM_NN(mim_denoiser_forward)(MIM_DENOISER *denoiser, const MIM_REAL *values,

@@ -2,41 +2,25 @@
  *
  * B samples, T threads, N = B (1 + T) tokens of width d; the global token is a sample's first. */
 
-#define TAPE MIM_NN(block_tape)
 #define CARVER MIM_NN(carver)
-
-/* What a block's forward call leaves for its backward call. */
-typedef struct TAPE {
-    MIM_REAL *condition;       /* [B][6 d] scale, shift, gate of attention, then of the MLP */
-    MIM_REAL *x, *stats_1;     /* [N][d] what came in; [N][2] */
-    MIM_REAL *normed_1, *qkv;  /* [N][d], [N][3 d] */
-    MIM_REAL *probs, *heads;   /* attention; [N][d] */
-    MIM_REAL *mixed;           /* [N][d] */
-    MIM_REAL *middle;          /* [N][d] x after attention */
-    MIM_REAL *stats_2;         /* [N][2] */
-    MIM_REAL *normed_2;        /* [N][d] */
-    MIM_REAL *hidden, *active; /* [N][ratio d] before and after the activation */
-    MIM_REAL *mlp;             /* [N][d] */
-} TAPE;
+#define DIT MIM_NN(mim_dit)
 
 struct MIM_DENOISER {
-    mim_architecture a;
+    mim_denoiser_shape a;
+    mim_denoiser_options o;
     const mim_gemm *gemm;
     tensors t;
     mim_tensors *layout;
-    size_t max_samples, max_threads;
+    DIT *body;
+    size_t n_bytes;
     MIM_REAL *memory;
-    TAPE blocks[MIM_DENOISER_MAX_BLOCKS];
     MIM_REAL *thread_in, *global_in;            /* [B T][2 S + 2], [B][2 G + 1] */
     MIM_REAL *thread_out, *global_out;          /* [B T][d], [B][d] */
     MIM_REAL *wave, *time_hidden, *time_active; /* [B][d] */
     MIM_REAL *node_hidden, *node_active;        /* [B][d] */
-    MIM_REAL *condition, *condition_active;     /* [B][d] */
-    MIM_REAL *x, *last_condition, *last_stats;  /* [N][d], [B][2 d], [N][2] */
-    MIM_REAL *last_normed, *last_out;           /* [N][d], [N][S] */
-    MIM_REAL *work;                             /* of attention */
-    MIM_REAL *d_x, *d_y, *d_wide, *d_qkv;       /* [N][d], [N][d], [N][ratio d], [N][3 d] */
-    MIM_REAL *d_condition, *d_active;           /* [B][6 d], [B][d] */
+    MIM_REAL *condition, *d_condition;          /* [B][d] */
+    MIM_REAL *d_hidden;                         /* [B][d] */
+    MIM_REAL *last_out;                         /* [N][S] */
 };
 
 /* ---- memory -------------------------------------------------------------------------------- */
@@ -53,101 +37,68 @@ static MIM_REAL *MIM_NN(carve)(CARVER *c, size_t n)
     return place;
 }
 
-static mim_attention MIM_NN(attention_shape)(const MIM_DENOISER *net, size_t n_samples,
-                                             size_t n_threads)
-{
-    const size_t d = net->a.width;
-    return (mim_attention){.n_samples = n_samples,
-                           .n_heads = net->a.n_heads,
-                           .head_width = d / net->a.n_heads,
-                           .n_queries = n_threads + 1,
-                           .n_keys = n_threads + 1,
-                           .ld_q = 3 * d,
-                           .ld_k = 3 * d,
-                           .ld_v = 3 * d,
-                           .ld_y = d};
-}
-
-static void MIM_NN(carve_block)(const MIM_DENOISER *net, TAPE *block, CARVER *c)
-{
-    const size_t b = net->max_samples, n = b * (net->max_threads + 1), d = net->a.width;
-    const mim_attention shape = MIM_NN(attention_shape)(net, b, net->max_threads);
-    block->condition = MIM_NN(carve)(c, b * 6 * d);
-    block->x = MIM_NN(carve)(c, n * d);
-    block->stats_1 = MIM_NN(carve)(c, n * 2);
-    block->normed_1 = MIM_NN(carve)(c, n * d);
-    block->qkv = MIM_NN(carve)(c, n * 3 * d);
-    block->probs = MIM_NN(carve)(c, mim_attention_n_probs(&shape));
-    block->heads = MIM_NN(carve)(c, n * d);
-    block->mixed = MIM_NN(carve)(c, n * d);
-    block->middle = MIM_NN(carve)(c, n * d);
-    block->stats_2 = MIM_NN(carve)(c, n * 2);
-    block->normed_2 = MIM_NN(carve)(c, n * d);
-    block->hidden = MIM_NN(carve)(c, n * d * net->a.mlp_ratio);
-    block->active = MIM_NN(carve)(c, n * d * net->a.mlp_ratio);
-    block->mlp = MIM_NN(carve)(c, n * d);
-}
-
 static void MIM_NN(carve_all)(MIM_DENOISER *net, CARVER *c)
 {
-    const size_t b = net->max_samples, threads = b * net->max_threads, n = b + threads;
+    const size_t b = net->o.max_samples, threads = b * net->o.max_threads, n = b + threads;
     const size_t d = net->a.width;
-    const mim_attention shape = MIM_NN(attention_shape)(net, b, net->max_threads);
-    for (size_t i = 0; i < net->a.n_blocks; i++)
-        MIM_NN(carve_block)(net, &net->blocks[i], c);
     net->thread_in = MIM_NN(carve)(c, threads * n_thread_inputs(&net->a));
     net->global_in = MIM_NN(carve)(c, b * n_global_inputs(&net->a));
     net->thread_out = MIM_NN(carve)(c, threads * d);
     net->global_out = MIM_NN(carve)(c, b * d);
-    MIM_REAL **const rows[] = {
-        &net->wave,        &net->time_hidden, &net->time_active,      &net->node_hidden,
-        &net->node_active, &net->condition,   &net->condition_active, &net->d_active};
+    MIM_REAL **const rows[] = {&net->wave,        &net->time_hidden, &net->time_active,
+                               &net->node_hidden, &net->node_active, &net->condition,
+                               &net->d_condition, &net->d_hidden};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         *rows[i] = MIM_NN(carve)(c, b * d);
-    net->x = MIM_NN(carve)(c, n * d);
-    net->last_condition = MIM_NN(carve)(c, b * 2 * d);
-    net->last_stats = MIM_NN(carve)(c, n * 2);
-    net->last_normed = MIM_NN(carve)(c, n * d);
     net->last_out = MIM_NN(carve)(c, n * net->a.n_stressors);
-    net->work = MIM_NN(carve)(c, mim_attention_n_work(&shape));
-    net->d_x = MIM_NN(carve)(c, n * d);
-    net->d_y = MIM_NN(carve)(c, n * d);
-    net->d_wide = MIM_NN(carve)(c, n * d * net->a.mlp_ratio);
-    net->d_qkv = MIM_NN(carve)(c, n * 3 * d);
-    net->d_condition = MIM_NN(carve)(c, b * 6 * d);
 }
 
-int MIM_NN(mim_denoiser_create)(const mim_architecture *architecture, const mim_gemm *gemm,
-                                size_t max_samples, size_t max_threads, MIM_DENOISER **denoiser)
+static int MIM_NN(take_memory)(MIM_DENOISER *net)
 {
+    const mim_denoiser_options *o = &net->o;
     CARVER c = {NULL, 0};
+    MIM_NN(carve_all)(net, &c);
+    if (c.used < SIZE_MAX / 4 / sizeof(MIM_REAL))
+        net->memory = c.base = aligned_alloc(64, c.used * sizeof(MIM_REAL));
+    if (!c.base)
+        return mim_fail(MIM_ENOMEM, "denoiser for %zu samples of %zu threads", o->max_samples,
+                        o->max_threads);
+    net->n_bytes = c.used * sizeof(MIM_REAL) + MIM_NN(mim_dit_n_bytes)(net->body);
+    c.used = 0;
+    MIM_NN(carve_all)(net, &c);
+    return MIM_OK;
+}
+
+int MIM_NN(mim_denoiser_create)(const mim_denoiser_shape *architecture,
+                                const mim_denoiser_options *o, MIM_DENOISER **denoiser)
+{
     MIM_DENOISER *made = calloc(1, sizeof *made);
     if (!made)
         return mim_fail(MIM_ENOMEM, "denoiser");
     made->a = *architecture;
-    made->gemm = gemm ? gemm : mim_gemm_find(NULL);
-    made->max_samples = max_samples;
-    made->max_threads = max_threads;
+    made->o = *o;
+    made->gemm = o->gemm ? o->gemm : mim_gemm_find(NULL);
     int rc = make_layout(architecture, &made->layout, &made->t);
-    if (rc == MIM_OK &&
-        (!max_samples || !max_threads || max_samples > 1u << 20 || max_threads > 1u << 16))
-        rc = mim_fail(MIM_EINVAL, "denoiser: %zu samples of %zu threads", max_samples, max_threads);
-    if (rc != MIM_OK)
-        goto done;
-    MIM_NN(carve_all)(made, &c);
-    if (c.used < SIZE_MAX / 4 / sizeof(MIM_REAL))
-        made->memory = c.base = aligned_alloc(64, c.used * sizeof(MIM_REAL));
-    if (!c.base) {
-        rc = mim_fail(MIM_ENOMEM, "denoiser for %zu samples of %zu threads", max_samples,
-                      max_threads);
-        goto done;
+    if (rc == MIM_OK && (!o->max_samples || !o->max_threads || o->max_samples > 1u << 20 ||
+                         o->max_threads > 1u << 15))
+        rc = mim_fail(MIM_EINVAL, "denoiser: %zu samples of %zu threads", o->max_samples,
+                      o->max_threads);
+    if (rc == MIM_OK) {
+        const mim_dit_shape shape = body_shape(architecture);
+        const mim_dit_options options = {.gemm = made->gemm,
+                                         .precision = o->precision,
+                                         .max_samples = o->max_samples,
+                                         .max_tokens = o->max_threads + 1,
+                                         .max_conditions = 1,
+                                         .is_training = o->is_training};
+        rc = MIM_NN(mim_dit_create)(&shape, made->layout, made->t.body, &options, &made->body);
     }
-    c.used = 0;
-    MIM_NN(carve_all)(made, &c);
-    *denoiser = made;
-    made = NULL;
-done:
-    MIM_NN(mim_denoiser_destroy)(&made);
+    if (rc == MIM_OK)
+        rc = MIM_NN(take_memory)(made);
+    if (rc == MIM_OK)
+        *denoiser = made;
+    else
+        MIM_NN(mim_denoiser_destroy)(&made);
     return rc;
 }
 
@@ -158,9 +109,12 @@ void MIM_NN(mim_denoiser_destroy)(MIM_DENOISER **denoiser)
         return;
     *denoiser = NULL;
     mim_tensors_destroy(&old->layout);
+    MIM_NN(mim_dit_destroy)(&old->body);
     free(old->memory);
     free(old);
 }
+
+size_t MIM_NN(mim_denoiser_n_bytes)(const MIM_DENOISER *denoiser) { return denoiser->n_bytes; }
 
 /* ---- linear layers by their index ----------------------------------------------------------- */
 
@@ -212,12 +166,13 @@ static void MIM_NN(make_tokens)(const MIM_DENOISER *net, const MIM_REAL *values,
 {
     const size_t d = net->a.width, b = in->n_samples, threads = in->n_threads;
     const MIM_REAL *table = values + net->layout->tensors[net->t.socket].offset;
+    MIM_REAL *tokens = MIM_NN(mim_dit_tokens)(net->body);
     MIM_NN(gather_inputs)(net, in);
     MIM_NN(apply)
     (net, values, net->t.thread, b * threads, net->thread_in, MIM_SET, net->thread_out);
     MIM_NN(apply)(net, values, net->t.global, b, net->global_in, MIM_SET, net->global_out);
     for (size_t i = 0; i < b; i++) {
-        MIM_REAL *x = net->x + i * (threads + 1) * d;
+        MIM_REAL *x = tokens + i * (threads + 1) * d;
         memcpy(x, net->global_out + i * d, d * sizeof *x);
         memcpy(x + d, net->thread_out + i * threads * d, threads * d * sizeof *x);
         MIM_NN(mim_embedding_forward)(threads, d, table, in->socket, MIM_ADD, x + d);
@@ -235,51 +190,26 @@ static void MIM_NN(make_condition)(const MIM_DENOISER *net, const MIM_REAL *valu
     MIM_NN(apply)(net, values, net->t.node_1, b, net->global_in, MIM_SET, net->node_hidden);
     MIM_NN(mim_activation_forward)(MIM_SILU, b * d, net->node_hidden, net->node_active);
     MIM_NN(apply)(net, values, net->t.node_2, b, net->node_active, MIM_ADD, net->condition);
-    MIM_NN(mim_activation_forward)(MIM_SILU, b * d, net->condition, net->condition_active);
 }
 
-static void MIM_NN(block_forward)(const MIM_DENOISER *net, const MIM_REAL *values, size_t number,
-                                  const MIM_DENOISER_INPUT *in)
+static mim_dit_call MIM_NN(call_of)(const MIM_DENOISER_INPUT *in)
 {
-    const TAPE *k = &net->blocks[number];
-    const block_tensors *t = &net->t.blocks[number];
-    const size_t d = net->a.width, b = in->n_samples, tokens = in->n_threads + 1, n = b * tokens;
-    const size_t wide = net->a.mlp_ratio * d;
-    const MIM_REAL *c = k->condition;
-    const mim_attention shape = MIM_NN(attention_shape)(net, b, in->n_threads);
-    MIM_NN(apply)(net, values, t->condition, b, net->condition_active, MIM_SET, k->condition);
-    memcpy(k->x, net->x, n * d * sizeof *k->x);
-    MIM_NN(mim_modulate_forward)
-    (b, tokens, d, norm_eps, k->x, c, c + d, 6 * d, k->normed_1, k->stats_1);
-    MIM_NN(apply)(net, values, t->qkv, n, k->normed_1, MIM_SET, k->qkv);
-    MIM_NN(mim_attention_forward)
-    (net->gemm, &shape, k->qkv, k->qkv + d, k->qkv + 2 * d, k->probs, net->work, k->heads);
-    MIM_NN(apply)(net, values, t->mix, n, k->heads, MIM_SET, k->mixed);
-    MIM_NN(mim_gate_forward)(b, tokens, d, k->mixed, c + 2 * d, 6 * d, net->x);
-    memcpy(k->middle, net->x, n * d * sizeof *k->middle);
-    MIM_NN(mim_modulate_forward)
-    (b, tokens, d, norm_eps, k->middle, c + 3 * d, c + 4 * d, 6 * d, k->normed_2, k->stats_2);
-    MIM_NN(apply)(net, values, t->mlp_1, n, k->normed_2, MIM_SET, k->hidden);
-    MIM_NN(mim_activation_forward)(MIM_GELU, n * wide, k->hidden, k->active);
-    MIM_NN(apply)(net, values, t->mlp_2, n, k->active, MIM_SET, k->mlp);
-    MIM_NN(mim_gate_forward)(b, tokens, d, k->mlp, c + 5 * d, 6 * d, net->x);
+    return (mim_dit_call){.n_samples = in->n_samples,
+                          .n_tokens = in->n_threads + 1,
+                          .n_conditions = 1,
+                          .has_same_values = in->has_same_values};
 }
 
 void MIM_NN(mim_denoiser_forward)(MIM_DENOISER *net, const MIM_REAL *values,
                                   const MIM_DENOISER_INPUT *in, MIM_REAL *predicted)
 {
-    const size_t d = net->a.width, s = net->a.n_stressors, b = in->n_samples;
+    const size_t s = net->a.n_stressors, b = in->n_samples;
     const size_t threads = in->n_threads, tokens = threads + 1;
-    const MIM_REAL *c = net->last_condition;
+    const mim_dit_call call = MIM_NN(call_of)(in);
     MIM_NN(make_tokens)(net, values, in);
     MIM_NN(make_condition)(net, values, in);
-    for (size_t i = 0; i < net->a.n_blocks; i++)
-        MIM_NN(block_forward)(net, values, i, in);
-    MIM_NN(apply)
-    (net, values, net->t.last_condition, b, net->condition_active, MIM_SET, net->last_condition);
-    MIM_NN(mim_modulate_forward)
-    (b, tokens, d, norm_eps, net->x, c, c + d, 2 * d, net->last_normed, net->last_stats);
-    MIM_NN(apply)(net, values, net->t.last, b * tokens, net->last_normed, MIM_SET, net->last_out);
+    const MIM_REAL *y = MIM_NN(mim_dit_forward)(net->body, values, &call, net->condition);
+    MIM_NN(apply)(net, values, net->t.last, b * tokens, y, MIM_SET, net->last_out);
     for (size_t i = 0; i < b; i++)
         memcpy(predicted + i * threads * s, net->last_out + (i * tokens + 1) * s,
                threads * s * sizeof *predicted);
@@ -287,44 +217,11 @@ void MIM_NN(mim_denoiser_forward)(MIM_DENOISER *net, const MIM_REAL *values,
 
 /* ---- backward ------------------------------------------------------------------------------- */
 
-/* net->d_x: of what the block gave, becomes of what it got. net->d_active is added to. */
-static void MIM_NN(block_backward)(const MIM_DENOISER *net, const MIM_REAL *values, size_t number,
-                                   const MIM_DENOISER_INPUT *in, MIM_REAL *grads)
-{
-    const TAPE *k = &net->blocks[number];
-    const block_tensors *t = &net->t.blocks[number];
-    const size_t d = net->a.width, b = in->n_samples, tokens = in->n_threads + 1, n = b * tokens;
-    const size_t wide = net->a.mlp_ratio * d;
-    const MIM_REAL *c = k->condition;
-    MIM_REAL *dc = net->d_condition, *dx = net->d_x, *dy = net->d_y, *dq = net->d_qkv;
-    const mim_attention shape = MIM_NN(attention_shape)(net, b, in->n_threads);
-    memset(dc, 0, b * 6 * d * sizeof *dc);
-    MIM_NN(mim_gate_backward)(b, tokens, d, k->mlp, c + 5 * d, 6 * d, dx, dy, dc + 5 * d);
-    MIM_NN(unapply)(net, values, t->mlp_2, n, k->active, dy, MIM_SET, net->d_wide, grads);
-    MIM_NN(mim_activation_backward)(MIM_GELU, n * wide, k->hidden, net->d_wide, net->d_wide);
-    MIM_NN(unapply)(net, values, t->mlp_1, n, k->normed_2, net->d_wide, MIM_SET, dy, grads);
-    MIM_NN(mim_modulate_backward)
-    (b, tokens, d, k->middle, k->stats_2, c + 3 * d, 6 * d, dy, MIM_ADD, dx, dc + 3 * d,
-     dc + 4 * d);
-    MIM_NN(mim_gate_backward)(b, tokens, d, k->mixed, c + 2 * d, 6 * d, dx, dy, dc + 2 * d);
-    MIM_NN(unapply)(net, values, t->mix, n, k->heads, dy, MIM_SET, net->d_wide, grads);
-    MIM_NN(mim_attention_backward)
-    (net->gemm, &shape, k->qkv, k->qkv + d, k->qkv + 2 * d, k->probs, net->d_wide, net->work, dq,
-     dq + d, dq + 2 * d);
-    MIM_NN(unapply)(net, values, t->qkv, n, k->normed_1, dq, MIM_SET, dy, grads);
-    MIM_NN(mim_modulate_backward)
-    (b, tokens, d, k->x, k->stats_1, c, 6 * d, dy, MIM_ADD, dx, dc, dc + d);
-    MIM_NN(unapply)
-    (net, values, t->condition, b, net->condition_active, dc, MIM_ADD, net->d_active, grads);
-}
-
-/* net->d_active: of the condition after its activation. */
 static void MIM_NN(condition_backward)(const MIM_DENOISER *net, const MIM_REAL *values,
                                        const MIM_DENOISER_INPUT *in, MIM_REAL *grads)
 {
     const size_t d = net->a.width, b = in->n_samples;
-    MIM_REAL *dc = net->d_active, *dh = net->d_condition;
-    MIM_NN(mim_activation_backward)(MIM_SILU, b * d, net->condition, dc, dc);
+    MIM_REAL *dc = net->d_condition, *dh = net->d_hidden;
     MIM_NN(unapply)(net, values, net->t.time_2, b, net->time_active, dc, MIM_SET, dh, grads);
     MIM_NN(mim_activation_backward)(MIM_SILU, b * d, net->time_hidden, dh, dh);
     MIM_NN(unapply)(net, values, net->t.time_1, b, net->wave, dh, MIM_SET, NULL, grads);
@@ -333,14 +230,14 @@ static void MIM_NN(condition_backward)(const MIM_DENOISER *net, const MIM_REAL *
     MIM_NN(unapply)(net, values, net->t.node_1, b, net->global_in, dh, MIM_SET, NULL, grads);
 }
 
-/* net->d_x: of the tokens. */
 static void MIM_NN(tokens_backward)(const MIM_DENOISER *net, const MIM_REAL *values,
-                                    const MIM_DENOISER_INPUT *in, MIM_REAL *grads)
+                                    const MIM_DENOISER_INPUT *in, const MIM_REAL *d_tokens,
+                                    MIM_REAL *grads)
 {
     const size_t d = net->a.width, b = in->n_samples, threads = in->n_threads;
     MIM_REAL *table = grads + net->layout->tensors[net->t.socket].offset;
     for (size_t i = 0; i < b; i++) {
-        const MIM_REAL *dx = net->d_x + i * (threads + 1) * d;
+        const MIM_REAL *dx = d_tokens + i * (threads + 1) * d;
         memcpy(net->global_out + i * d, dx, d * sizeof *dx);
         memcpy(net->thread_out + i * threads * d, dx + d, threads * d * sizeof *dx);
         MIM_NN(mim_embedding_backward)(threads, d, in->socket, dx + d, table);
@@ -356,28 +253,21 @@ void MIM_NN(mim_denoiser_backward)(MIM_DENOISER *net, const MIM_REAL *values,
                                    const MIM_DENOISER_INPUT *in, const MIM_REAL *d_predicted,
                                    MIM_REAL *grads)
 {
-    const size_t d = net->a.width, s = net->a.n_stressors, b = in->n_samples;
+    const size_t s = net->a.n_stressors, b = in->n_samples;
     const size_t threads = in->n_threads, tokens = threads + 1;
-    MIM_REAL *dc = net->d_condition;
+    const mim_dit_call call = MIM_NN(call_of)(in);
     memset(net->last_out, 0, b * tokens * s * sizeof *net->last_out);
     for (size_t i = 0; i < b; i++)
         memcpy(net->last_out + (i * tokens + 1) * s, d_predicted + i * threads * s,
                threads * s * sizeof *d_predicted);
     MIM_NN(unapply)
-    (net, values, net->t.last, b * tokens, net->last_normed, net->last_out, MIM_SET, net->d_y,
-     grads);
-    memset(dc, 0, b * 2 * d * sizeof *dc);
-    MIM_NN(mim_modulate_backward)
-    (b, tokens, d, net->x, net->last_stats, net->last_condition, 2 * d, net->d_y, MIM_SET, net->d_x,
-     dc, dc + d);
-    MIM_NN(unapply)
-    (net, values, net->t.last_condition, b, net->condition_active, dc, MIM_SET, net->d_active,
-     grads);
-    for (size_t i = net->a.n_blocks; i-- > 0;)
-        MIM_NN(block_backward)(net, values, i, in, grads);
+    (net, values, net->t.last, b * tokens, MIM_NN(mim_dit_answer)(net->body), net->last_out,
+     MIM_SET, MIM_NN(mim_dit_d_answer)(net->body), grads);
+    const MIM_REAL *d_tokens =
+        MIM_NN(mim_dit_backward)(net->body, values, &call, net->condition, grads, net->d_condition);
     MIM_NN(condition_backward)(net, values, in, grads);
-    MIM_NN(tokens_backward)(net, values, in, grads);
+    MIM_NN(tokens_backward)(net, values, in, d_tokens, grads);
 }
 
-#undef TAPE
 #undef CARVER
+#undef DIT

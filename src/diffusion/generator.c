@@ -7,19 +7,19 @@
 
 #include "core/text.h"
 
-/* One slot's inputs, repeated for every candidate; with guidance a second half that is told no
- * metrics. */
+/* One slot's inputs, repeated for every candidate; with guidance a second half that is
+ * unconditional. */
 typedef struct asker {
     const mim_model *model;
     const mim_generation *how;
     mim_schedule *schedule;
-    mim_denoiser_f *denoiser;
+    mim_network_f *network;
     bool is_conditional, is_unconditional; /* which of the two are asked */
     size_t n_candidates, n_rows, n_cells;  /* rows: samples of a call; cells: T S */
     float *memory;
     float *noisy, *previous, *predicted;      /* [n_rows][T][S] */
     float *cpu, *cpu_mask, *node, *node_mask; /* [n_rows][T], [n_rows][G] */
-    float *has_previous;                      /* [n_rows] */
+    float *has_previous, *is_told;            /* [n_rows] */
     double *time;                             /* [n_rows] */
     float *x;                                 /* [n_candidates][T][S] */
     uint64_t *ids;                            /* [n_candidates] */
@@ -35,18 +35,19 @@ static int predict(void *context, size_t t, const float *x, float *predicted)
         memcpy(a->noisy + first, x, n * sizeof *x);
     for (size_t i = 0; i < a->n_rows; i++)
         a->time[i] = (double)t;
-    const mim_denoiser_input_f input = {.n_samples = a->n_rows,
-                                        .n_threads = a->model->domain->n_threads,
-                                        .noisy = a->noisy,
-                                        .previous = a->previous,
-                                        .cpu = a->cpu,
-                                        .cpu_mask = a->cpu_mask,
-                                        .node = a->node,
-                                        .node_mask = a->node_mask,
-                                        .has_previous = a->has_previous,
-                                        .time = a->time,
-                                        .socket = a->socket};
-    mim_denoiser_forward_f(a->denoiser, a->model->params->ema, &input, a->predicted);
+    const mim_network_input_f input = {.n_samples = a->n_rows,
+                                       .n_threads = a->model->domain->n_threads,
+                                       .noisy = a->noisy,
+                                       .previous = a->previous,
+                                       .cpu = a->cpu,
+                                       .cpu_mask = a->cpu_mask,
+                                       .node = a->node,
+                                       .node_mask = a->node_mask,
+                                       .has_previous = a->has_previous,
+                                       .is_conditional = a->is_told,
+                                       .time = a->time,
+                                       .socket = a->socket};
+    mim_network_forward_f(a->network, a->model->params->ema, &input, a->predicted);
     if (a->is_conditional && a->is_unconditional)
         mim_diffusion_guide(n, a->how->guidance, a->predicted, a->predicted + n, predicted);
     else
@@ -60,15 +61,11 @@ static void set_condition(asker *a, const double *metrics, const double *previou
 {
     const mim_domain *d = a->model->domain;
     for (size_t i = 0; i < a->n_rows; i++) {
-        const bool is_told = a->is_conditional && i < a->n_candidates;
         const mim_normalised out = {a->cpu + i * d->n_threads, a->cpu_mask + i * d->n_threads,
                                     a->node + i * d->n_node_metrics,
                                     a->node_mask + i * d->n_node_metrics};
         mim_domain_normalise(d, metrics, out);
-        for (size_t t = 0; !is_told && t < d->n_threads; t++)
-            out.cpu[t] = out.cpu_mask[t] = 0;
-        for (size_t g = 0; !is_told && g < d->n_node_metrics; g++)
-            out.node[g] = out.node_mask[g] = 0;
+        a->is_told[i] = a->is_conditional && i < a->n_candidates ? 1 : 0;
         for (size_t k = 0; k < a->n_cells; k++)
             a->previous[i * a->n_cells + k] = previous ? (float)(2 * previous[k] - 1) : -1;
         a->has_previous[i] = previous ? 1 : 0;
@@ -159,6 +156,7 @@ static int allocate(asker *a)
                   {&a->node, a->n_rows * d->n_node_metrics},
                   {&a->node_mask, a->n_rows * d->n_node_metrics},
                   {&a->has_previous, a->n_rows},
+                  {&a->is_told, a->n_rows},
                   {&a->x, a->n_candidates * a->n_cells}};
     size_t total = 0, used = 0;
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
@@ -193,16 +191,16 @@ static int asker_open(asker *a, const mim_model *model, const mim_generation *ho
     a->n_rows = how->n_candidates * (a->is_conditional && a->is_unconditional ? 2 : 1);
     a->n_cells = d->n_threads * d->n_stressors;
     rc = mim_schedule_create(model->process.schedule, model->process.n_timesteps, &a->schedule);
+    const mim_network_options options = {.max_samples = a->n_rows, .max_threads = d->n_threads};
     if (rc == MIM_OK)
-        rc = mim_denoiser_create_f(&model->architecture, NULL, a->n_rows, d->n_threads,
-                                   &a->denoiser);
+        rc = mim_network_create_f(&model->architecture, &options, &a->network);
     return rc == MIM_OK ? allocate(a) : rc;
 }
 
 static void asker_close(asker *a)
 {
     mim_schedule_destroy(&a->schedule);
-    mim_denoiser_destroy_f(&a->denoiser);
+    mim_network_destroy_f(&a->network);
     free(a->memory);
     free(a->time);
     free(a->ids);

@@ -18,12 +18,13 @@ int mim_model_create(mim_domain **domain, const mim_architecture *size, const mi
     made->seed = seed;
     made->architecture = *size;
     made->architecture.n_stressors = made->domain->n_stressors;
+    made->architecture.n_threads = made->domain->n_threads;
     made->architecture.n_node_metrics = made->domain->n_node_metrics;
     made->architecture.n_sockets = made->domain->n_sockets;
     if (process->n_timesteps < 1 || process->n_timesteps > MIM_SCHEDULE_MAX_STEPS)
         rc = mim_fail(MIM_EINVAL, "model: %zu timesteps", process->n_timesteps);
     if (rc == MIM_OK)
-        rc = mim_denoiser_layout(&made->architecture, &layout);
+        rc = mim_network_layout(&made->architecture, &layout);
     if (rc == MIM_OK)
         rc = mim_params_create_f(layout, &made->params);
     if (rc != MIM_OK)

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #include "core/error.h"
-#include "diffusion/denoiser.h"
 #include "diffusion/domain.h"
+#include "diffusion/network.h"
 #include "diffusion/response.h"
 #include "diffusion/schedule.h"
 

@@ -14,8 +14,9 @@ typedef struct batch {
     float *x0, *eps, *noisy, *previous, *target, *predicted; /* [n][T][S] */
     float *cpu, *cpu_mask;                                   /* [n][T] */
     float *node, *node_mask;                                 /* [n][G] */
-    float *has_previous;                                     /* [n] */
+    float *has_previous, *is_conditional;                    /* [n] */
     double *time;                                            /* [n] */
+    uint32_t *numbers;                                       /* [n] in the whole batch */
 } batch;
 
 struct mim_trainer {
@@ -23,13 +24,17 @@ struct mim_trainer {
     mim_model *model;
     mim_examples examples;
     mim_schedule *schedule;
-    mim_denoiser_f *denoiser;
+    mim_network_f *network;
     size_t n_shard; /* examples in a shard */
     size_t n_cells; /* T S */
     batch batch;
-    float *memory;   /* behind the batch's floats */
+    size_t n_memory;
+    float *memory;   /* [n_memory] behind the batch's floats */
     double *metrics; /* [D] of one example */
     uint32_t *socket;
+    double *gradient;         /* [n_values] of a whole step here, between steps all 0 */
+    const float *values_seen; /* by the network at last, and at which step */
+    uint64_t step_seen;
 };
 
 /* ---- order of examples ---------------------------------------------------------------------- */
@@ -82,9 +87,9 @@ static void load_metrics(mim_trainer *r, const mim_examples *examples, size_t ro
     const mim_domain *d = r->model->domain;
     const float *metric = examples->metric + row * d->n_metrics;
     const uint8_t *mask = examples->mask + row * d->n_metrics;
-    const bool hides_all = is_drawn(r, p, 0, r->options.hide_all);
+    r->batch.is_conditional[p->slot] = is_drawn(r, p, 0, r->options.hide_all) ? 0 : 1;
     for (size_t m = 0; m < d->n_metrics; m++) {
-        const bool is_hidden = hides_all || is_drawn(r, p, 2 + (uint32_t)m, r->options.hide_metric);
+        const bool is_hidden = is_drawn(r, p, 2 + (uint32_t)m, r->options.hide_metric);
         r->metrics[m] = mask[m] && !is_hidden ? (double)metric[m] : NAN;
     }
     const mim_normalised out = {r->batch.cpu + p->slot * d->n_threads,
@@ -118,6 +123,7 @@ static void load_actions(mim_trainer *r, const mim_examples *examples, size_t ro
     }
     b->has_previous[p->slot] = has_previous ? 1 : 0;
     b->time[p->slot] = (double)p->t;
+    b->numbers[p->slot] = p->number;
     mim_schedule_noise(r->schedule, p->t, n, b->x0 + at, b->eps + at, b->noisy + at);
     mim_schedule_target(r->schedule, r->model->process.prediction, p->t, n, b->x0 + at, b->eps + at,
                         b->target + at);
@@ -128,20 +134,28 @@ static size_t row_of(const mim_examples *examples, size_t i)
     return examples->rows ? examples->rows[i] : i;
 }
 
-static mim_denoiser_input_f input_of(const mim_trainer *r, size_t n)
+/* dropout: NULL = none. */
+static mim_network_input_f input_of(mim_trainer *r, const float *values, size_t n,
+                                    const mim_network_dropout *dropout)
 {
     const batch *b = &r->batch;
-    return (mim_denoiser_input_f){.n_samples = n,
-                                  .n_threads = r->model->domain->n_threads,
-                                  .noisy = b->noisy,
-                                  .previous = b->previous,
-                                  .cpu = b->cpu,
-                                  .cpu_mask = b->cpu_mask,
-                                  .node = b->node,
-                                  .node_mask = b->node_mask,
-                                  .has_previous = b->has_previous,
-                                  .time = b->time,
-                                  .socket = r->socket};
+    const bool has_same_values = r->values_seen == values && r->step_seen == r->model->step;
+    r->values_seen = values;
+    r->step_seen = r->model->step;
+    return (mim_network_input_f){.n_samples = n,
+                                 .n_threads = r->model->domain->n_threads,
+                                 .noisy = b->noisy,
+                                 .previous = b->previous,
+                                 .cpu = b->cpu,
+                                 .cpu_mask = b->cpu_mask,
+                                 .node = b->node,
+                                 .node_mask = b->node_mask,
+                                 .has_previous = b->has_previous,
+                                 .is_conditional = b->is_conditional,
+                                 .time = b->time,
+                                 .socket = r->socket,
+                                 .dropout = dropout,
+                                 .has_same_values = has_same_values};
 }
 
 /* Sum over n examples' cells of the squared error; b->predicted becomes the error. */
@@ -158,6 +172,12 @@ static double squared_error(batch *b, size_t n)
 /* ---- a step --------------------------------------------------------------------------------- */
 
 size_t mim_trainer_n_values(const mim_trainer *trainer) { return trainer->model->params->n_values; }
+
+size_t mim_trainer_n_bytes(const mim_trainer *r)
+{
+    return mim_network_n_bytes_f(r->network) + r->n_memory * sizeof *r->memory +
+           r->model->params->n_values * sizeof *r->gradient;
+}
 
 void mim_trainer_shard(mim_trainer *r, size_t shard, double *gradient, double *loss)
 {
@@ -178,31 +198,35 @@ void mim_trainer_shard(mim_trainer *r, size_t shard, double *gradient, double *l
         load_metrics(r, &r->examples, row_of(&r->examples, e), &p);
         load_actions(r, &r->examples, row_of(&r->examples, e), &p);
     }
-    const mim_denoiser_input_f input = input_of(r, r->n_shard);
-    mim_denoiser_forward_f(r->denoiser, params->values, &input, r->batch.predicted);
+    const mim_network_dropout dropout = {seed, (uint32_t)step, r->batch.numbers};
+    const mim_network_input_f input = input_of(r, params->values, r->n_shard, &dropout);
+    mim_network_forward_f(r->network, params->values, &input, r->batch.predicted);
     *loss += squared_error(&r->batch, n) / n_batch;
     for (size_t i = 0; i < n; i++)
         r->batch.predicted[i] *= (float)(2 / n_batch);
-    mim_params_zero_grads_f(params);
-    mim_denoiser_backward_f(r->denoiser, params->values, &input, r->batch.predicted, params->grads);
-    for (size_t i = 0; i < params->n_values; i++)
-        gradient[i] += (double)params->grads[i];
+    mim_network_backward_f(r->network, params->values, &input, r->batch.predicted, params->grads);
+    mim_grads_move_f(params, gradient);
 }
 
 int mim_trainer_apply(mim_trainer *r, const double *gradient, double *norm)
 {
     mim_params_f *params = r->model->params;
     const uint64_t step = r->model->step;
-    for (size_t i = 0; i < params->n_values; i++)
-        params->grads[i] = (float)gradient[i];
-    const double before = mim_clip_grads_f(r->options.clip_norm, params);
-    if (!isfinite(before))
+    const double before = mim_grads_set_f(gradient, params);
+    if (!isfinite(before)) {
+        mim_params_zero_grads_f(params);
         return mim_fail(MIM_ECHECK,
                         "the gradient of step %llu is not finite: a smaller "
                         "learning rate may help",
                         (unsigned long long)step);
-    mim_adam_step_f(&r->options.adam, mim_lr_at(&r->options.rate, step), step + 1, params);
-    mim_ema_update_f(&r->options.ema, step, params);
+    }
+    const mim_update update = {.adam = &r->options.adam,
+                               .ema = &r->options.ema,
+                               .lr = mim_lr_at(&r->options.rate, step),
+                               .n_step = step + 1,
+                               .norm = before,
+                               .max_norm = r->options.clip_norm};
+    mim_update_step_f(&update, params);
     r->model->step = step + 1;
     if (norm)
         *norm = before;
@@ -211,13 +235,11 @@ int mim_trainer_apply(mim_trainer *r, const double *gradient, double *norm)
 
 int mim_trainer_step(mim_trainer *r, double *loss, double *norm)
 {
-    double sum = 0, *gradient = calloc(r->model->params->n_values, sizeof *gradient);
-    if (!gradient)
-        return mim_fail(MIM_ENOMEM, "gradient of %zu values", r->model->params->n_values);
+    double sum = 0;
     for (size_t shard = 0; shard < r->options.n_shards; shard++)
-        mim_trainer_shard(r, shard, gradient, &sum);
-    int rc = mim_trainer_apply(r, gradient, norm);
-    free(gradient);
+        mim_trainer_shard(r, shard, r->gradient, &sum);
+    const int rc = mim_trainer_apply(r, r->gradient, norm);
+    memset(r->gradient, 0, r->model->params->n_values * sizeof *r->gradient);
     if (rc == MIM_OK)
         *loss = sum;
     return rc;
@@ -239,8 +261,8 @@ double mim_trainer_validate(mim_trainer *r, const mim_examples *examples, size_t
             load_metrics(r, examples, row_of(examples, e), &p);
             load_actions(r, examples, row_of(examples, e), &p);
         }
-        const mim_denoiser_input_f input = input_of(r, n_now);
-        mim_denoiser_forward_f(r->denoiser, values, &input, r->batch.predicted);
+        const mim_network_input_f input = input_of(r, values, n_now, NULL);
+        mim_network_forward_f(r->network, values, &input, r->batch.predicted);
         sum += squared_error(&r->batch, n_now * r->n_cells);
     }
     return sum / (double)(n_draws * r->n_cells);
@@ -308,15 +330,19 @@ static int allocate(mim_trainer *r)
                   {&b->cpu_mask, n * d->n_threads},
                   {&b->node, n * d->n_node_metrics},
                   {&b->node_mask, n * d->n_node_metrics},
-                  {&b->has_previous, n}};
+                  {&b->has_previous, n},
+                  {&b->is_conditional, n}};
     size_t total = 0, used = 0;
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         total += arrays[i].n;
+    r->n_memory = total;
     r->memory = calloc(total, sizeof *r->memory);
     b->time = calloc(n, sizeof *b->time);
+    b->numbers = calloc(n, sizeof *b->numbers);
     r->metrics = calloc(d->n_metrics, sizeof *r->metrics);
     r->socket = calloc(d->n_threads, sizeof *r->socket);
-    if (!r->memory || !b->time || !r->metrics || !r->socket)
+    r->gradient = calloc(r->model->params->n_values, sizeof *r->gradient);
+    if (!r->gradient || !r->memory || !b->time || !b->numbers || !r->metrics || !r->socket)
         return mim_fail(MIM_ENOMEM, "batch of %zu examples", n);
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
         *arrays[i].array = r->memory + used;
@@ -338,6 +364,10 @@ int mim_trainer_create(const mim_train_options *options, mim_model *model,
         rc = check_examples(examples, model->domain);
     if (rc != MIM_OK)
         goto done;
+    const mim_network_options network = {.precision = options->precision,
+                                         .max_samples = options->batch / options->n_shards,
+                                         .max_threads = model->domain->n_threads,
+                                         .is_training = true};
     made->options = *options;
     made->model = model;
     made->examples = *examples;
@@ -345,10 +375,10 @@ int mim_trainer_create(const mim_train_options *options, mim_model *model,
     made->n_cells = model->domain->n_threads * model->domain->n_stressors;
     if ((rc = mim_schedule_create(model->process.schedule, model->process.n_timesteps,
                                   &made->schedule)) != MIM_OK ||
-        (rc = mim_denoiser_create_f(&model->architecture, NULL, made->n_shard,
-                                    model->domain->n_threads, &made->denoiser)) != MIM_OK ||
+        (rc = mim_network_create_f(&model->architecture, &network, &made->network)) != MIM_OK ||
         (rc = allocate(made)) != MIM_OK)
         goto done;
+    mim_params_zero_grads_f(model->params); /* as every step leaves them */
     *trainer = made;
     made = NULL;
 done:
@@ -363,10 +393,12 @@ void mim_trainer_destroy(mim_trainer **trainer)
         return;
     *trainer = NULL;
     mim_schedule_destroy(&old->schedule);
-    mim_denoiser_destroy_f(&old->denoiser);
+    mim_network_destroy_f(&old->network);
     free(old->memory);
     free(old->batch.time);
+    free(old->batch.numbers);
     free(old->metrics);
     free(old->socket);
+    free(old->gradient);
     free(old);
 }

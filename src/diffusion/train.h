@@ -25,7 +25,8 @@ typedef struct mim_train_options {
     mim_adam adam;
     mim_lr_schedule rate;
     mim_ema ema;
-    double clip_norm; /* of the whole gradient, <= 0: none */
+    double clip_norm;        /* of the whole gradient, <= 0: none */
+    mim_precision precision; /* of the network's products */
     /* Shares of examples, 0 to 1, from which is hidden: all metrics (what guidance needs), each
      * metric by itself (so that absent ones do no harm), the previous slot. */
     double hide_all, hide_metric, hide_previous;
@@ -40,6 +41,8 @@ int mim_trainer_create(const mim_train_options *options, mim_model *model,
                        const mim_examples *examples, mim_trainer **trainer);
 void mim_trainer_destroy(mim_trainer **trainer);
 size_t mim_trainer_n_values(const mim_trainer *trainer); /* length of a gradient */
+
+size_t mim_trainer_n_bytes(const mim_trainer *trainer); /* memory of a step, parameters apart */
 
 /* Of the model's present step, for shard `shard` < n_shards: adds its part of the gradient and of
  * the loss; over all shards they are those of the mean over the batch. */

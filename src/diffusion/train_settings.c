@@ -1,16 +1,61 @@
 #include "diffusion/train_settings.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const mim_option mim_model_settings[] = {
-    {"model", "width", MIM_OPTION_INT, "", "128", 4, MIM_DENOISER_MAX_WIDTH, NULL, NULL,
-     "numbers a token has: even and a multiple of heads"},
-    {"model", "blocks", MIM_OPTION_INT, "", "4", 1, MIM_DENOISER_MAX_BLOCKS, NULL, NULL,
-     "blocks of attention and MLP"},
-    {"model", "heads", MIM_OPTION_INT, "", "4", 1, MIM_DENOISER_MAX_WIDTH, NULL, NULL,
+    {"model", "kind", MIM_OPTION_CHOICE, "", "thread_token", 0, 0, "thread_token|cell_token|unet",
+     NULL,
+     "network: thread_token, a transformer with one token a thread, whose order does not matter; "
+     "cell_token, one with a token for each stressor of each thread; unet, convolutions along the "
+     "stressors; the latter two for a fixed number of threads"},
+    {"model", "width", MIM_OPTION_INT, "", "128", 4, MIM_NETWORK_MAX_WIDTH, NULL, NULL,
+     "numbers a token has: even and a multiple of heads; unet: channels of the first level, even"},
+    {"model", "blocks", MIM_OPTION_INT, "", "4", 1, MIM_NETWORK_MAX_BLOCKS, NULL, NULL,
+     "blocks of attention and MLP (not of unet)"},
+    {"model", "heads", MIM_OPTION_INT, "", "4", 1, MIM_NETWORK_MAX_WIDTH, NULL, NULL,
      "heads of attention"},
-    {"model", "mlp_ratio", MIM_OPTION_INT, "", "4", 1, MIM_DENOISER_MAX_RATIO, NULL, NULL,
-     "width of a block's MLP over the width"},
+    {"model", "mlp_ratio", MIM_OPTION_INT, "", "4", 1, MIM_NETWORK_MAX_RATIO, NULL, NULL,
+     "width of a block's MLP over the width (not of unet)"},
+    {"model", "dropout", MIM_OPTION_REAL, "", "0.1", 0, 0.99, NULL, NULL,
+     "cell_token, unet: share of activations that falls in training"},
+    {"model", "head_width", MIM_OPTION_INT, "", "32", 1, MIM_NETWORK_MAX_WIDTH, NULL, NULL,
+     "unet: numbers of a head of attention"},
+    {"model", "multipliers", MIM_OPTION_TEXT, "", "1,2,4", 0, 0, NULL, NULL,
+     "unet: channels over width, a level each"},
+    {"model", "pointwise", MIM_OPTION_BOOL, "", "false", 0, 0, NULL, NULL,
+     "unet: convolutions of single positions, as many on all levels"},
+    {"model", "metric_masks", MIM_OPTION_BOOL, "", "true", 0, 0, NULL, NULL,
+     "cell_token, unet: tell which metrics are known and whether there is a slot before"},
+    {"model", "previous", MIM_OPTION_CHOICE, "", "token", 0, 0, "none|token", NULL,
+     "cell_token: tell tokens the slot before"},
+    {"model", "freeze_previous", MIM_OPTION_BOOL, "", "false", 0, 0, NULL, NULL,
+     "cell_token, unet: but tell that there was none, for comparison"},
+    {"model", "thread_condition", MIM_OPTION_CHOICE, "", "none", 0, 0, "none|bias|film|film_enc",
+     NULL,
+     "cell_token: tell tokens their thread's CPU metric, added to them (bias) or to their "
+     "condition "
+     "(film), or by a context for each thread (film_enc, with encoder = per_position); unet: "
+     "metrics as channels beside the threads' (bias)"},
+    {"model", "quiet_rows", MIM_OPTION_TEXT, "", "", 0, 0, NULL, NULL,
+     "cell_token: stressors whose tokens are not told that, as 8-14 or 0,3,5-7 (with bias, film)"},
+    {"model", "encoder", MIM_OPTION_CHOICE, "", "metrics_only", 0, 0,
+     "metrics_only|concat|concat_sym|prev_sums|residual_prev|addition|gated|film|per_position|"
+     "transformer_metrics_only|transformer|transformer_full|transformer_tokens|concat_transformer",
+     NULL,
+     "cell_token, unet: what makes the context of metrics and, most of them, of the slot before"},
+    {"model", "encoder_width", MIM_OPTION_INT, "", "128", 1, MIM_NETWORK_MAX_WIDTH, NULL, NULL,
+     "cell_token, unet: numbers between the encoder's layers"},
+    {"model", "context_width", MIM_OPTION_INT, "", "128", 1, MIM_NETWORK_MAX_WIDTH, NULL, NULL,
+     "cell_token, unet: numbers of the context"},
+    {"model", "encoder_blocks", MIM_OPTION_INT, "", "6", 1, MIM_NETWORK_MAX_BLOCKS, NULL, NULL,
+     "cell_token, unet: blocks of an encoder that is a transformer"},
+    {"model", "encoder_heads", MIM_OPTION_INT, "", "4", 1, MIM_NETWORK_MAX_WIDTH, NULL, NULL,
+     "cell_token, unet: its heads"},
+    {"model", "encoder_ratio", MIM_OPTION_INT, "", "4", 1, MIM_NETWORK_MAX_RATIO, NULL, NULL,
+     "cell_token, unet: width of its MLPs over encoder_width"},
+    {"model", "encoder_dropout", MIM_OPTION_REAL, "", "0.1", 0, 0.99, NULL, NULL,
+     "cell_token, unet: share of its attention and of its MLPs that falls in training"},
     {"model", "schedule", MIM_OPTION_CHOICE, "", "cosine", 0, 0, "cosine|linear", NULL,
      "how noise grows over the timesteps"},
     {"model", "timesteps", MIM_OPTION_INT, "", "250", 1, MIM_SCHEDULE_MAX_STEPS, NULL, NULL,
@@ -29,6 +74,10 @@ const mim_option mim_train_settings[] = {
     {"train", "shards", MIM_OPTION_INT, "", "4", 1, MIM_TRAIN_MAX_BATCH, NULL, NULL,
      "equal parts of a batch, shared out to the ranks; the result depends on it by rounding, and "
      "not on the ranks"},
+    {"train", "precision", MIM_OPTION_CHOICE, "", "f32", 0, 0, "f32|bf16", NULL,
+     "numbers that matrix products multiply; bf16 is faster where the processor has it "
+     "(AVX512-BF16, "
+     "AMX), right but slower elsewhere; what is trained and stored is f32"},
     {"train", "rate", MIM_OPTION_REAL, "", "1e-3", 0, 1, NULL, NULL, "largest learning rate"},
     {"train", "rate_floor", MIM_OPTION_REAL, "", "0.01", 0, 1, NULL, NULL,
      "share of it at the last step"},
@@ -105,16 +154,33 @@ static mim_train_options options_of(const mim_config *c, uint64_t n_steps)
     };
 }
 
+/* Fields of the network are settings of the same name. Of the corpus nothing is known yet; what may
+ * be too large is asked again when it is. */
+static int architecture_of(const mim_config *c, mim_architecture *size)
+{
+    mim_architecture a = {.n_stressors = MIM_DOMAIN_MAX_STRESSORS,
+                          .n_threads = 1,
+                          .n_node_metrics = 1,
+                          .n_sockets = 1};
+    int rc = MIM_OK;
+    for (size_t i = 0; rc == MIM_OK && i < mim_architecture_n_fields(); i++) {
+        char name[64];
+        snprintf(name, sizeof name, "model.%s", mim_architecture_field(i));
+        if (!mim_architecture_is_of_domain(i) && mim_architecture_is_of_kind(i, a.kind))
+            rc = mim_architecture_set(&a, mim_architecture_field(i), mim_config_as_text(c, name));
+    }
+    if (rc == MIM_OK)
+        rc = mim_network_check(&a);
+    if (rc != MIM_OK)
+        return mim_fail_in(MIM_EUSAGE, "[model]");
+    *size = a;
+    return MIM_OK;
+}
+
 int mim_train_plan_get(const mim_config *c, mim_train_plan *plan)
 {
     const uint64_t n_steps = (uint64_t)mim_config_int(c, "train.steps");
     mim_train_plan got = {
-        .size = {.n_stressors = 1,
-                 .n_sockets = 1,
-                 .width = size_of(c, "model.width"),
-                 .n_blocks = size_of(c, "model.blocks"),
-                 .n_heads = size_of(c, "model.heads"),
-                 .mlp_ratio = size_of(c, "model.mlp_ratio")},
         .process = {.n_timesteps = size_of(c, "model.timesteps")},
         .options = options_of(c, n_steps),
         .seed = (uint64_t)mim_config_int(c, "train.seed"),
@@ -125,9 +191,9 @@ int mim_train_plan_get(const mim_config *c, mim_train_plan *plan)
         .validate_draws = size_of(c, "train.validate_draws"),
         .time_limit_s = mim_config_real(c, "train.time_limit_s"),
     };
-    int rc = mim_architecture_check(&got.size);
+    int rc = architecture_of(c, &got.size);
     if (rc != MIM_OK)
-        return mim_fail(MIM_EUSAGE, "[model] %s", mim_error());
+        return rc;
     if (got.options.batch % got.options.n_shards)
         return mim_fail(MIM_EUSAGE,
                         "train.batch = %zu is no multiple of train.shards = %zu, the equal parts "
@@ -136,6 +202,8 @@ int mim_train_plan_get(const mim_config *c, mim_train_plan *plan)
     rc = mim_schedule_find(mim_config_text(c, "model.schedule"), &got.process.schedule);
     if (rc == MIM_OK)
         rc = mim_prediction_find(mim_config_text(c, "model.prediction"), &got.process.prediction);
+    if (rc == MIM_OK)
+        rc = mim_precision_find(mim_config_text(c, "train.precision"), &got.options.precision);
     if (rc == MIM_OK)
         *plan = got;
     return rc;

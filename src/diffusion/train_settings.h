@@ -9,7 +9,7 @@
 extern const mim_option mim_model_settings[], mim_train_settings[];
 
 typedef struct mim_train_plan {
-    mim_architecture size; /* what follows from the corpus is 0 */
+    mim_architecture size; /* what follows from the corpus is not known */
     mim_process process;
     mim_train_options options;
     uint64_t seed, n_steps;

@@ -12,12 +12,22 @@
  *     #include "nn/linear_internal.h"
  *
  * Macros that paste whole functions would do the same without line numbers in debuggers. Networks
- * built on nn/ do as well, so that a whole denoiser can be checked in double. Not guarded. */
+ * built on nn/ do as well, so that a whole denoiser can be checked in double.
+ *
+ * What only feeds matrix products has the type MIM_HALF. A file whose products may run in bf16 is
+ * compiled a third time, after nn/as_bf16.h: there MIM_HALF is mim_bf16, MIM_REAL is float, and
+ * MIM_OF_REAL(name) names what knows nothing of MIM_HALF (its _f or _d). Not guarded. */
 #undef MIM_REAL
+#undef MIM_HALF
 #undef MIM_NN
+#undef MIM_OF_REAL
 #undef MIM_PARAMS
 #undef MIM_IS_DOUBLE
+#undef MIM_IS_BF16
 #define MIM_REAL float
+#define MIM_HALF float
 #define MIM_NN(name) name##_f
+#define MIM_OF_REAL(name) name##_f
 #define MIM_PARAMS MIM_NN(mim_params) /* nn/params.h */
 #define MIM_IS_DOUBLE 0
+#define MIM_IS_BF16 0

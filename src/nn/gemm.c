@@ -13,6 +13,33 @@ const mim_gemm *mim_gemm_find(const char *name)
     return NULL;
 }
 
+bool mim_gemm_has_bf16(const mim_gemm *gemm)
+{
+    return gemm == &mim_gemm_onednn && mim_onednn_has_bf16();
+}
+
+static size_t parts_of(size_t n, size_t part) { return (n + part - 1) / part; }
+
+/* Rows first: pieces of fewer than 64 would spend their time on arranging B, of fewer than 256
+ * columns on arranging A (measured). Steps are multiples of what kernels form at once. */
+mim_gemm_cut mim_gemm_cut_of(const mim_gemm_shape *g, bool has_whole_rows)
+{
+    enum { max_pieces = 16, min_rows = 64, min_columns = 256, row_unit = 8, column_unit = 48 };
+    static const double piece_flop = 8e6; /* 0.1 ms: far more than starting it takes */
+    const double wanted = 2.0 * (double)g->m * (double)g->n * (double)g->k / piece_flop;
+    const size_t n = wanted < 1 ? 1 : wanted > max_pieces ? max_pieces : (size_t)wanted;
+    const size_t most_down = parts_of(g->m, min_rows), most_across = parts_of(g->n, min_columns);
+    const size_t down = most_down < n ? most_down : n;
+    size_t across = has_whole_rows || 2 * down > n ? 1 : parts_of(n, down);
+    if (across > most_across)
+        across = most_across;
+    mim_gemm_cut cut = {.row_step = parts_of(parts_of(g->m, down), row_unit) * row_unit,
+                        .column_step = parts_of(parts_of(g->n, across), column_unit) * column_unit};
+    cut.n_columns = parts_of(g->n, cut.column_step);
+    cut.n_pieces = cut.n_columns * parts_of(g->m, cut.row_step);
+    return cut;
+}
+
 void mim_gemm_describe(const mim_gemm *gemm, size_t size, char *text)
 {
     if (gemm == &mim_gemm_onednn)

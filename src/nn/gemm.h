@@ -11,8 +11,9 @@
  * oneDNN takes scratch memory of its own, runs as many OpenMP threads as OMP_NUM_THREADS says and
  * knows no double: _d are the plain loops in both. Sums are formed in the precision of the
  * operands, in an order that depends on sizes, library and processor: results agree to some 1e-6
- * sqrt(k) of sum |a||b|, not to the bit. Under valgrind, which knows no AVX-512, use the plain
- * ones. */
+ * sqrt(k) of sum |a||b|, not to the bit. On one processor they are the same for any number of
+ * threads (single products; and where we are built with OpenMP). Under valgrind, which knows no
+ * AVX-512, use the plain ones. */
 #ifndef MIM_NN_GEMM_H
 #define MIM_NN_GEMM_H
 
@@ -49,6 +50,9 @@ extern const mim_gemm mim_gemm_onednn;
 
 /* By name; NULL name: oneDNN. NULL when there is none of that name. */
 const mim_gemm *mim_gemm_find(const char *name);
+
+/* It multiplies bf16 numbers by instructions of this processor (nn/half_products.h). */
+bool mim_gemm_has_bf16(const mim_gemm *gemm);
 
 /* Name, version and the widest instructions in use, for reports: "oneDNN 2.6.3, AVX-512 VNNI". */
 void mim_gemm_describe(const mim_gemm *gemm, size_t size, char *text);

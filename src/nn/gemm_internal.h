@@ -3,6 +3,7 @@
 #define MIM_NN_GEMM_INTERNAL_H
 
 #include "nn/gemm.h"
+#include "nn/precision.h"
 
 /* assert() of the shape's promises. */
 void mim_gemm_assert(const mim_gemm_shape *shape);
@@ -19,5 +20,27 @@ void mim_gemm_plain_run_batch_d(const mim_gemm_shape *shape, const mim_gemm_batc
 
 /* oneDNN's version and instructions. */
 void mim_gemm_onednn_describe(size_t size, char *text);
+/* The processor multiplies bf16 numbers. */
+bool mim_onednn_has_bf16(void);
+
+/* How the elements of C are shared out: pieces of row_step by column_step, the last ones maybe
+ * smaller. It follows from the shape alone, so that what is summed in which order does not depend
+ * on the number of threads. */
+typedef struct mim_gemm_cut {
+    size_t row_step, column_step, n_columns, n_pieces; /* n_columns: pieces side by side */
+} mim_gemm_cut;
+mim_gemm_cut mim_gemm_cut_of(const mim_gemm_shape *shape, bool has_whole_rows);
+
+/* A product that is computed again and again, made ready once: C = A B, or with is_added C += A B.
+ * is_half: A and B are bf16, else float; C is float. has_weights: B changes seldom and is
+ * rearranged, once a change, as the library likes it best (mim_onednn_plan_pack). The first two
+ * functions give false where the library refuses. */
+typedef struct mim_onednn_plan mim_onednn_plan;
+bool mim_onednn_plan_create(const mim_gemm_shape *shape, bool is_half, bool has_weights,
+                            bool is_added, mim_onednn_plan **plan);
+void mim_onednn_plan_destroy(mim_onednn_plan **plan);
+bool mim_onednn_plan_pack(mim_onednn_plan *plan, const void *b);
+/* b: as it was packed. A piece that the library refuses is computed by plain loops. */
+void mim_onednn_plan_run(mim_onednn_plan *plan, const void *a, const void *b, float *c);
 
 #endif

@@ -4,18 +4,53 @@
 #include <oneapi/dnnl/dnnl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "nn/half_products.h"
+#include "nn/parallel_internal.h"
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* A piece of C and what it is made of. */
+static mim_gemm_shape piece_of(const mim_gemm_shape *g, const mim_gemm_cut *cut, size_t number,
+                               size_t *a, size_t *b, size_t *c)
+{
+    mim_gemm_shape piece = *g;
+    const size_t row = number / cut->n_columns * cut->row_step;
+    const size_t column = number % cut->n_columns * cut->column_step;
+    *a = row * (g->is_ta ? 1 : g->ld_a);
+    *b = column * (g->is_tb ? g->ld_b : 1);
+    *c = row * g->ld_c + column;
+    piece.m = least(g->m - row, cut->row_step);
+    piece.n = least(g->n - column, cut->column_step);
+    return piece;
+}
+
+static void run_piece(const mim_gemm_shape *g, float alpha, const float *a, const float *b,
+                      float beta, float *c)
+{
+    if (g->k == 0 ||
+        dnnl_sgemm(g->is_ta ? 'T' : 'N', g->is_tb ? 'T' : 'N', (dnnl_dim_t)g->m, (dnnl_dim_t)g->n,
+                   (dnnl_dim_t)g->k, alpha, a, (dnnl_dim_t)g->ld_a, b, (dnnl_dim_t)g->ld_b, beta, c,
+                   (dnnl_dim_t)g->ld_c) != dnnl_success)
+        mim_gemm_plain_run_f(g, alpha, a, b, beta, c);
+}
+
+/* One piece also stands in a parallel region: else the library would share it out by itself, in a
+ * way that depends on the number of threads. */
 static void run(const mim_gemm_shape *g, float alpha, const float *a, const float *b, float beta,
                 float *c)
 {
     mim_gemm_assert(g);
     if (g->m == 0 || g->n == 0)
         return;
-    if (g->k == 0 ||
-        dnnl_sgemm(g->is_ta ? 'T' : 'N', g->is_tb ? 'T' : 'N', (dnnl_dim_t)g->m, (dnnl_dim_t)g->n,
-                   (dnnl_dim_t)g->k, alpha, a, (dnnl_dim_t)g->ld_a, b, (dnnl_dim_t)g->ld_b, beta, c,
-                   (dnnl_dim_t)g->ld_c) != dnnl_success)
-        mim_gemm_plain_run_f(g, alpha, a, b, beta, c);
+    const mim_gemm_cut cut = mim_gemm_cut_of(g, false);
+    MIM_PARALLEL_FOR(true)
+    for (size_t i = 0; i < cut.n_pieces; i++) {
+        size_t at_a, at_b, at_c;
+        const mim_gemm_shape piece = piece_of(g, &cut, i, &at_a, &at_b, &at_c);
+        run_piece(&piece, alpha, a + at_a, b + at_b, beta, c + at_c);
+    }
 }
 
 /* ---- many small products in one matmul primitive -------------------------------------------- */
@@ -128,6 +163,268 @@ static void run_batch(const mim_gemm_shape *g, const mim_gemm_batch *batch, floa
     release(&m);
     if (status != dnnl_success)
         mim_gemm_plain_run_batch_f(g, batch, alpha, a, b, beta, c);
+}
+
+/* ---- products made ready once --------------------------------------------------------------- */
+
+bool mim_onednn_has_bf16(void)
+{
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
+           dnnl_cpu_isa_avx512_core_bf16;
+}
+
+/* Pieces of one size; those of the last row and of the last column may be of others. */
+typedef struct piece_kind {
+    dnnl_primitive_t primitive, reorder; /* reorder: of weights, NULL where they are good as is */
+    dnnl_memory_desc_t a, b, c, packed;
+    dnnl_memory_t plain_memory, packed_memory;
+} piece_kind;
+
+enum { N_KINDS = 4 };
+
+/* What executing a piece takes; each has its own, so that threads do not meet. */
+typedef struct piece_place {
+    dnnl_stream_t stream;
+    dnnl_memory_t a, b, c;
+} piece_place;
+
+struct mim_onednn_plan {
+    mim_gemm_shape shape;
+    mim_gemm_cut cut;
+    bool is_half, has_weights;
+    dnnl_engine_t engine;
+    dnnl_primitive_attr_t attributes;
+    dnnl_post_ops_t post_ops;
+    piece_kind kinds[N_KINDS];
+    piece_place *places; /* [n_pieces] */
+};
+
+/* An operand of `rows` by `columns`, whose stored rows lie ld apart. */
+static dnnl_status_t describe_matrix(size_t rows, size_t columns, size_t ld, bool is_transposed,
+                                     dnnl_data_type_t type, dnnl_memory_desc_t *desc)
+{
+    const dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)columns};
+    const dnnl_dims_t strides = {is_transposed ? 1 : (dnnl_dim_t)ld,
+                                 is_transposed ? (dnnl_dim_t)ld : 1};
+    return dnnl_memory_desc_init_by_strides(desc, 2, dims, type, strides);
+}
+
+/* Rearranging B, where the primitive wants it otherwise than it lies. */
+static dnnl_status_t prepare_packing(mim_onednn_plan *p, piece_kind *kind)
+{
+    dnnl_primitive_desc_t desc = NULL;
+    dnnl_status_t status =
+        dnnl_memory_create(&kind->packed_memory, &kind->packed, p->engine, DNNL_MEMORY_ALLOCATE);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&kind->plain_memory, &kind->b, p->engine, DNNL_MEMORY_NONE);
+    if (status == dnnl_success)
+        status = dnnl_reorder_primitive_desc_create(&desc, &kind->b, p->engine, &kind->packed,
+                                                    p->engine, NULL);
+    if (status == dnnl_success)
+        status = dnnl_primitive_create(&kind->reorder, desc);
+    if (desc)
+        dnnl_primitive_desc_destroy(desc);
+    return status;
+}
+
+static dnnl_status_t prepare_kind(mim_onednn_plan *p, const mim_gemm_shape *g, piece_kind *kind)
+{
+    const dnnl_data_type_t type = p->is_half ? dnnl_bf16 : dnnl_f32;
+    dnnl_matmul_desc_t operation;
+    dnnl_primitive_desc_t desc = NULL;
+    dnnl_memory_desc_t any;
+    dnnl_status_t status;
+    const dnnl_dims_t dims = {(dnnl_dim_t)g->k, (dnnl_dim_t)g->n};
+    if ((status = describe_matrix(g->m, g->k, g->ld_a, g->is_ta, type, &kind->a)) ||
+        (status = describe_matrix(g->k, g->n, g->ld_b, g->is_tb, type, &kind->b)) ||
+        (status = describe_matrix(g->m, g->n, g->ld_c, false, dnnl_f32, &kind->c)) ||
+        (status = dnnl_memory_desc_init_by_tag(&any, 2, dims, type, dnnl_format_tag_any)) ||
+        (status = dnnl_matmul_desc_init(&operation, &kind->a, p->has_weights ? &any : &kind->b,
+                                        NULL, &kind->c)) ||
+        (status = dnnl_primitive_desc_create(&desc, &operation, p->attributes, p->engine, NULL)) ||
+        (status = dnnl_primitive_create(&kind->primitive, desc)))
+        ;
+    else {
+        kind->packed = *dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0);
+        if (!dnnl_memory_desc_equal(&kind->packed, &kind->b))
+            status = prepare_packing(p, kind);
+    }
+    if (desc)
+        dnnl_primitive_desc_destroy(desc);
+    return status;
+}
+
+static dnnl_status_t prepare_place(const mim_onednn_plan *p, const piece_kind *kind,
+                                   piece_place *place)
+{
+    dnnl_status_t status;
+    if ((status = dnnl_stream_create(&place->stream, p->engine, dnnl_stream_default_flags)) ||
+        (status = dnnl_memory_create(&place->a, &kind->a, p->engine, DNNL_MEMORY_NONE)) ||
+        (status = dnnl_memory_create(&place->b, &kind->packed, p->engine, DNNL_MEMORY_NONE)) ||
+        (status = dnnl_memory_create(&place->c, &kind->c, p->engine, DNNL_MEMORY_NONE)))
+        return status;
+    return dnnl_success;
+}
+
+static size_t kind_of(const mim_onednn_plan *p, size_t number)
+{
+    size_t a, b, c;
+    const mim_gemm_shape piece = piece_of(&p->shape, &p->cut, number, &a, &b, &c);
+    return (piece.m < least(p->cut.row_step, p->shape.m) ? 1u : 0u) +
+           (piece.n < least(p->cut.column_step, p->shape.n) ? 2u : 0u);
+}
+
+static dnnl_status_t prepare_plan(mim_onednn_plan *p, bool is_added)
+{
+    dnnl_status_t status = dnnl_engine_create(&p->engine, dnnl_cpu, 0);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_create(&p->attributes);
+    if (status == dnnl_success && is_added &&
+        ((status = dnnl_post_ops_create(&p->post_ops)) == dnnl_success &&
+         (status = dnnl_post_ops_append_sum(p->post_ops, 1)) == dnnl_success))
+        status = dnnl_primitive_attr_set_post_ops(p->attributes, p->post_ops);
+    for (size_t i = 0; status == dnnl_success && i < p->cut.n_pieces; i++) {
+        const size_t kind = kind_of(p, i);
+        size_t a, b, c;
+        const mim_gemm_shape piece = piece_of(&p->shape, &p->cut, i, &a, &b, &c);
+        if (!p->kinds[kind].primitive)
+            status = prepare_kind(p, &piece, &p->kinds[kind]);
+        if (status == dnnl_success)
+            status = prepare_place(p, &p->kinds[kind], &p->places[i]);
+    }
+    return status;
+}
+
+bool mim_onednn_plan_create(const mim_gemm_shape *shape, bool is_half, bool has_weights,
+                            bool is_added, mim_onednn_plan **plan)
+{
+    if (shape->m == 0 || shape->n == 0 || shape->k == 0)
+        return false;
+    mim_onednn_plan *p = calloc(1, sizeof *p);
+    if (!p)
+        return false;
+    p->shape = *shape;
+    p->cut = mim_gemm_cut_of(shape, has_weights);
+    p->is_half = is_half;
+    p->has_weights = has_weights;
+    p->places = calloc(p->cut.n_pieces, sizeof *p->places);
+    if (!p->places || prepare_plan(p, is_added) != dnnl_success) {
+        mim_onednn_plan_destroy(&p);
+        return false;
+    }
+    *plan = p;
+    return true;
+}
+
+static void forget_memory(dnnl_memory_t memory)
+{
+    if (memory)
+        dnnl_memory_destroy(memory);
+}
+
+static void forget_primitive(dnnl_primitive_t primitive)
+{
+    if (primitive)
+        dnnl_primitive_destroy(primitive);
+}
+
+void mim_onednn_plan_destroy(mim_onednn_plan **plan)
+{
+    mim_onednn_plan *p = *plan;
+    if (!p)
+        return;
+    *plan = NULL;
+    for (size_t i = 0; p->places && i < p->cut.n_pieces; i++) {
+        forget_memory(p->places[i].a);
+        forget_memory(p->places[i].b);
+        forget_memory(p->places[i].c);
+        if (p->places[i].stream)
+            dnnl_stream_destroy(p->places[i].stream);
+    }
+    for (size_t i = 0; i < N_KINDS; i++) {
+        forget_primitive(p->kinds[i].primitive);
+        forget_primitive(p->kinds[i].reorder);
+        forget_memory(p->kinds[i].plain_memory);
+        forget_memory(p->kinds[i].packed_memory);
+    }
+    if (p->post_ops)
+        dnnl_post_ops_destroy(p->post_ops);
+    if (p->attributes)
+        dnnl_primitive_attr_destroy(p->attributes);
+    if (p->engine)
+        dnnl_engine_destroy(p->engine);
+    free(p->places);
+    free(p);
+}
+
+/* The library's operands are not const; it only reads a and b. */
+static void *writable(const void *data) { return (void *)(uintptr_t)data; }
+
+bool mim_onednn_plan_pack(mim_onednn_plan *p, const void *b)
+{
+    for (size_t i = 0; i < N_KINDS; i++) {
+        piece_kind *kind = &p->kinds[i];
+        void *data = writable(b);
+        if (!kind->primitive)
+            continue;
+        if (kind->reorder) {
+            const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, kind->plain_memory},
+                                                 {DNNL_ARG_TO, kind->packed_memory}};
+            if (dnnl_memory_set_data_handle(kind->plain_memory, data) != dnnl_success ||
+                dnnl_primitive_execute(kind->reorder, p->places[0].stream, 2, arguments) !=
+                    dnnl_success ||
+                dnnl_stream_wait(p->places[0].stream) != dnnl_success ||
+                dnnl_memory_get_data_handle(kind->packed_memory, &data) != dnnl_success)
+                return false;
+        }
+        for (size_t piece = 0; piece < p->cut.n_pieces; piece++)
+            if (kind_of(p, piece) == i &&
+                dnnl_memory_set_data_handle(p->places[piece].b, data) != dnnl_success)
+                return false;
+    }
+    return true;
+}
+
+static dnnl_status_t execute_piece(const mim_onednn_plan *p, size_t number, const char *a,
+                                   const char *b, float *c)
+{
+    const size_t size = p->is_half ? sizeof(mim_bf16) : sizeof(float);
+    const piece_place *place = &p->places[number];
+    const dnnl_exec_arg_t arguments[] = {
+        {DNNL_ARG_SRC, place->a}, {DNNL_ARG_WEIGHTS, place->b}, {DNNL_ARG_DST, place->c}};
+    size_t at_a, at_b, at_c;
+    dnnl_status_t status;
+    piece_of(&p->shape, &p->cut, number, &at_a, &at_b, &at_c);
+    if ((status = dnnl_memory_set_data_handle(place->a, writable(a + at_a * size))) ||
+        (!p->has_weights &&
+         (status = dnnl_memory_set_data_handle(place->b, writable(b + at_b * size)))) ||
+        (status = dnnl_memory_set_data_handle(place->c, c + at_c)) ||
+        (status = dnnl_primitive_execute(p->kinds[kind_of(p, number)].primitive, place->stream, 3,
+                                         arguments)))
+        return status;
+    return dnnl_stream_wait(place->stream);
+}
+
+static void run_plainly(const mim_onednn_plan *p, size_t number, const void *a, const void *b,
+                        float *c)
+{
+    size_t at_a, at_b, at_c;
+    const mim_gemm_shape piece = piece_of(&p->shape, &p->cut, number, &at_a, &at_b, &at_c);
+    const bool is_added = p->post_ops != NULL;
+    if (p->is_half)
+        mim_half_product_plain(&piece, (const mim_bf16 *)a + at_a, (const mim_bf16 *)b + at_b,
+                               is_added, c + at_c);
+    else
+        mim_gemm_plain_run_f(&piece, 1, (const float *)a + at_a, (const float *)b + at_b,
+                             is_added ? 1 : 0, c + at_c);
+}
+
+void mim_onednn_plan_run(mim_onednn_plan *p, const void *a, const void *b, float *c)
+{
+    MIM_PARALLEL_FOR(true)
+    for (size_t i = 0; i < p->cut.n_pieces; i++)
+        if (execute_piece(p, i, a, b, c) != dnnl_success)
+            run_plainly(p, i, a, b, c);
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */

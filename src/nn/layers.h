@@ -34,8 +34,9 @@ typedef enum {
 } mim_activation;
 
 /* What decides which elements fall: never rank, thread or call order. Element e of local sample i
- * is kept where draw e of (seed, MIM_STREAM_DROPOUT, step << 32 | samples[i], site) is at least
- * rate 2^32. site: a number of its own for each place in the network that drops. */
+ * is kept where half e % 2 of draw e / 2 of (seed, MIM_STREAM_DROPOUT, step << 32 | samples[i],
+ * site) is at least rate 2^16. site: a number of its own for each place in the network that drops.
+ */
 typedef struct mim_dropout {
     double rate; /* [0, 1): share of elements set to 0; the others are scaled by 1 / (1 - rate) */
     uint64_t seed;

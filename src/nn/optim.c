@@ -5,7 +5,23 @@
 #include <math.h>
 #include <string.h>
 
+#include "nn/parallel_internal.h"
 #include "nn/vector_internal.h"
+
+/* Values that a thread walks over at a time: by the number of values alone. */
+enum { max_chunks = 1024, min_chunk = 1 << 15 };
+
+static size_t chunk_of(size_t n)
+{
+    const size_t chunk = (n + max_chunks - 1) / max_chunks;
+    return chunk < min_chunk ? min_chunk : chunk;
+}
+
+static size_t length_of(size_t n, size_t chunk, size_t number)
+{
+    const size_t left = n - number * chunk;
+    return left < chunk ? left : chunk;
+}
 
 const mim_adam mim_adam_default = {.beta_1 = 0.9, .beta_2 = 0.999, .eps = 1e-8};
 

@@ -12,3 +12,14 @@ double MIM_NN(mim_clip_grads)(double max_norm, MIM_PARAMS *params);
 
 /* ema = beta ema + (1 - beta) values, beta = mim_ema_beta_at(). */
 void MIM_NN(mim_ema_update)(const mim_ema *ema, uint64_t n_updates, MIM_PARAMS *params);
+
+/* ---- a whole step, its passes shared out to OpenMP's threads ----------------------------------
+ */
+
+/* sums [n_values] += grads, grads = 0. */
+void MIM_NN(mim_grads_move)(MIM_PARAMS *params, double *sums);
+/* grads = sums; gives their norm. */
+double MIM_NN(mim_grads_set)(const double *sums, MIM_PARAMS *params);
+/* The same to the bit as mim_clip_grads(), mim_adam_step() and mim_ema_update(), then gradients of
+ * 0. */
+void MIM_NN(mim_update_step)(const mim_update *update, MIM_PARAMS *params);

@@ -34,19 +34,30 @@ void MIM_NN(mim_adam_step)(const mim_adam *adam, double lr, uint64_t n_step, MIM
     }
 }
 
-MIM_VECTOR double MIM_NN(mim_grad_norm)(const MIM_PARAMS *params)
+MIM_VECTOR static double MIM_NN(sum_of_squares)(size_t n, const MIM_REAL *g)
 {
     enum { n_lanes = 16 };
-    const MIM_REAL *g = params->grads;
     double lanes[n_lanes] = {0}, sum = 0;
     size_t i = 0;
-    for (; i + n_lanes <= params->n_values; i += n_lanes)
+    for (; i + n_lanes <= n; i += n_lanes)
         for (size_t l = 0; l < n_lanes; l++)
             lanes[l] += (double)g[i + l] * (double)g[i + l];
-    for (; i < params->n_values; i++)
+    for (; i < n; i++)
         sum += (double)g[i] * (double)g[i];
     for (size_t l = 0; l < n_lanes; l++)
         sum += lanes[l];
+    return sum;
+}
+
+double MIM_NN(mim_grad_norm)(const MIM_PARAMS *params)
+{
+    const size_t n = params->n_values, step = chunk_of(n);
+    double sums[max_chunks], sum = 0;
+    MIM_PARALLEL_FOR(n > step)
+    for (size_t c = 0; c < (n + step - 1) / step; c++)
+        sums[c] = MIM_NN(sum_of_squares)(length_of(n, step, c), params->grads + c * step);
+    for (size_t c = 0; c < (n + step - 1) / step; c++)
+        sum += sums[c];
     return sqrt(sum);
 }
 
@@ -79,4 +90,87 @@ void MIM_NN(mim_ema_update)(const mim_ema *ema, uint64_t n_updates, MIM_PARAMS *
     else
         MIM_NN(mix)
     (params->n_values, (MIM_REAL)beta, (MIM_REAL)(1 - beta), params->values, params->ema);
+}
+
+/* ---- a whole step --------------------------------------------------------------------------- */
+
+MIM_VECTOR static void MIM_NN(add_wide)(size_t n, MIM_REAL *restrict grads, double *restrict sums)
+{
+    for (size_t i = 0; i < n; i++) {
+        sums[i] += (double)grads[i];
+        grads[i] = 0;
+    }
+}
+
+void MIM_NN(mim_grads_move)(MIM_PARAMS *params, double *sums)
+{
+    const size_t n = params->n_values, step = chunk_of(n);
+    MIM_PARALLEL_FOR(n > step)
+    for (size_t c = 0; c < (n + step - 1) / step; c++)
+        MIM_NN(add_wide)(length_of(n, step, c), params->grads + c * step, sums + c * step);
+}
+
+MIM_VECTOR static void MIM_NN(narrow)(size_t n, const double *restrict from, MIM_REAL *restrict to)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = (MIM_REAL)from[i];
+}
+
+double MIM_NN(mim_grads_set)(const double *sums, MIM_PARAMS *params)
+{
+    const size_t n = params->n_values, step = chunk_of(n);
+    double squares[max_chunks], sum = 0;
+    MIM_PARALLEL_FOR(n > step)
+    for (size_t c = 0; c < (n + step - 1) / step; c++) {
+        MIM_REAL *grads = params->grads + c * step;
+        MIM_NN(narrow)(length_of(n, step, c), sums + c * step, grads);
+        squares[c] = MIM_NN(sum_of_squares)(length_of(n, step, c), grads);
+    }
+    for (size_t c = 0; c < (n + step - 1) / step; c++)
+        sum += squares[c];
+    return sqrt(sum);
+}
+
+/* Values first .. first + n - 1 of one tensor, in pieces that stay in the first cache between the
+ * passes over them. */
+static void MIM_NN(update_part)(const mim_update *u, double factor, double beta, double decay,
+                                size_t first, size_t n, MIM_PARAMS *p)
+{
+    enum { piece = 1024 };
+    for (size_t at = first; at < first + n; at += piece) {
+        const size_t left = first + n - at, m = left < piece ? left : piece;
+        if (factor < 1)
+            MIM_NN(scale)(m, (MIM_REAL)factor, p->grads + at);
+        MIM_NN(adam_tensor)
+        (u->adam, u->lr, u->n_step, decay, m, p->grads + at, p->moment_1 + at, p->moment_2 + at,
+         p->values + at);
+        if (beta == 0)
+            memcpy(p->ema + at, p->values + at, m * sizeof *p->ema);
+        else
+            MIM_NN(mix)(m, (MIM_REAL)beta, (MIM_REAL)(1 - beta), p->values + at, p->ema + at);
+        memset(p->grads + at, 0, m * sizeof *p->grads);
+    }
+}
+
+void MIM_NN(mim_update_step)(const mim_update *u, MIM_PARAMS *params)
+{
+    const mim_tensors *layout = params->layout;
+    const size_t n = params->n_values, step = chunk_of(n);
+    const double beta = mim_ema_beta_at(u->ema, u->n_step - 1);
+    const double factor = u->max_norm > 0 ? u->max_norm / (u->norm + 1e-6) : 1;
+    assert(u->n_step > 0 && isfinite(u->norm));
+    MIM_PARALLEL_FOR(n > step)
+    for (size_t c = 0; c < (n + step - 1) / step; c++) {
+        const size_t begin = c * step, end = begin + length_of(n, step, c);
+        for (size_t t = 0; t < layout->n_tensors; t++) {
+            const mim_tensor *tensor = &layout->tensors[t];
+            const size_t from = tensor->offset > begin ? tensor->offset : begin;
+            const size_t behind = tensor->offset + tensor->n_values;
+            const size_t to = behind < end ? behind : end;
+            if (from < to)
+                MIM_NN(update_part)
+            (u, factor, beta, tensor->is_decayed ? u->adam->weight_decay : 0, from, to - from,
+             params);
+        }
+    }
 }

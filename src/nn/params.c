@@ -138,10 +138,12 @@ size_t mim_tensors_find(const mim_tensors *layout, const char *name)
 
 int mim_tensors_match(const mim_tensors *expected, const mim_tensors *found)
 {
-    for (size_t i = 0; i < expected->n_tensors && i < found->n_tensors; i++) {
-        const mim_tensor *e = &expected->tensors[i], *f = &found->tensors[i];
-        if (strcmp(e->name, f->name) != 0)
-            return mim_fail(MIM_EDATA, "tensor %zu: expected %s, found %s", i, e->name, f->name);
+    for (size_t i = 0; i < expected->n_tensors; i++) {
+        const mim_tensor *e = &expected->tensors[i];
+        const size_t at = mim_tensors_find(found, e->name);
+        if (at == SIZE_MAX)
+            return mim_fail(MIM_EDATA, "tensor %s: expected, not found", e->name);
+        const mim_tensor *f = &found->tensors[at];
         if (e->rank != f->rank)
             return mim_fail(MIM_EDATA, "tensor %s: expected rank %zu, found %zu", e->name, e->rank,
                             f->rank);

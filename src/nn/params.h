@@ -55,7 +55,8 @@ int mim_tensors_add_linear(mim_tensors *layout, const char *name, size_t n_in, s
 /* Index of a tensor, SIZE_MAX when there is none of that name. */
 size_t mim_tensors_find(const mim_tensors *layout, const char *name);
 
-/* Names, shapes and order agree; else MIM_EDATA, with the first difference. */
+/* The same names with the same shapes, in whatever order; else MIM_EDATA, with the first
+ * difference. */
 int mim_tensors_match(const mim_tensors *expected, const mim_tensors *found);
 
 #include "nn/as_float.h"

@@ -3,10 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/rng.h"
+#include "nn/dropout_internal.h"
 #include "nn/layers.h"
-
-enum { n_draws = 256 }; /* random numbers at a time */
 
 #include "nn/as_float.h"
 #include "nn/tokens_internal.h"

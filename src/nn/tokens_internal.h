@@ -39,19 +39,16 @@ void MIM_NN(mim_dropout_apply)(const mim_dropout *dropout, size_t n_samples, siz
             memcpy(y, x, n_samples * n_per_sample * sizeof *x);
         return;
     }
-    assert(dropout->rate > 0 && dropout->rate < 1 && n_per_sample <= UINT32_MAX);
-    const uint32_t threshold = (uint32_t)(dropout->rate * 0x1p32);
+    const uint16_t threshold = mim_dropout_threshold(dropout);
     const MIM_REAL factor = (MIM_REAL)(1 / (1 - dropout->rate));
-    uint32_t draws[n_draws];
-    for (size_t s = 0; s < n_samples; s++) {
-        const uint64_t a = (uint64_t)dropout->step << 32 | dropout->samples[s];
-        for (size_t first = 0; first < n_per_sample; first += n_draws) {
-            const size_t left = n_per_sample - first, n = left < n_draws ? left : n_draws;
+    uint16_t draws[MIM_DROPOUT_DRAWS];
+    for (size_t s = 0; s < n_samples; s++)
+        for (size_t first = 0; first < n_per_sample; first += MIM_DROPOUT_DRAWS) {
+            const size_t left = n_per_sample - first;
+            const size_t n = left < MIM_DROPOUT_DRAWS ? left : MIM_DROPOUT_DRAWS;
             const size_t at = s * n_per_sample + first;
-            mim_rng_fill_u32(dropout->seed, MIM_STREAM_DROPOUT, a, dropout->site, (uint32_t)first,
-                             n, draws);
+            mim_dropout_draw(dropout, s, first, n, draws);
             for (size_t i = 0; i < n; i++)
                 y[at + i] = draws[i] >= threshold ? factor * x[at + i] : 0;
         }
-    }
 }

@@ -1,5 +1,5 @@
 /* exp, erfcx and tanh without branches, calls or tables, so that loops over them become vector
- * code; and MIM_VECTOR, which compiles a function once per instruction set and picks at load time.
+ * code (core/vector.h).
  * For doubles the C library's own are used: they serve the finite differences, where digits count
  * and time does not. Bounds of errors: tests/test_nn_activation.c. Static, guarded; both
  * precisions. */
@@ -10,23 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Elementwise loops give the same bits in every version: the compiler may not reorder a sum. The
- * thread sanitizer is not up when the loader picks, and clang 14 gives the pick another name
- * (name.ifunc) than callers in other files expect: both do with the baseline. */
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) &&       \
-    !defined(__SANITIZE_THREAD__)
-#define MIM_VECTOR __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define MIM_VECTOR
-#endif
-/* For loops whose arrays may be the same but never shifted: gcc then makes no test for overlap and
- * no scalar copy. (clang's like would warn of every loop that it cannot turn into vector code.) */
-#if defined(__GNUC__) && !defined(__clang__)
-#define MIM_ELEMENTWISE _Pragma("GCC ivdep")
-#else
-#define MIM_ELEMENTWISE
-#endif
-#define MIM_INLINE static inline __attribute__((always_inline, unused))
+#include "core/vector.h"
 
 /* exp x = 2^n exp r, |r| <= ln(2)/2, Taylor to r^7 (5e-9). 0 below -87, exp(88) above 88. Adding
  * 1.5 2^23 rounds to an integer and leaves it in the low bits; ln 2 in two parts, the first exact

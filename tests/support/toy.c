@@ -42,6 +42,12 @@ void toy_fill(toy *t, size_t n)
 
 mim_model *toy_model(uint64_t seed, mim_prediction prediction)
 {
+    const mim_architecture size = {.width = 16, .n_blocks = 1, .n_heads = 2, .mlp_ratio = 2};
+    return toy_model_of(&size, seed, prediction);
+}
+
+mim_model *toy_model_of(const mim_architecture *size, uint64_t seed, mim_prediction prediction)
+{
     static const double minimum[TOY_D] = {0, 0, 0, NAN}, maximum[TOY_D] = {100, 100, 1000, NAN};
     const mim_domain_parts parts = {.n_metrics = TOY_D,
                                     .n_threads = TOY_T,
@@ -52,12 +58,11 @@ mim_model *toy_model(uint64_t seed, mim_prediction prediction)
                                     .minimum = minimum,
                                     .maximum = maximum,
                                     .host_class = "toy"};
-    const mim_architecture size = {.width = 16, .n_blocks = 1, .n_heads = 2, .mlp_ratio = 2};
     const mim_process process = {MIM_SCHEDULE_COSINE, 100, prediction};
     mim_domain *domain = NULL;
     mim_model *model = NULL;
     if (mim_domain_create(&parts, &domain) != MIM_OK ||
-        mim_model_create(&domain, &size, &process, seed, &model) != MIM_OK)
+        mim_model_create(&domain, size, &process, seed, &model) != MIM_OK)
         return NULL;
     return model;
 }

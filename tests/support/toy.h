@@ -22,6 +22,8 @@ void toy_fill(toy *t, size_t n);
 void toy_action(const double metrics[TOY_D], double weights[TOY_T * TOY_S]);
 /* A fresh model of it; NULL when it cannot be made. */
 mim_model *toy_model(uint64_t seed, mim_prediction prediction);
+/* The same with a network of another kind or size. */
+mim_model *toy_model_of(const mim_architecture *size, uint64_t seed, mim_prediction prediction);
 mim_train_options toy_options(void);
 
 #endif

@@ -1,0 +1,28 @@
+/* What a kind of network is: one const descriptor, in a file of its own (network_KIND.c). */
+#ifndef MIM_DIFFUSION_NETWORK_KIND_INTERNAL_H
+#define MIM_DIFFUSION_NETWORK_KIND_INTERNAL_H
+
+#include "diffusion/network.h"
+
+#include "nn/as_float.h"
+
+#include "diffusion/network_methods_internal.h"
+
+#include "nn/as_double.h"
+
+#include "diffusion/network_methods_internal.h"
+
+/* Functions as in diffusion/network.h; they are called with an architecture that `check` passed. */
+typedef struct mim_network_kind {
+    int (*check)(const mim_architecture *architecture);
+    int (*layout)(const mim_architecture *architecture, mim_tensors **layout);
+    double (*flop)(const mim_architecture *architecture, size_t n_samples, size_t n_threads);
+    int (*create_f)(const mim_architecture *architecture, const mim_network_options *options,
+                    mim_network_f **network);
+    int (*create_d)(const mim_architecture *architecture, const mim_network_options *options,
+                    mim_network_d **network);
+} mim_network_kind;
+
+extern const mim_network_kind mim_network_thread_token, mim_network_cell_token, mim_network_unet;
+
+#endif

@@ -1,0 +1,55 @@
+/* Attention without stored probabilities. Compiled so that a b + c may be one rounding (Makefile):
+ * half of its work is small products. */
+#include "nn/attend.h"
+
+#include <stdlib.h>
+
+#include "nn/dropout_internal.h"
+#include "nn/half_internal.h"
+#include "nn/parallel_internal.h"
+#include "nn/tile_internal.h"
+#include "nn/vector_internal.h"
+
+enum {
+    lanes = MIM_TILE_LANES,
+    query_block = 24, /* a tile of scores and what it is made of stay in the first cache */
+    key_block = 128,  /* a multiple of lanes, at most MIM_DROPOUT_DRAWS */
+    max_workers = 64, /* that have memory of their own */
+};
+
+static size_t pad(size_t n) { return (n + lanes - 1) / lanes * lanes; }
+
+size_t mim_attend_n_log_sums(const mim_attention *s)
+{
+    return s->n_samples * s->n_heads * s->n_queries;
+}
+
+/* Of one worker: three arrays of queries, four of keys and two of keys transposed, two tiles. */
+static size_t worker_size(const mim_attention *s)
+{
+    const size_t width = pad(s->head_width), rows = pad(s->n_keys), tile = query_block * key_block;
+    return 4 * s->n_queries * width + 6 * rows * width + 3 * tile + 2 * pad(s->n_queries);
+}
+
+static size_t n_workers(const mim_attention *s)
+{
+    const size_t n_heads = s->n_samples * s->n_heads;
+    return n_heads < max_workers ? n_heads : max_workers;
+}
+
+size_t mim_attend_n_work(const mim_attention *s)
+{
+    return n_workers(s) * worker_size(s) + 3 * s->n_samples * s->n_heads * s->head_width;
+}
+
+#include "nn/as_float.h"
+
+#include "nn/attend_internal.h"
+
+#include "nn/as_double.h"
+
+#include "nn/attend_internal.h"
+
+#include "nn/as_bf16.h"
+
+#include "nn/attend_internal.h"

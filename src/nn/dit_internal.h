@@ -1,0 +1,632 @@
+/* Included by nn/dit.c once per precision; see there. Not guarded.
+ *
+ * N tokens of width d in all, R condition rows, L blocks, H heads, w the hidden width, M =
+ * (6 L + 2) d; ld(n) = ld_of(n). Kept from forward is only what cannot be made anew cheaply: norms,
+ * the MLP's activation and the probabilities are made again in backward. */
+
+#define DIT MIM_OF_REAL(mim_dit)
+#define TRUNK MIM_NN(trunk)
+#define TAPE MIM_NN(tape)
+#define BRANCH MIM_OF_REAL(mim_adaln_branch)
+#define GRADIENT MIM_NN(mim_adaln_gradient)
+
+/* What a block's forward call leaves for its backward call. */
+typedef struct TAPE {
+    MIM_REAL *x, *stats_1;      /* [N][d] what came in; [N][2] */
+    MIM_REAL *qkv, *log_sums;   /* [N][ld(3 d)]; [N][H] */
+    MIM_HALF *heads;            /* [N][ld(d)] */
+    MIM_REAL *mixed;            /* [N][d] */
+    MIM_REAL *middle, *stats_2; /* [N][d] x after attention; [N][2] */
+    MIM_REAL *hidden;           /* [N][ld(w)] before the activation */
+    MIM_REAL *mlp;              /* [N][d] */
+} TAPE;
+
+typedef struct TRUNK {
+    DIT base;
+    mim_dit_shape s;
+    mim_dit_options o;
+    const mim_gemm *gemm;
+    size_t condition_weight, condition_bias; /* offsets in values */
+    size_t weight[MIM_DIT_MAX_BLOCKS][N_LAYERS], bias[MIM_DIT_MAX_BLOCKS][N_LAYERS];
+    void *memory;
+    TAPE blocks[MIM_DIT_MAX_BLOCKS];
+    MIM_REAL *condition_active;            /* [R][condition_width] */
+    MIM_HALF *condition_half;              /* the same, for products */
+    MIM_REAL *modulation, *d_modulation;   /* [R][M] */
+    MIM_HALF *d_modulation_half;           /* [R][M] */
+    MIM_REAL *last, *last_stats;           /* [N][d], [N][2] */
+    MIM_HALF *normed, *active;             /* [N][ld(d)], [N][ld(w)]: what a product reads now */
+    MIM_REAL *work;                        /* of passes */
+    MIM_REAL *d_x, *d_heads, *d_active;    /* [N][d], [N][ld(d)], [N][ld(w)] */
+    MIM_HALF *d_branch, *d_hidden, *d_qkv; /* [N][ld(d)], [N][ld(w)], [N][ld(3 d)] */
+#if MIM_IS_BF16
+    mim_half_products *products;
+    size_t first_value, n_values; /* which of the values are the body's */
+    mim_bf16 *half_values;        /* the same in bf16 */
+#endif
+} TRUNK;
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+static mim_attention MIM_NN(attention)(const TRUNK *t, size_t n_samples, size_t n_tokens,
+                                       const mim_dropout *dropout)
+{
+    const size_t d = t->s.width;
+    return (mim_attention){.n_samples = n_samples,
+                           .n_heads = t->s.n_heads,
+                           .head_width = d / t->s.n_heads,
+                           .n_queries = n_tokens,
+                           .n_keys = n_tokens,
+                           .ld_q = ld_of(3 * d),
+                           .ld_k = ld_of(3 * d),
+                           .ld_v = ld_of(3 * d),
+                           .ld_y = ld_of(d),
+                           .dropout = dropout};
+}
+
+static mim_adaln MIM_NN(norm)(const TRUNK *t, const mim_dit_call *call)
+{
+    return (mim_adaln){.n_samples = call->n_samples,
+                       .n_tokens = call->n_tokens,
+                       .n_conditions = call->n_conditions,
+                       .width = t->s.width,
+                       .ld_condition = n_modulation(&t->s),
+                       .ld_half = ld_of(t->s.width),
+                       .eps = norm_eps};
+}
+
+static mim_gelu MIM_NN(gelu_shape)(const TRUNK *t, const mim_dit_call *call,
+                                   const mim_dropout *dropout)
+{
+    return (mim_gelu){call->n_samples, call->n_tokens, t->s.n_hidden, ld_of(t->s.n_hidden),
+                      dropout};
+}
+
+static size_t MIM_NN(most)(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Of the passes, for any group. The norm's grows with condition rows and with every 32 tokens. */
+static size_t MIM_NN(n_work)(const TRUNK *t)
+{
+    const size_t rows = max_rows(&t->o), samples = max_group(&t->o);
+    const mim_dit_call tokens = {rows, 1, 1, NULL, false};
+    const mim_dit_call rows_of_conditions = {rows / 32 + 2 * samples, 1, t->o.max_conditions, NULL,
+                                             false};
+    const mim_adaln norm = MIM_NN(norm)(t, &rows_of_conditions);
+    const mim_gelu gelu = MIM_NN(gelu_shape)(t, &tokens, NULL);
+    const mim_attention attention = MIM_NN(attention)(t, samples, t->o.max_tokens, NULL);
+    size_t n = mim_attend_n_work(&attention);
+    if (t->o.is_training) {
+        n = MIM_NN(most)(n, mim_gelu_n_work(&gelu));
+        n = MIM_NN(most)(n, mim_adaln_n_work(&norm));
+    }
+    return n;
+}
+
+static void MIM_NN(carve_block)(const TRUNK *t, TAPE *k, carver *c)
+{
+    const size_t n = t->o.max_samples * t->o.max_tokens, d = t->s.width, r = sizeof(MIM_REAL);
+    k->x = carve(c, n * d, r);
+    k->stats_1 = carve(c, n * 2, r);
+    k->qkv = carve(c, n * ld_of(3 * d), r);
+    k->log_sums = carve(c, n * t->s.n_heads, r);
+    k->heads = carve(c, n * ld_of(d), sizeof(MIM_HALF));
+    k->mixed = carve(c, n * d, r);
+    k->middle = carve(c, n * d, r);
+    k->stats_2 = carve(c, n * 2, r);
+    k->hidden = carve(c, n * ld_of(t->s.n_hidden), r);
+    k->mlp = carve(c, n * d, r);
+}
+
+static void MIM_NN(carve_gradients)(TRUNK *t, carver *c)
+{
+    const size_t n = max_rows(&t->o), d = t->s.width, r = sizeof(MIM_REAL);
+    const size_t rows = t->o.max_samples * t->o.max_conditions, h = sizeof(MIM_HALF);
+    const size_t all = t->o.max_samples * t->o.max_tokens;
+    t->base.d_answer = carve(c, all * d, r);
+    t->d_x = carve(c, all * d, r);
+    t->d_heads = carve(c, n * ld_of(d), r);
+    t->d_active = carve(c, n * ld_of(t->s.n_hidden), r);
+    t->d_modulation = carve(c, rows * n_modulation(&t->s), r);
+    t->d_branch = carve(c, n * ld_of(d), h);
+    t->d_qkv = carve(c, n * ld_of(3 * d), h);
+    t->d_hidden = (void *)t->d_active; /* in place where the types are the same */
+    t->d_modulation_half = (void *)t->d_modulation;
+    if (h != r) {
+        t->d_hidden = carve(c, n * ld_of(t->s.n_hidden), h);
+        t->d_modulation_half = carve(c, rows * n_modulation(&t->s), h);
+    }
+}
+
+static void MIM_NN(carve_all)(TRUNK *t, carver *c)
+{
+    const size_t n = t->o.max_samples * t->o.max_tokens, d = t->s.width, r = sizeof(MIM_REAL);
+    const size_t rows = t->o.max_samples * t->o.max_conditions, h = sizeof(MIM_HALF);
+    for (size_t i = 0; i < t->s.n_blocks; i++)
+        if (i == 0 || t->o.is_training)
+            MIM_NN(carve_block)(t, &t->blocks[i], c);
+        else
+            t->blocks[i] = t->blocks[0];
+    t->base.tokens = t->blocks[0].x;
+    t->last = t->blocks[0].x;
+    if (t->o.is_training)
+        t->last = carve(c, n * d, r);
+    t->last_stats = carve(c, n * 2, r);
+    t->base.answer = carve(c, n * d, r);
+    t->condition_active = carve(c, rows * t->s.condition_width, r);
+    t->condition_half = (void *)t->condition_active;
+    if (h != r)
+        t->condition_half = carve(c, rows * t->s.condition_width, h);
+    t->modulation = carve(c, rows * n_modulation(&t->s), r);
+    t->normed = carve(c, max_rows(&t->o) * ld_of(d), h);
+    t->active = carve(c, max_rows(&t->o) * ld_of(t->s.n_hidden), h);
+    t->work = carve(c, MIM_NN(n_work)(t), r);
+#if MIM_IS_BF16
+    t->half_values = carve(c, t->n_values, h);
+#endif
+    if (t->o.is_training)
+        MIM_NN(carve_gradients)(t, c);
+}
+
+static void MIM_NN(trunk_destroy)(DIT *dit)
+{
+    TRUNK *t = (TRUNK *)dit;
+#if MIM_IS_BF16
+    mim_half_products_destroy(&t->products);
+#endif
+    free(t->memory);
+    free(t);
+}
+
+/* ---- products ------------------------------------------------------------------------------- */
+
+/* As products read them: the copy in bf16 where there is one. */
+static const MIM_HALF *MIM_NN(weights)(const TRUNK *t, const MIM_REAL *values, size_t offset)
+{
+#if MIM_IS_BF16
+    (void)values;
+    return t->half_values + (offset - t->first_value);
+#else
+    (void)t;
+    return values + offset;
+#endif
+}
+
+static void MIM_NN(load_weights)(const TRUNK *t, const MIM_REAL *values)
+{
+#if MIM_IS_BF16
+    mim_half_from_float(t->n_values, values + t->first_value, t->half_values);
+    mim_half_products_renew(t->products);
+#else
+    (void)t;
+    (void)values;
+#endif
+}
+
+static void MIM_NN(multiply)(const TRUNK *t, const mim_gemm_shape *shape, const MIM_HALF *a,
+                             const MIM_HALF *b, bool is_weights, bool is_added, MIM_REAL *c)
+{
+#if MIM_IS_BF16
+    mim_half_products_run(t->products, shape, a, b, is_weights, is_added, c);
+#else
+    (void)is_weights;
+    MIM_NN(t->gemm->run)(shape, 1, a, b, is_added ? 1 : 0, c);
+#endif
+}
+
+/* For products; where the types are the same, y is x already. */
+static void MIM_NN(round_to_half)(size_t n, const MIM_REAL *x, MIM_HALF *y)
+{
+#if MIM_IS_BF16
+    mim_half_from_float(n, x, y);
+#else
+    (void)n;
+    (void)x;
+    (void)y;
+#endif
+}
+
+/* y [n_rows][ld_result] = x W^T, x [n_rows][ld(n_in)]. */
+static void MIM_NN(apply)(const TRUNK *t, const MIM_REAL *values, size_t block, layer l,
+                          size_t n_rows, const MIM_HALF *x, MIM_REAL *y)
+{
+    const size_t in = n_in(&t->s, l), out = n_out(&t->s, l);
+    const mim_gemm_shape shape = {.is_tb = true,
+                                  .m = n_rows,
+                                  .n = out,
+                                  .k = in,
+                                  .ld_a = ld_of(in),
+                                  .ld_b = in,
+                                  .ld_c = ld_result(&t->s, l)};
+    MIM_NN(multiply)
+    (t, &shape, x, MIM_NN(weights)(t, values, t->weight[block][l]), true, false, y);
+}
+
+/* dx [n_rows][ld_d_input] = dy W, dy [n_rows][ld(n_out)]. */
+static void MIM_NN(unapply)(const TRUNK *t, const MIM_REAL *values, size_t block, layer l,
+                            size_t n_rows, const MIM_HALF *dy, MIM_REAL *dx)
+{
+    const size_t in = n_in(&t->s, l), out = n_out(&t->s, l);
+    const mim_gemm_shape shape = {.m = n_rows,
+                                  .n = in,
+                                  .k = out,
+                                  .ld_a = ld_of(out),
+                                  .ld_b = in,
+                                  .ld_c = ld_d_input(&t->s, l)};
+    MIM_NN(multiply)
+    (t, &shape, dy, MIM_NN(weights)(t, values, t->weight[block][l]), true, false, dx);
+}
+
+/* dW += dy^T x. */
+static void MIM_NN(learn)(const TRUNK *t, MIM_REAL *grads, size_t block, layer l, size_t n_rows,
+                          const MIM_HALF *dy, const MIM_HALF *x)
+{
+    const size_t in = n_in(&t->s, l), out = n_out(&t->s, l);
+    const mim_gemm_shape shape = {.is_ta = true,
+                                  .m = out,
+                                  .n = in,
+                                  .k = n_rows,
+                                  .ld_a = ld_of(out),
+                                  .ld_b = ld_of(in),
+                                  .ld_c = in};
+    MIM_NN(multiply)(t, &shape, dy, x, false, true, grads + t->weight[block][l]);
+}
+
+/* ---- forward -------------------------------------------------------------------------------- */
+
+/* Of the block's attention (place 0), its MLP's middle (1) and end (2). */
+static const mim_dropout *MIM_NN(dropout_at)(const mim_dit_call *call, size_t block, uint32_t place,
+                                             mim_dropout *dropout)
+{
+    const mim_dit_dropout *d = call->dropout;
+    if (!d)
+        return NULL;
+    *dropout = (mim_dropout){.rate = place == 0 ? d->attention : d->mlp,
+                             .seed = d->seed,
+                             .step = d->step,
+                             .site = d->first_site + 3 * (uint32_t)block + place,
+                             .samples = d->samples};
+    return dropout;
+}
+
+/* Of a block: scale, shift and gate of attention (0, 1, 2) and of the MLP (3, 4, 5). */
+static MIM_REAL *MIM_NN(part)(const TRUNK *t, MIM_REAL *modulation, size_t block, size_t number)
+{
+    return modulation + (6 * block + number) * t->s.width;
+}
+
+static BRANCH MIM_NN(attention_branch)(const TRUNK *t, const MIM_REAL *values, size_t block)
+{
+    return (BRANCH){t->blocks[block].mixed, values + t->bias[block][MIX],
+                    MIM_NN(part)(t, t->modulation, block, 2), NULL};
+}
+
+static BRANCH MIM_NN(mlp_branch)(const TRUNK *t, const MIM_REAL *values, size_t block,
+                                 const mim_dropout *dropout)
+{
+    return (BRANCH){t->blocks[block].mlp, values + t->bias[block][MLP_2],
+                    MIM_NN(part)(t, t->modulation, block, 5), dropout};
+}
+
+static MIM_OF_REAL(mim_projection)
+    MIM_NN(projection)(const TRUNK *t, const MIM_REAL *values, size_t block)
+{
+    const size_t d = t->s.width;
+    const MIM_REAL *qkv = t->blocks[block].qkv, *bias = values + t->bias[block][QKV];
+    return (MIM_OF_REAL(mim_projection)){qkv, qkv + d, qkv + 2 * d, bias, bias + d, bias + 2 * d};
+}
+
+/* All blocks' modulations from one product. */
+static void MIM_NN(modulate)(const TRUNK *t, const MIM_REAL *values, const mim_dit_call *call,
+                             const MIM_REAL *condition)
+{
+    const size_t rows = call->n_samples * call->n_conditions, in = t->s.condition_width;
+    const size_t out = n_modulation(&t->s);
+    const mim_gemm_shape shape = {
+        .is_tb = true, .m = rows, .n = out, .k = in, .ld_a = in, .ld_b = in, .ld_c = out};
+    MIM_OF_REAL(mim_activation_forward)(t->s.activation, rows * in, condition, t->condition_active);
+    MIM_NN(round_to_half)(rows * in, t->condition_active, t->condition_half);
+    MIM_PARALLEL_FOR(rows > 1)
+    for (size_t r = 0; r < rows; r++)
+        memcpy(t->modulation + r * out, values + t->condition_bias, out * sizeof(MIM_REAL));
+    MIM_NN(multiply)
+    (t, &shape, t->condition_half, MIM_NN(weights)(t, values, t->condition_weight), true, true,
+     t->modulation);
+}
+
+static void MIM_NN(block_forward)(const TRUNK *t, const MIM_REAL *values, size_t i,
+                                  const mim_dit_call *call)
+{
+    const TAPE *k = &t->blocks[i];
+    const size_t n = call->n_samples * call->n_tokens;
+    const mim_adaln norm = MIM_NN(norm)(t, call);
+    mim_dropout attention_dropout, hidden_dropout, before_dropout;
+    const mim_attention attention = MIM_NN(attention)(
+        t, call->n_samples, call->n_tokens, MIM_NN(dropout_at)(call, i, 0, &attention_dropout));
+    const mim_gelu gelu =
+        MIM_NN(gelu_shape)(t, call, MIM_NN(dropout_at)(call, i, 1, &hidden_dropout));
+    const MIM_OF_REAL(mim_projection) projection = MIM_NN(projection)(t, values, i);
+    const BRANCH mixed = MIM_NN(attention_branch)(t, values, i);
+    BRANCH mlp = {NULL, NULL, NULL, NULL};
+    if (i > 0)
+        mlp = MIM_NN(mlp_branch)(t, values, i - 1,
+                                 MIM_NN(dropout_at)(call, i - 1, 2, &before_dropout));
+    MIM_NN(mim_adaln_forward)
+    (&norm, i > 0 ? t->blocks[i - 1].middle : k->x, i > 0 ? &mlp : NULL, k->x,
+     MIM_NN(part)(t, t->modulation, i, 0), MIM_NN(part)(t, t->modulation, i, 1), t->normed,
+     k->stats_1);
+    MIM_NN(apply)(t, values, i, QKV, n, t->normed, k->qkv);
+    MIM_NN(mim_attend_forward)(&attention, &projection, k->heads, k->log_sums, t->work);
+    MIM_NN(apply)(t, values, i, MIX, n, k->heads, k->mixed);
+    MIM_NN(mim_adaln_forward)
+    (&norm, k->x, &mixed, k->middle, MIM_NN(part)(t, t->modulation, i, 3),
+     MIM_NN(part)(t, t->modulation, i, 4), t->normed, k->stats_2);
+    MIM_NN(apply)(t, values, i, MLP_1, n, t->normed, k->hidden);
+    MIM_NN(mim_gelu_forward)(&gelu, k->hidden, values + t->bias[i][MLP_1], t->active);
+    MIM_NN(apply)(t, values, i, MLP_2, n, t->active, k->mlp);
+}
+
+/* Samples first .. first + n - 1 of a call as a call of their own. */
+static TRUNK MIM_NN(group)(const TRUNK *t, const mim_dit_call *call, size_t first, size_t n,
+                           mim_dit_call *own, mim_dit_dropout *dropout)
+{
+    TRUNK g = *t;
+    const size_t row = first * call->n_tokens, d = t->s.width;
+    const size_t condition = first * call->n_conditions * n_modulation(&t->s);
+    *own = *call;
+    own->n_samples = n;
+    if (call->dropout) {
+        *dropout = *call->dropout;
+        dropout->samples += first;
+        own->dropout = dropout;
+    }
+    for (size_t i = 0; i < t->s.n_blocks; i++) {
+        TAPE *k = &g.blocks[i];
+        k->x += row * d;
+        k->stats_1 += row * 2;
+        k->qkv += row * ld_of(3 * d);
+        k->log_sums += row * t->s.n_heads;
+        k->heads += row * ld_of(d);
+        k->mixed += row * d;
+        k->middle += row * d;
+        k->stats_2 += row * 2;
+        k->hidden += row * ld_of(t->s.n_hidden);
+        k->mlp += row * d;
+    }
+    g.last += row * d;
+    g.last_stats += row * 2;
+    g.base.answer += row * d;
+    g.modulation += condition;
+    if (t->o.is_training) {
+        g.base.d_answer += row * d;
+        g.d_x += row * d;
+        g.d_modulation += condition;
+    }
+    return g;
+}
+
+static void MIM_NN(group_forward)(const TRUNK *t, const MIM_REAL *values, const mim_dit_call *call)
+{
+    const size_t end = t->s.n_blocks;
+    mim_adaln norm = MIM_NN(norm)(t, call);
+    mim_dropout dropout;
+    norm.ld_half = t->s.width; /* for the owner's product */
+    for (size_t i = 0; i < end; i++)
+        MIM_NN(block_forward)(t, values, i, call);
+    const BRANCH mlp =
+        MIM_NN(mlp_branch)(t, values, end - 1, MIM_NN(dropout_at)(call, end - 1, 2, &dropout));
+    MIM_OF_REAL(mim_adaln_forward)
+    (&norm, t->blocks[end - 1].middle, &mlp, t->last, MIM_NN(part)(t, t->modulation, end, 0),
+     MIM_NN(part)(t, t->modulation, end, 1), t->base.answer, t->last_stats);
+}
+
+static const MIM_REAL *MIM_NN(trunk_forward)(DIT *dit, const MIM_REAL *values,
+                                             const mim_dit_call *call, const MIM_REAL *condition)
+{
+    TRUNK *t = (TRUNK *)dit;
+    const size_t n = group_of(call->n_samples, call->n_tokens);
+    assert(call->n_samples > 0 && call->n_samples <= t->o.max_samples && call->n_tokens > 0 &&
+           call->n_tokens <= t->o.max_tokens && call->n_conditions > 0 &&
+           call->n_conditions <= t->o.max_conditions);
+    if (!call->has_same_values)
+        MIM_NN(load_weights)(t, values);
+    MIM_NN(modulate)(t, values, call, condition);
+    for (size_t i = 0; i < call->n_samples; i += n) {
+        mim_dit_call own;
+        mim_dit_dropout dropout;
+        const size_t left = call->n_samples - i;
+        const TRUNK g = MIM_NN(group)(t, call, i, left < n ? left : n, &own, &dropout);
+        MIM_NN(group_forward)(&g, values, &own);
+    }
+    return t->base.answer;
+}
+
+/* ---- backward ------------------------------------------------------------------------------- */
+
+/* From the norm before the MLP, and from d_branch, the gradient of its result; t->d_x: of what the
+ * block gave, becomes of x after attention, t->d_branch of attention's result. */
+static void MIM_NN(mlp_backward)(const TRUNK *t, const MIM_REAL *values, size_t i,
+                                 const mim_dit_call *call, MIM_REAL *grads)
+{
+    const TAPE *k = &t->blocks[i];
+    const size_t n = call->n_samples * call->n_tokens;
+    const mim_adaln norm = MIM_NN(norm)(t, call);
+    mim_dropout dropout;
+    const mim_gelu gelu = MIM_NN(gelu_shape)(t, call, MIM_NN(dropout_at)(call, i, 1, &dropout));
+    const BRANCH mixed = MIM_NN(attention_branch)(t, values, i);
+    const GRADIENT gradient = {t->d_branch, MIM_NN(part)(t, t->d_modulation, i, 2),
+                               grads + t->bias[i][MIX]};
+    MIM_NN(unapply)(t, values, i, MLP_2, n, t->d_branch, t->d_active);
+    MIM_NN(mim_gelu_backward)
+    (&gelu, k->hidden, values + t->bias[i][MLP_1], t->d_active, t->d_hidden, t->active,
+     grads + t->bias[i][MLP_1], t->work);
+    MIM_NN(learn)(t, grads, i, MLP_2, n, t->d_branch, t->active);
+    MIM_NN(unapply)(t, values, i, MLP_1, n, t->d_hidden, t->base.d_answer);
+    MIM_NN(mim_adaln_backward)
+    (&norm, k->middle, k->stats_2, MIM_NN(part)(t, t->modulation, i, 3),
+     MIM_NN(part)(t, t->modulation, i, 4), t->base.d_answer, MIM_ADD, t->d_x, t->normed,
+     MIM_NN(part)(t, t->d_modulation, i, 3), MIM_NN(part)(t, t->d_modulation, i, 4), &mixed,
+     &gradient, t->work);
+    MIM_NN(learn)(t, grads, i, MLP_1, n, t->d_hidden, t->normed);
+}
+
+/* From d_branch, the gradient of attention's result; t->d_x becomes of what the block got,
+ * t->d_branch of the result of the MLP before. */
+static void MIM_NN(attention_backward)(const TRUNK *t, const MIM_REAL *values, size_t i,
+                                       const mim_dit_call *call, MIM_REAL *grads)
+{
+    const TAPE *k = &t->blocks[i];
+    const size_t n = call->n_samples * call->n_tokens, d = t->s.width;
+    const mim_adaln norm = MIM_NN(norm)(t, call);
+    mim_dropout own, before;
+    const mim_attention attention =
+        MIM_NN(attention)(t, call->n_samples, call->n_tokens, MIM_NN(dropout_at)(call, i, 0, &own));
+    const MIM_OF_REAL(mim_projection) projection = MIM_NN(projection)(t, values, i);
+    MIM_REAL *d_bias = grads + t->bias[i][QKV];
+    const MIM_NN(mim_projection_gradient) d_projection = {t->d_qkv, t->d_qkv + d, t->d_qkv + 2 * d,
+                                                          d_bias,   d_bias + d,   d_bias + 2 * d};
+    BRANCH mlp = {NULL, NULL, NULL, NULL};
+    GRADIENT gradient = {NULL, NULL, NULL};
+    if (i > 0) {
+        mlp = MIM_NN(mlp_branch)(t, values, i - 1, MIM_NN(dropout_at)(call, i - 1, 2, &before));
+        gradient = (GRADIENT){t->d_branch, MIM_NN(part)(t, t->d_modulation, i - 1, 5),
+                              grads + t->bias[i - 1][MLP_2]};
+    }
+    MIM_NN(unapply)(t, values, i, MIX, n, t->d_branch, t->d_heads);
+    MIM_NN(learn)(t, grads, i, MIX, n, t->d_branch, k->heads);
+    MIM_NN(mim_attend_backward)
+    (&attention, &projection, k->heads, k->log_sums, t->d_heads, &d_projection, t->work);
+    MIM_NN(unapply)(t, values, i, QKV, n, t->d_qkv, t->base.d_answer);
+    MIM_NN(mim_adaln_backward)
+    (&norm, k->x, k->stats_1, MIM_NN(part)(t, t->modulation, i, 0),
+     MIM_NN(part)(t, t->modulation, i, 1), t->base.d_answer, MIM_ADD, t->d_x, t->normed,
+     MIM_NN(part)(t, t->d_modulation, i, 0), MIM_NN(part)(t, t->d_modulation, i, 1),
+     i > 0 ? &mlp : NULL, &gradient, t->work);
+    MIM_NN(learn)(t, grads, i, QKV, n, t->d_qkv, t->normed);
+}
+
+static void MIM_NN(modulate_backward)(const TRUNK *t, const MIM_REAL *values,
+                                      const mim_dit_call *call, const MIM_REAL *condition,
+                                      MIM_REAL *grads, MIM_REAL *d_condition)
+{
+    enum { columns = 256 };
+    const size_t rows = call->n_samples * call->n_conditions, in = t->s.condition_width;
+    const size_t out = n_modulation(&t->s);
+    const mim_gemm_shape to_input = {
+        .m = rows, .n = in, .k = out, .ld_a = out, .ld_b = in, .ld_c = in};
+    const mim_gemm_shape to_weight = {
+        .is_ta = true, .m = out, .n = in, .k = rows, .ld_a = out, .ld_b = in, .ld_c = in};
+    MIM_PARALLEL_FOR(out > columns)
+    for (size_t i = 0; i < out; i += columns)
+        MIM_OF_REAL(mim_linear_backward)
+    (t->gemm, rows, in, out - i < columns ? out - i : columns, NULL, in, NULL, t->d_modulation + i,
+     out, MIM_SET, NULL, in, NULL, grads + t->condition_bias + i);
+    MIM_NN(round_to_half)(rows * out, t->d_modulation, t->d_modulation_half);
+    MIM_NN(multiply)
+    (t, &to_input, t->d_modulation_half, MIM_NN(weights)(t, values, t->condition_weight), true,
+     false, d_condition);
+    MIM_NN(multiply)
+    (t, &to_weight, t->d_modulation_half, t->condition_half, false, true,
+     grads + t->condition_weight);
+    MIM_OF_REAL(mim_activation_backward)
+    (t->s.activation, rows * in, condition, d_condition, d_condition);
+}
+
+static void MIM_NN(group_backward)(const TRUNK *t, const MIM_REAL *values, const mim_dit_call *call,
+                                   MIM_REAL *grads)
+{
+    const size_t end = t->s.n_blocks;
+    const mim_adaln norm = MIM_NN(norm)(t, call);
+    mim_dropout dropout;
+    const BRANCH mlp =
+        MIM_NN(mlp_branch)(t, values, end - 1, MIM_NN(dropout_at)(call, end - 1, 2, &dropout));
+    const GRADIENT gradient = {t->d_branch, MIM_NN(part)(t, t->d_modulation, end - 1, 5),
+                               grads + t->bias[end - 1][MLP_2]};
+    MIM_NN(mim_adaln_backward)
+    (&norm, t->last, t->last_stats, MIM_NN(part)(t, t->modulation, end, 0),
+     MIM_NN(part)(t, t->modulation, end, 1), t->base.d_answer, MIM_SET, t->d_x, NULL,
+     MIM_NN(part)(t, t->d_modulation, end, 0), MIM_NN(part)(t, t->d_modulation, end, 1), &mlp,
+     &gradient, t->work);
+    for (size_t i = end; i-- > 0;) {
+        MIM_NN(mlp_backward)(t, values, i, call, grads);
+        MIM_NN(attention_backward)(t, values, i, call, grads);
+    }
+}
+
+static const MIM_REAL *MIM_NN(trunk_backward)(DIT *dit, const MIM_REAL *values,
+                                              const mim_dit_call *call, const MIM_REAL *condition,
+                                              MIM_REAL *grads, MIM_REAL *d_condition)
+{
+    TRUNK *t = (TRUNK *)dit;
+    const size_t n = group_of(call->n_samples, call->n_tokens);
+    assert(t->o.is_training);
+    for (size_t i = 0; i < call->n_samples; i += n) {
+        mim_dit_call own;
+        mim_dit_dropout dropout;
+        const size_t left = call->n_samples - i;
+        const TRUNK g = MIM_NN(group)(t, call, i, left < n ? left : n, &own, &dropout);
+        MIM_NN(group_backward)(&g, values, &own, grads);
+    }
+    MIM_NN(modulate_backward)(t, values, call, condition, grads, d_condition);
+    return t->d_x;
+}
+
+/* ---- creation ------------------------------------------------------------------------------- */
+
+static void MIM_NN(find_tensors)(TRUNK *t, const mim_tensors *layout, size_t first)
+{
+    const size_t n = t->s.n_blocks;
+    const mim_tensor *tensors = layout->tensors + first;
+    t->condition_weight = tensors[0].offset;
+    t->condition_bias = tensors[n + 1].offset;
+    tensors += 2 * (n + 1);
+    for (size_t i = 0; i < n; i++)
+        for (int l = 0; l < N_LAYERS; l++, tensors += 2) {
+            t->weight[i][l] = tensors[0].offset;
+            t->bias[i][l] = tensors[1].offset;
+        }
+#if MIM_IS_BF16
+    t->first_value = t->condition_weight;
+    t->n_values = tensors[-1].offset + tensors[-1].n_values - t->first_value;
+#endif
+}
+
+static int MIM_NN(trunk_create)(const mim_dit_shape *shape, const mim_tensors *layout, size_t first,
+                                const mim_dit_options *options, DIT **dit)
+{
+    static const MIM_OF_REAL(dit_kind)
+        kind = {MIM_NN(trunk_forward), MIM_NN(trunk_backward), MIM_NN(trunk_destroy)};
+    carver c = {NULL, 0};
+    TRUNK *made = calloc(1, sizeof *made);
+    if (!made)
+        return mim_fail(MIM_ENOMEM, "transformer");
+    made->base.kind = &kind;
+    made->s = *shape;
+    made->o = *options;
+    made->gemm = options->gemm ? options->gemm : mim_gemm_find(NULL);
+    MIM_NN(find_tensors)(made, layout, first);
+    int rc = MIM_OK;
+#if MIM_IS_BF16
+    rc = mim_half_products_create(made->gemm, &made->products);
+#endif
+    MIM_NN(carve_all)(made, &c);
+    if (rc == MIM_OK && c.used < SIZE_MAX / 4)
+        made->memory = c.base = aligned_alloc(alignment, c.used);
+    if (rc == MIM_OK && !c.base)
+        rc = mim_fail(MIM_ENOMEM, "transformer for %zu samples of %zu tokens", options->max_samples,
+                      options->max_tokens);
+    if (rc != MIM_OK) {
+        MIM_NN(trunk_destroy)(&made->base);
+        return rc;
+    }
+    made->base.n_bytes = c.used;
+    c.used = 0;
+    MIM_NN(carve_all)(made, &c);
+    *dit = &made->base;
+    return MIM_OK;
+}
+
+#undef DIT
+#undef TRUNK
+#undef TAPE
+#undef BRANCH
+#undef GRADIENT

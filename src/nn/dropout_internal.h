@@ -1,0 +1,36 @@
+/* Who falls (mim_dropout of nn/layers.h), some draws at a time. */
+#ifndef MIM_NN_DROPOUT_INTERNAL_H
+#define MIM_NN_DROPOUT_INTERNAL_H
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/rng.h"
+#include "nn/layers.h"
+
+enum { MIM_DROPOUT_DRAWS = 256 }; /* that the caller has room for */
+
+static inline bool mim_dropout_is_on(const mim_dropout *d) { return d && d->rate > 0; }
+
+/* Kept is what draws this or more. */
+static inline uint16_t mim_dropout_threshold(const mim_dropout *d)
+{
+    assert(d->rate > 0 && d->rate < 1);
+    return (uint16_t)(d->rate * 0x1p16);
+}
+
+/* Draws of elements first .. first + n - 1 of a local sample, n <= MIM_DROPOUT_DRAWS: two in each
+ * random number, as they lie in memory. */
+static inline void mim_dropout_draw(const mim_dropout *d, size_t sample, size_t first, size_t n,
+                                    uint16_t *draws)
+{
+    uint32_t words[MIM_DROPOUT_DRAWS / 2 + 1];
+    assert(n <= MIM_DROPOUT_DRAWS && first + n <= UINT32_MAX);
+    const uint64_t a = (uint64_t)d->step << 32 | d->samples[sample];
+    const size_t odd = first % 2;
+    mim_rng_fill_u32(d->seed, MIM_STREAM_DROPOUT, a, d->site, (uint32_t)(first / 2),
+                     (odd + n + 1) / 2, words);
+    memcpy(draws, (const char *)words + odd * sizeof *draws, n * sizeof *draws);
+}
+
+#endif

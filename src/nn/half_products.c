@@ -1,0 +1,182 @@
+#include "nn/half_products.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/gemm_internal.h"
+#include "nn/half_internal.h"
+#include "nn/parallel_internal.h"
+
+enum { row_block = 4096 }; /* numbers converted at a time */
+
+/* A product met before. */
+typedef struct entry {
+    mim_gemm_shape shape;
+    const mim_bf16 *weights; /* NULL: B is none */
+    bool is_added;
+    uint64_t generation; /* of the weights that the plan holds */
+    mim_onednn_plan *plan;
+} entry;
+
+struct mim_half_products {
+    const mim_gemm *gemm;
+    bool is_native;
+    uint64_t generation;
+    size_t n_entries, n_room;
+    entry *entries;
+    size_t n_wide;
+    float *wide; /* operands as floats */
+};
+
+int mim_half_products_create(const mim_gemm *gemm, mim_half_products **products)
+{
+    mim_half_products *p = calloc(1, sizeof *p);
+    if (!p)
+        return mim_fail(MIM_ENOMEM, "products in bf16");
+    p->gemm = gemm;
+    p->is_native = mim_gemm_has_bf16(gemm);
+    p->generation = 1;
+    *products = p;
+    return MIM_OK;
+}
+
+void mim_half_products_destroy(mim_half_products **products)
+{
+    mim_half_products *p = *products;
+    if (!p)
+        return;
+    *products = NULL;
+    for (size_t i = 0; i < p->n_entries; i++)
+        mim_onednn_plan_destroy(&p->entries[i].plan);
+    free(p->entries);
+    free(p->wide);
+    free(p);
+}
+
+void mim_half_products_renew(mim_half_products *p) { p->generation++; }
+
+/* ---- conversion ----------------------------------------------------------------------------- */
+
+MIM_VECTOR static void narrow(size_t n, const float *x, mim_bf16 *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = mim_to_half_h(x[i]);
+}
+
+MIM_VECTOR static void widen(size_t n, const mim_bf16 *x, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = mim_of_half_h(x[i]);
+}
+
+void mim_half_from_float(size_t n, const float *x, mim_bf16 *y)
+{
+    MIM_PARALLEL_FOR(n > row_block)
+    for (size_t i = 0; i < n; i += row_block)
+        narrow(n - i < row_block ? n - i : row_block, x + i, y + i);
+}
+
+/* ---- by floats ------------------------------------------------------------------------------ */
+
+static size_t extent(size_t n_rows, size_t n_columns, size_t ld)
+{
+    return n_rows == 0 ? 0 : (n_rows - 1) * ld + n_columns;
+}
+
+static void widen_all(size_t n, const mim_bf16 *x, float *y)
+{
+    MIM_PARALLEL_FOR(n > row_block)
+    for (size_t i = 0; i < n; i += row_block)
+        widen(n - i < row_block ? n - i : row_block, x + i, y + i);
+}
+
+/* What lies between the rows is widened, too; it is not used. */
+static void run_wide(mim_half_products *p, const mim_gemm_shape *g, const mim_bf16 *a,
+                     const mim_bf16 *b, bool is_added, float *c)
+{
+    const size_t n_a = g->is_ta ? extent(g->k, g->m, g->ld_a) : extent(g->m, g->k, g->ld_a);
+    const size_t n_b = g->is_tb ? extent(g->n, g->k, g->ld_b) : extent(g->k, g->n, g->ld_b);
+    if (n_a + n_b > p->n_wide) {
+        float *more = realloc(p->wide, (n_a + n_b) * sizeof *more);
+        if (!more) {
+            mim_half_product_plain(g, a, b, is_added, c);
+            return;
+        }
+        p->wide = more;
+        p->n_wide = n_a + n_b;
+    }
+    widen_all(n_a, a, p->wide);
+    widen_all(n_b, b, p->wide + n_a);
+    p->gemm->run_f(g, 1, p->wide, p->wide + n_a, is_added ? 1 : 0, c);
+}
+
+void mim_half_product_plain(const mim_gemm_shape *g, const mim_bf16 *a, const mim_bf16 *b,
+                            bool is_added, float *c)
+{
+    const size_t a_row = g->is_ta ? 1 : g->ld_a, a_column = g->is_ta ? g->ld_a : 1;
+    const size_t b_row = g->is_tb ? 1 : g->ld_b, b_column = g->is_tb ? g->ld_b : 1;
+    for (size_t i = 0; i < g->m; i++)
+        for (size_t j = 0; j < g->n; j++) {
+            float sum = is_added ? c[i * g->ld_c + j] : 0;
+            for (size_t k = 0; k < g->k; k++)
+                sum += mim_of_half_h(a[i * a_row + k * a_column]) *
+                       mim_of_half_h(b[k * b_row + j * b_column]);
+            c[i * g->ld_c + j] = sum;
+        }
+}
+
+/* ---- by the processor ----------------------------------------------------------------------- */
+
+static bool is_same(const mim_gemm_shape *a, const mim_gemm_shape *b)
+{
+    return a->is_ta == b->is_ta && a->is_tb == b->is_tb && a->m == b->m && a->n == b->n &&
+           a->k == b->k && a->ld_a == b->ld_a && a->ld_b == b->ld_b && a->ld_c == b->ld_c;
+}
+
+static entry *find(mim_half_products *p, const mim_gemm_shape *shape, const mim_bf16 *weights,
+                   bool is_added)
+{
+    for (size_t i = 0; i < p->n_entries; i++) {
+        entry *e = &p->entries[i];
+        if (e->weights == weights && e->is_added == is_added && is_same(&e->shape, shape))
+            return e;
+    }
+    if (p->n_entries == p->n_room) {
+        const size_t n = 2 * p->n_room + 16;
+        entry *more = realloc(p->entries, n * sizeof *more);
+        if (!more)
+            return NULL;
+        p->entries = more;
+        p->n_room = n;
+    }
+    entry *made = &p->entries[p->n_entries];
+    *made = (entry){.shape = *shape, .weights = weights, .is_added = is_added};
+    if (!mim_onednn_plan_create(shape, true, weights != NULL, is_added, &made->plan))
+        made->plan = NULL; /* and it is not tried again */
+    p->n_entries++;
+    return made;
+}
+
+/* False: nothing has been done. */
+static bool run_native(mim_half_products *p, const mim_gemm_shape *shape, const mim_bf16 *a,
+                       const mim_bf16 *b, bool is_weights, bool is_added, float *c)
+{
+    entry *e = find(p, shape, is_weights ? b : NULL, is_added);
+    if (!e || !e->plan)
+        return false;
+    if (is_weights && e->generation != p->generation) {
+        if (!mim_onednn_plan_pack(e->plan, b))
+            return false;
+        e->generation = p->generation;
+    }
+    mim_onednn_plan_run(e->plan, a, b, c);
+    return true;
+}
+
+void mim_half_products_run(mim_half_products *p, const mim_gemm_shape *shape, const mim_bf16 *a,
+                           const mim_bf16 *b, bool is_weights, bool is_added, float *c)
+{
+    mim_gemm_assert(shape);
+    if (!p->is_native || !run_native(p, shape, a, b, is_weights, is_added, c))
+        run_wide(p, shape, a, b, is_added, c);
+}

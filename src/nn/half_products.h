@@ -1,0 +1,38 @@
+/* Products of bf16 matrices, summed in float: C [m, n] = op(A) op(B), or += with is_added, of one
+ * owner that asks for the same shapes again and again. Where the processor multiplies bf16 numbers
+ * (mim_gemm_has_bf16) oneDNN does, by plans that are made when a shape is first met and kept;
+ * elsewhere operands are widened and multiplied as floats, which gives the same up to the order of
+ * sums. Memory is taken when a shape is first met, too.
+ *
+ * Results do not depend on the number of threads. Not for two threads at once. */
+#ifndef MIM_NN_HALF_PRODUCTS_H
+#define MIM_NN_HALF_PRODUCTS_H
+
+#include <stdbool.h>
+
+#include "nn/gemm.h"
+#include "nn/precision.h"
+
+typedef struct mim_half_products mim_half_products;
+
+int mim_half_products_create(const mim_gemm *gemm, mim_half_products **products);
+void mim_half_products_destroy(mim_half_products **products);
+
+/* Numbers to bf16, to the nearest, ties to even. */
+void mim_half_from_float(size_t n, const float *x, mim_bf16 *y);
+
+/* To be called whenever what stands at a weight matrix's place has changed. */
+void mim_half_products_renew(mim_half_products *products);
+
+/* is_weights: b is a weight matrix (at its place since the last renewal), so it may be rearranged
+ * once and used often. Cannot fail: what the library refuses, and what there is no memory for,
+ * plain loops compute. */
+void mim_half_products_run(mim_half_products *products, const mim_gemm_shape *shape,
+                           const mim_bf16 *a, const mim_bf16 *b, bool is_weights, bool is_added,
+                           float *c);
+
+/* The same by plain loops: the reference. */
+void mim_half_product_plain(const mim_gemm_shape *shape, const mim_bf16 *a, const mim_bf16 *b,
+                            bool is_added, float *c);
+
+#endif
