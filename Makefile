@@ -24,7 +24,7 @@ ifneq ($(TSAN),1)
 OPENMP := $(if $(findstring clang,$(shell $(CC) --version 2>/dev/null)),,-fopenmp)
 endif
 
-PACKAGES := hdf5-openmpi ompi-c jansson hwloc cairo lapacke
+PACKAGES := hdf5-openmpi ompi-c jansson hwloc cairo lapacke libzstd
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 # Silent before make deps: the first thing compiled then says what to do.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null | sed 's/-I/-isystem /g') \
@@ -66,7 +66,7 @@ MAN_PAGES := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/man/%.1)
 COMPLETIONS := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/completion/%)
 
 .PHONY: all lib tests programs docs help deps deps-testbed deps-bench demo demo-full check check-unit check-mpi check-cli \
-	check-slurm check-corpus check-full bench fidelity fuzz fuzz-programs install uninstall format check-format lint clean info
+	check-slurm check-corpus check-valgrind check-full bench fidelity fuzz fuzz-programs install uninstall format check-format lint clean info
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -181,6 +181,11 @@ check-slurm: programs $(BUILD)/tests/slurm_hdf5 $(BUILD)/tests/make_corpus $(BUI
 	@BIN=$(abspath $(BUILD)/bin) PROGRAMS=$(abspath $(BUILD)/tests) \
 		tests/run cli $(SLURM:%=tests/slurm_%.sh)
 
+## check-valgrind  the stressors' reference loops and small tests under valgrind, where it is installed
+VALGRIND_TESTS := kernels kernels_io kernels_system
+check-valgrind: $(VALGRIND_TESTS:%=$(BUILD)/tests/test_%)
+	@scripts/valgrind.sh $(BUILD)
+
 # Every input of the fuzzers' corpora once, with sanitizers.
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 $(BUILD)/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(LIB)
@@ -276,7 +281,7 @@ install: all
 	for unit in systemd/*.service; do \
 		sed 's|^ExecStart=mimesys_|ExecStart=$(PREFIX)/bin/mimesys_|' $$unit \
 			> $(UNIT_DIR)/$${unit##*/} && chmod 644 $(UNIT_DIR)/$${unit##*/} || exit 1; done
-	for file in $(wildcard ini/*.ini jobs/*.slurm); do \
+	for file in $(wildcard ini/*.ini ini/*.txt jobs/*.slurm); do \
 		install -D -m 644 $$file $(SHARE_DIR)/mimesys/$$file || exit 1; done
 
 ## uninstall   remove what install put there

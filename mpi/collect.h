@@ -14,6 +14,7 @@
 #include "core/summary.h"
 #include "explore/propose.h"
 #include "fleet/measure.h"
+#include "fleet/settings.h"
 #include "node/limits.h"
 #include "node/machine.h"
 
@@ -25,6 +26,8 @@ typedef struct mim_collect {
     mim_log *log;
 
     mim_limits limits;
+    const mim_fleet_kind *fleet_kind;
+    mim_simulated_options simulated; /* of that fleet kind */
     mim_machine *machine;
     mim_actions *actions;
     mim_calibration *calibration;
@@ -50,6 +53,9 @@ typedef struct mim_collect {
 
 /* Not collective: what the settings alone say. Counts of the proposer need the capacity. */
 int mim_collect_read_settings(mim_collect *c);
+bool mim_collect_is_simulated(const mim_collect *c);
+/* Not collective. The machine that plans are for: this one, or a simulated one. */
+int mim_collect_find_machine(mim_collect *c);
 /* Collective. Machine, calibration, fleet; what this kind of node measures (a trial run of idle
  * slots on every rank) and so the layout, the same on all ranks. MIM_EUSAGE: ranks on different
  * kinds of hosts. */

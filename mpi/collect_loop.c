@@ -463,6 +463,8 @@ static int direct(root *o)
 
 static double nominal_plan_s(const mim_collect *c)
 {
+    if (mim_collect_is_simulated(c))
+        return 0;
     return 2 +
            (double)c->measure.n_repeats * (double)c->proposer.sweep.n_windows * c->measure.slot_s;
 }

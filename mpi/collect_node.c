@@ -74,7 +74,56 @@ int mim_collect_read_settings(mim_collect *c)
         .idle_end = true,
         .io_ceiling = c->proposer.sweep.io_ceiling,
     };
-    return mim_actions_open(mim_config_text(k, "collect.actions"), &c->actions);
+    c->fleet_kind = mim_fleet_kind_get(k);
+    int rc = mim_simulated_options_get(k, &c->simulated);
+    if (rc == MIM_OK)
+        rc = mim_actions_open(mim_config_text(k, "collect.actions"), &c->actions);
+    return rc;
+}
+
+/* ---- the machine and what it can do ---------------------------------------------------------- */
+
+bool mim_collect_is_simulated(const mim_collect *c)
+{
+    return c->fleet_kind == &mim_fleet_simulated;
+}
+
+int mim_collect_find_machine(mim_collect *c)
+{
+    mim_simulated *node = NULL;
+    if (!mim_collect_is_simulated(c))
+        return mim_machine_create(c->limits.max_cpus, &c->machine);
+    int rc = mim_simulated_create(&c->simulated, &node);
+    if (rc == MIM_OK)
+        rc = mim_simulated_machine(node, &c->machine);
+    mim_simulated_destroy(&node);
+    return rc;
+}
+
+/* Calibration and kind of host of a simulated node. */
+static int know_simulated(mim_collect *c, char **host_class)
+{
+    mim_simulated *node = NULL;
+    int rc = mim_args_has(c->args, "calibration")
+                 ? mim_fail(MIM_EUSAGE, "--calibration: a simulated node has its own")
+                 : mim_simulated_create(&c->simulated, &node);
+    if (rc == MIM_OK)
+        rc = mim_simulated_calibration(node, c->actions, &c->calibration);
+    if (rc == MIM_OK && !(*host_class = mim_simulated_host_class(node)))
+        rc = mim_fail(MIM_ENOMEM, "host class");
+    if (rc == MIM_OK && c->rank == 0)
+        mim_log_info(c->log, "collect", "fleet=simulated node=%s: nothing runs",
+                     mim_simulated_name(node));
+    mim_simulated_destroy(&node);
+    return rc;
+}
+
+/* Working sets of this node, and the peer. */
+static int fit_actions(mim_collect *c)
+{
+    mim_actions_node node;
+    mim_actions_node_get(c->config, c->machine, &node);
+    return mim_actions_fit(c->actions, &node);
 }
 
 /* One rank of a host measures, the others wait asleep and then find what it stored. */
@@ -110,8 +159,9 @@ static int open_fleet(mim_collect *c)
         .scratch_folder = scratch.folder,
         .io_mode = scratch.io_mode,
         .grace_s = mim_config_real(c->config, "collect.grace_s"),
+        .simulated = c->simulated,
     };
-    return mim_fleet_open(&mim_fleet_local, &options, &c->fleet);
+    return mim_fleet_open(c->fleet_kind, &options, &c->fleet);
 }
 
 /* Two idle slots: shows that tasks run here, and what is measured of them. */
@@ -196,12 +246,11 @@ static int make_layout(mim_collect *c, char *metrics_text, const char *host_clas
 }
 
 /* The same layout on all ranks: that of rank 0, whose kind of host the others must be. */
-static int share_layout(mim_collect *c, const mim_series *series)
+static int share_layout(mim_collect *c, const mim_series *series, const char *own_class)
 {
     bool is_first = c->rank == 0;
     char *metrics = is_first ? describe_metrics(series) : NULL, *first_class = NULL;
-    char *own_class = mim_host_class(c->machine, c->calibration);
-    int rc = own_class && (metrics || !is_first) ? MIM_OK : mim_fail(MIM_ENOMEM, "layout");
+    int rc = metrics || !is_first ? MIM_OK : mim_fail(MIM_ENOMEM, "layout");
     if (rc == MIM_OK && is_first && !(first_class = mim_strdup(own_class)))
         rc = mim_fail(MIM_ENOMEM, "layout");
     rc = mim_agree(c->comm, rc);
@@ -219,17 +268,22 @@ static int share_layout(mim_collect *c, const mim_series *series)
     }
     free(metrics);
     free(first_class);
-    free(own_class);
     return rc;
 }
 
 int mim_collect_prepare(mim_collect *c)
 {
     mim_fleet_result *trial = NULL;
-    leave_core();
-    int rc = mim_machine_create(c->limits.max_cpus, &c->machine);
+    char *host_class = NULL;
+    if (!mim_collect_is_simulated(c))
+        leave_core();
+    int rc = mim_collect_find_machine(c);
     if (rc == MIM_OK)
-        rc = get_calibration(c);
+        rc = fit_actions(c);
+    if (rc == MIM_OK)
+        rc = mim_collect_is_simulated(c) ? know_simulated(c, &host_class) : get_calibration(c);
+    if (rc == MIM_OK && !host_class && !(host_class = mim_host_class(c->machine, c->calibration)))
+        rc = mim_fail(MIM_ENOMEM, "host class");
     if (rc == MIM_OK)
         rc = mim_capacity_create(c->actions, c->calibration, &c->capacity);
     if (rc == MIM_OK) {
@@ -244,8 +298,9 @@ int mim_collect_prepare(mim_collect *c)
     mim_collect_wait(c->comm);
     rc = mim_agree(c->comm, rc);
     if (rc == MIM_OK)
-        rc = share_layout(c, trial->series);
+        rc = share_layout(c, trial->series, host_class);
     mim_fleet_result_destroy(&trial);
+    free(host_class);
     return rc;
 }
 

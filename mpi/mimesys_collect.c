@@ -41,7 +41,7 @@ static const mim_option collect_options[] = {
     {"collect", "threads", MIM_OPTION_INT, "", "0", 0, 4096, NULL, NULL,
      "threads of a plan, 0 = one for each CPU"},
     {"collect", "actions", MIM_OPTION_TEXT, "", "20", 0, 0, NULL, "ACTION_LIST_PATH",
-     "action list: 20, 19, 13, 13b or a file"},
+     "action list: " MIM_ACTIONS_WORDS " or a file"},
     {"collect", "seed", MIM_OPTION_INT, "", "1", 0, 9e15, NULL, NULL,
      "seed of the plans and of buffer contents"},
     {"collect", "max_minutes", MIM_OPTION_REAL, "min", "0", 0, 1e6, NULL, NULL,
@@ -53,8 +53,9 @@ static const mim_option collect_options[] = {
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
-static const mim_option *const tables[] = {collect_options, mim_scratch_settings,
-                                           mim_limits_options, mim_calibrate_settings, NULL};
+static const mim_option *const tables[] = {
+    collect_options,    mim_fleet_settings,     mim_stressor_settings,  mim_scratch_settings,
+    mim_limits_options, mim_calibrate_settings, mim_simulated_settings, NULL};
 
 static const mim_flag flags[] = {
     {"out", "CAMPAIGN.h5", NULL, false, "the store; results are added to it"},
@@ -65,6 +66,7 @@ static const mim_flag flags[] = {
 
 static const char *const synopsis[] = {
     "--config collect.ini --out CAMPAIGN.h5 [--resume auto]",
+    "--set fleet.kind=simulated --set simulated.size=2x10 --out CAMPAIGN.h5",
     NULL,
 };
 
@@ -87,7 +89,11 @@ static const mim_program program = {
         "time,\n"
         "the same command with --resume auto goes on: no plan is measured twice, none is lost.\n"
         "SIGTERM, SIGINT and SIGUSR1 finish the running plans, then end (75); so does\n"
-        "collect.max_minutes, unless collect.n_plans is 0: then all is done (0).",
+        "collect.max_minutes, unless collect.n_plans is 0: then all is done (0).\n\n"
+        "With fleet.kind=simulated plans go to a simulated node of any size instead, for tests at\n"
+        "scale and for comparing methods: nothing runs, nothing is loaded or locked, no time "
+        "passes.\n"
+        "Log, summary, host class and host names then say \"simulated\".",
     .json_keys = "status: done or stopped\n"
                  "figures.n_plans: plans in the store\n"
                  "figures.n_wanted: plans asked for, null for as many as there is time for\n"
@@ -97,6 +103,8 @@ static const mim_program program = {
                  "figures.n_tries: runs of plans in this start\n"
                  "figures.written_bytes: written to scratch disks in this start\n"
                  "figures.ended_by: what ended it early, or null\n"
+                 "figures.fleet: local or simulated\n"
+                 "figures.host_class: kind of host that plans were measured on\n"
                  "figures.campaign: name of the store",
     .files = "CAMPAIGN.h5: the store, a row per slot: plan, action, metrics, spread, status\n"
              "CAMPAIGN-summary.json: how the last start went\n"
@@ -111,11 +119,11 @@ static const mim_program program = {
 
 /* ---- the store (rank 0) ---------------------------------------------------------------------- */
 
-/* The line of a setting in section [collect] of an ini text; NULL when it has none. */
-static char *setting_line(const char *ini, const char *key)
+/* The line of a setting in a section ("[collect]") of an ini text; NULL when it has none. */
+static char *setting_line(const char *ini, const char *section, const char *key)
 {
     size_t n_key = strlen(key);
-    const char *at = strstr(ini, "[collect]");
+    const char *at = strstr(ini, section);
     for (; at && (at = strchr(at, '\n'));) {
         at++;
         if (*at == '[')
@@ -126,18 +134,26 @@ static char *setting_line(const char *ini, const char *key)
     return NULL;
 }
 
-/* Ids stand for the same plans only while the settings that shape them are the same. */
+/* Ids stand for the same plans only while the settings that shape them are the same; simulated
+ * measurements only while the noise is. */
 static int check_settings(const mim_collect *c, const char *ini)
 {
-    static const char *const keys[] = {"windows",  "sweep",      "sweep_counts", "mixed",
-                                       "small_io", "budget_min", "io_ceiling",   "seed"};
+    static const char *const keys[][2] = {
+        {"collect", "windows"},    {"collect", "sweep"},    {"collect", "sweep_counts"},
+        {"collect", "mixed"},      {"collect", "small_io"}, {"collect", "budget_min"},
+        {"collect", "io_ceiling"}, {"collect", "seed"},     {"simulated", "noise"},
+        {"simulated", "seed"},
+    };
+    const size_t n_plans = 8, n = mim_collect_is_simulated(c) ? n_plans + 2 : n_plans;
     int rc = MIM_OK;
-    for (size_t i = 0; rc == MIM_OK && i < sizeof keys / sizeof *keys; i++) {
-        char *was = setting_line(mim_campaign_config(c->campaign), keys[i]);
-        char *is = setting_line(ini, keys[i]);
+    for (size_t i = 0; rc == MIM_OK && i < n; i++) {
+        char section[32];
+        snprintf(section, sizeof section, "[%s]", keys[i][0]);
+        char *was = setting_line(mim_campaign_config(c->campaign), section, keys[i][1]);
+        char *is = setting_line(ini, section, keys[i][1]);
         if (was && is && strcmp(was, is) != 0)
-            rc = mim_fail(MIM_EUSAGE, "%s was begun with collect.%s, this start has %s", c->path,
-                          was, is);
+            rc = mim_fail(MIM_EUSAGE, "%s was begun with %s.%s, this start has %s", c->path,
+                          keys[i][0], was, is);
         free(was);
         free(is);
     }
@@ -217,6 +233,8 @@ static int report(mim_collect *c, const char *status)
                             isfinite(numbers[i].value) ? json_integer((json_int_t)numbers[i].value)
                                                        : json_null());
     json_object_set_new(figures, "ended_by", c->ended_by ? json_string(c->ended_by) : json_null());
+    json_object_set_new(figures, "fleet", json_string(c->fleet_kind->name));
+    json_object_set_new(figures, "host_class", json_string(c->layout->host_class));
     json_object_set_new(figures, "campaign", json_string(mim_basename(c->path)));
     if (!(path = mim_format("%.*s-summary.json", (int)n, c->path)))
         return mim_fail(MIM_ENOMEM, "%s", c->path);
@@ -225,9 +243,10 @@ static int report(mim_collect *c, const char *status)
     if (rc == MIM_OK && mim_args_has(c->args, "json"))
         rc = mim_summary_print(c->summary, status, stdout);
     else if (rc == MIM_OK)
-        printf("%s: %zu plans, %zu slots in %s; %llu plans new: %zu slots accepted, %zu disturbed, "
-               "%zu failed\n",
-               status, mim_campaign_n_plans(c->campaign), mim_campaign_n_rows(c->campaign), c->path,
+        printf("%s%s: %zu plans, %zu slots in %s; %llu plans new: %zu slots accepted, %zu "
+               "disturbed, %zu failed\n",
+               mim_collect_is_simulated(c) ? "simulated, " : "", status,
+               mim_campaign_n_plans(c->campaign), mim_campaign_n_rows(c->campaign), c->path,
                (unsigned long long)c->n_new, c->n_accepted, c->n_disturbed, c->n_failed);
     return rc;
 }
@@ -260,19 +279,22 @@ static int print_dry_run(mim_collect *c)
 {
     double minutes = mim_config_real(c->config, "collect.max_minutes");
     size_t n_windows = c->proposer.sweep.n_windows;
-    int rc = mim_machine_create(c->limits.max_cpus, &c->machine);
+    int rc = mim_collect_find_machine(c);
     if (rc != MIM_OK)
         return rc;
+    const bool is_simulated = mim_collect_is_simulated(c);
     double plan_s = 2 + (double)c->measure.n_repeats * (double)n_windows * c->measure.slot_s;
     size_t n_threads =
         c->proposer.sweep.n_threads ? c->proposer.sweep.n_threads : c->machine->n_cpus;
     if (c->n_plans == UINT64_MAX) {
         printf("would collect for %g minutes\n", minutes);
     } else {
-        double all = (double)c->n_plans * plan_s / 60;
+        double all = is_simulated ? 0 : (double)c->n_plans * plan_s / 60;
         minutes = minutes > 0 ? fmin(minutes, all) : all;
-        printf("would collect %llu plans, some %.1f minutes on one host when nothing disturbs\n",
-               (unsigned long long)c->n_plans, all);
+        printf("would collect %llu plans, ", (unsigned long long)c->n_plans);
+        printf(is_simulated ? "simulated\n"
+                            : "some %.1f minutes on one host when nothing disturbs\n",
+               all);
     }
     printf("plans of %zu slots of %g s, %zu repeats, %zu threads, %zu stressors, on %s\n",
            n_windows, c->measure.slot_s, c->measure.n_repeats, n_threads, mim_actions_n(c->actions),

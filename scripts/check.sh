@@ -41,6 +41,7 @@ step "build with clang, no warnings" 900 \
     scripts/silent.sh make -j"$jobs" BUILD=build/clang CC=clang CFLAGS=-O1 all tests
 step "format" 120 make --no-print-directory check-format
 step "unit tests" 900 make --no-print-directory check-unit
+step "reference loops under valgrind" 900 make --no-print-directory check-valgrind
 step "tests at 1 to 4 ranks" 900 make --no-print-directory check-mpi
 step "program tests" 1500 make --no-print-directory check-cli
 step "learning on a Slurm cluster on this machine" 300 make --no-print-directory check-slurm SLURM=learn
@@ -55,7 +56,9 @@ step "fuzz corpora with sanitizers" 600 \
     make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-corpus
 if [ "$full" = full ]; then
     step "races (thread sanitizer)" 1200 make -j"$jobs" TSAN=1 BUILD=build/tsan CFLAGS="-O1 -g" \
-        check-unit TESTS="executor scratch"
+        check-unit TESTS="executor scratch kernels_system"
+    step "the extended list, all of it on two threads" 900 env MIMESYS_TEST_FULL=1 \
+        make --no-print-directory check-unit TESTS=extended
     step "kills at random moments" 3000 env TEST_TIMEOUT_S=2700 BIN="$PWD/build/bin" tests/run cli tests/long_kill.sh \
         tests/long_collect.sh
     step "the testbed and jobs on that cluster" 900 make --no-print-directory check-slurm SLURM="jobs testbed"

@@ -136,9 +136,10 @@ static void test_older_lists(void **state)
         const char *kernel;
     } cases[] = {
         {"19", 19, 18, "BM_DIRECTSTREAMSIMD_8MB_NoSleep", "stream"},
-        {"13", 13, 0, "BM_COMPRESSION_ZSTD_DECOMPRESS_Fleet/compression_level:0/window_log:0", ""},
+        {"13", 13, 0, "BM_COMPRESSION_ZSTD_DECOMPRESS_Fleet/compression_level:0/window_log:0",
+         "zstd"},
         {"13", 13, 1, "BM_HASHING_Extendcrc32cinternal_Fleet_cold", "crc_extend"},
-        {"13", 13, 12, "BM_STRESS_NG_Hdd_1MB", ""},
+        {"13", 13, 12, "BM_STRESS_NG_Hdd_1MB", "hdd_file"},
         {"13b", 13, 9, "BM_STRESS_NG_HddRead_256KB_NoSleep", "hdd_read"},
         {"13b", 13, 12, "BM_STRESS_NG_HddWriteNF_1MB_BurstScaled", "hdd_write"},
     };
@@ -153,6 +154,103 @@ static void test_older_lists(void **state)
         assert_int_equal(mim_actions_find(actions, cases[c].name), cases[c].index);
         mim_actions_destroy(&actions);
     }
+}
+
+static void test_extended_list(void **state)
+{
+    (void)state;
+    mim_actions *actions = NULL, *file = NULL;
+    assert_int_equal(mim_actions_open("extended", &actions), MIM_OK);
+    size_t n = mim_actions_n(actions);
+    assert_true(n > 80);
+    for (size_t i = 0; i < n; i++) {
+        const mim_stressor *s = mim_actions_stressor(actions, i);
+        assert_true(s->kernel[0] != 0);
+        if (i < 20)
+            assert_string_equal(s->name + 3, published[i].name);
+        for (size_t k = 0; k < i; k++) /* columns that no measurement could tell apart */
+            if (mim_stressor_is_same_operation(mim_actions_stressor(actions, k), s) &&
+                mim_actions_stressor(actions, k)->sleep_us == s->sleep_us)
+                fail_msg("%s and %s are the same", mim_actions_name(actions, k), s->name);
+    }
+    /* what it leaves out is in it under another name, or has no kernel */
+    for (size_t i = 0; i < mim_stressor_count(); i++) {
+        const mim_stressor *s = mim_stressor_at(i);
+        bool is_there = !s->kernel[0];
+        for (size_t k = 0; k < n; k++)
+            is_there =
+                is_there || mim_stressor_is_same_operation(mim_actions_stressor(actions, k), s);
+        if (!is_there)
+            fail_msg("%s is not in the extended list", s->name);
+    }
+    assert_int_equal(mim_actions_read("ini/actions-extended.txt", &file), MIM_OK);
+    assert_int_equal(mim_actions_hash(file), mim_actions_hash(actions));
+    mim_actions_destroy(&file);
+    mim_actions_destroy(&actions);
+}
+
+/* ---- fitting to a node ----------------------------------------------------------------------- */
+
+static const char copy_l1[] = "BM_LIBC_Memcpy_Fleet_L1", own_l1[] = "MIM_COPY_L1",
+                  peer[] = "MIM_NETWORK_PEER_256KB";
+
+static uint64_t memory_of(const mim_actions *actions, const char *name)
+{
+    return mim_actions_stressor(actions, mim_actions_find(actions, name))->memory_bytes;
+}
+
+static const char *peer_of(const mim_actions *actions, const char *name)
+{
+    return mim_actions_stressor(actions, mim_actions_find(actions, name))->network_peer;
+}
+
+static void test_fit(void **state)
+{
+    (void)state;
+    mim_actions *actions = NULL, *copy = NULL, *part = NULL;
+    const char *const names[] = {copy_l1, "BM_nobody", own_l1, peer};
+    char host[] = "somewhere:9";
+    mim_actions_node node = {.caches = {.l1d_bytes = 48 * 1024}, .network_peer = host};
+    assert_int_equal(mim_actions_from_names(4, names, &actions), MIM_OK);
+    assert_int_equal(memory_of(actions, own_l1), 32 * 1024);
+    assert_string_equal(mim_actions_sizes(actions), "original");
+    assert_int_equal(mim_actions_fit(actions, &node), MIM_OK);
+    host[0] = 'S'; /* was copied */
+    assert_string_equal(mim_actions_sizes(actions), "original");
+    assert_int_equal(memory_of(actions, own_l1), 24 * 1024);
+    assert_int_equal(memory_of(actions, copy_l1), 64 * 1024);
+    assert_null(mim_actions_stressor(actions, 1));
+    assert_string_equal(peer_of(actions, peer), "somewhere:9");
+    assert_null(peer_of(actions, copy_l1));
+    node.sizes_all = true;
+    assert_int_equal(mim_actions_fit(actions, &node), MIM_OK);
+    assert_string_equal(mim_actions_sizes(actions), "node");
+    assert_int_equal(memory_of(actions, copy_l1), 24 * 1024);
+    /* the catalogue and other lists are as they were */
+    assert_int_equal(mim_stressor_find(copy_l1)->memory_bytes, 64 * 1024);
+    /* copies and parts fit the same node */
+    const size_t columns[] = {3, 0};
+    assert_int_equal(mim_actions_copy(actions, &copy), MIM_OK);
+    assert_int_equal(mim_actions_subset(actions, 2, columns, &part), MIM_OK);
+    mim_actions_destroy(&actions);
+    assert_int_equal(memory_of(copy, copy_l1), 24 * 1024);
+    assert_string_equal(peer_of(copy, peer), "Somewhere:9");
+    assert_string_equal(mim_actions_sizes(copy), "node");
+    assert_int_equal(mim_actions_n(part), 2);
+    assert_string_equal(mim_actions_name(part, 0), peer);
+    assert_string_equal(peer_of(part, peer), "Somewhere:9");
+    assert_int_equal(memory_of(part, copy_l1), 24 * 1024);
+    /* and can be fitted again, to no peer */
+    node = (mim_actions_node){.caches = {.l1d_bytes = 32 * 1024}, .network_peer = ""};
+    assert_int_equal(mim_actions_fit(part, &node), MIM_OK);
+    assert_null(peer_of(part, peer));
+    assert_int_equal(memory_of(part, copy_l1), 64 * 1024);
+    mim_actions_destroy(&part);
+    const size_t beyond[] = {4};
+    assert_int_equal(mim_actions_subset(copy, 1, beyond, &part), MIM_EINVAL);
+    assert_int_equal(mim_actions_subset(copy, 0, beyond, &part), MIM_EDATA);
+    assert_null(part);
+    mim_actions_destroy(&copy);
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */
@@ -242,6 +340,8 @@ int main(void)
         cmocka_unit_test(test_hash_tables_hold_their_keys),
         cmocka_unit_test(test_catalogue_names_are_unique_and_known),
         cmocka_unit_test(test_older_lists),
+        cmocka_unit_test(test_extended_list),
+        cmocka_unit_test(test_fit),
         cmocka_unit_test(test_list_files),
         cmocka_unit_test(test_names_beyond_the_catalogue_have_no_stressor),
         cmocka_unit_test(test_hash_is_fnv_1a_and_tells_lists_apart),

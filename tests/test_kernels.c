@@ -27,7 +27,7 @@ static unsigned char *buffer_of(void *state) { return *(unsigned char **)state; 
 static void test_table_has_every_kernel_of_the_catalogue(void **unused)
 {
     (void)unused;
-    assert_int_equal(mim_kernel_count(), 10);
+    assert_int_equal(mim_kernel_count(), 31);
     for (size_t i = 0; i < mim_kernel_count(); i++) {
         const mim_kernel *kernel = mim_kernel_at(i);
 
@@ -46,7 +46,7 @@ static void test_table_has_every_kernel_of_the_catalogue(void **unused)
     assert_null(mim_kernel_find("memcpy2"));
     assert_null(mim_kernel_find(""));
     assert_null(mim_kernel_find(NULL));
-    assert_null(mim_kernel_at(10));
+    assert_null(mim_kernel_at(31));
 }
 
 /* The check value of the CRC catalogue and the examples of RFC 3720, appendix B.4. */
@@ -126,6 +126,85 @@ static void test_stream_sweep_equals_reference(void **unused)
     }
 }
 
+static void test_nt_store_equals_reference(void **unused)
+{
+    enum { N_WORDS = 1024, N_SET = 512 };
+    uint32_t *fast = aligned_alloc(64, N_WORDS * sizeof *fast), *plain = aligned_alloc(64, 4096);
+
+    (void)unused;
+    assert_true(fast && plain);
+    for (size_t n_bytes = 64; n_bytes <= N_SET * sizeof *fast; n_bytes += 64) {
+        memset(fast, 0x11, N_WORDS * sizeof *fast);
+        memset(plain, 0x11, N_WORDS * sizeof *plain);
+        mim_nt_store_best()(n_bytes, 0xCAFEBABE, fast + 8); /* 32 bytes further on */
+        mim_nt_store_ref(n_bytes, 0xCAFEBABE, plain + 8);
+        assert_memory_equal(fast, plain, N_WORDS * sizeof *fast);
+        assert_int_equal(plain[8], 0xCAFEBABE);
+        assert_int_equal(plain[8 + n_bytes / 4], 0x11111111);
+    }
+    free(fast);
+    free(plain);
+}
+
+static void test_scan_equals_reference(void **unused)
+{
+    enum { N = 4096 };
+    uint64_t *words = aligned_alloc(64, N * sizeof *words), expected = 0;
+
+    (void)unused;
+    assert_non_null(words);
+    for (uint64_t i = 0; i < N; i++)
+        words[i] = i * UINT64_C(0x9E3779B97F4A7C15) ^ i << 50;
+    for (size_t n = 0; n < N - 4; n += 16) { /* one way more: a running sum */
+        assert_true(mim_scan_ref(n * 8, words + 4) == expected);
+        assert_true(mim_scan_best()(n * 8, words + 4) == expected);
+        for (size_t i = n; i < n + 16 && i < N - 4; i++)
+            expected ^= words[4 + i];
+    }
+    free(words);
+}
+
+static void test_streaming_copy_equals_reference(void **unused)
+{
+    enum { N = 8192 };
+    unsigned char *source = aligned_alloc(64, N), *fast = aligned_alloc(64, N),
+                  *plain = aligned_alloc(64, N);
+
+    (void)unused;
+    assert_true(source && fast && plain);
+    for (size_t i = 0; i < N; i++)
+        source[i] = (unsigned char)(i * 7 + i / 256);
+    for (size_t n = 0; n <= N / 2; n += 64) {
+        memset(fast, 0x22, N);
+        memset(plain, 0x22, N);
+        mim_bulk_copy_streaming()(n, source + 32, fast + 96);
+        mim_bulk_copy_ref(n, source + 32, plain + 96);
+        assert_memory_equal(fast, plain, N);
+        assert_memory_equal(plain + 96, source + 32, n);
+    }
+    free(source);
+    free(fast);
+    free(plain);
+}
+
+static void test_random_fill_is_random(void **unused)
+{
+    enum { N = 4096 };
+    uint64_t words[N], other[N];
+    size_t n_bits = 0, n_equal = 0;
+
+    (void)unused;
+    mim_kernel_fill_random(N, 1, words);
+    mim_kernel_fill_random(N, 3, other);
+    for (size_t i = 0; i < N; i++) {
+        n_bits += (size_t)__builtin_popcountll(words[i]);
+        n_equal += words[i] == other[i] || (i > 0 && words[i] == words[i - 1]);
+    }
+    assert_int_equal(n_equal, 0);
+    /* half of the bits, within six standard deviations */
+    assert_true(fabs((double)n_bits - 32.0 * N) < 6 * sqrt(64.0 * N) / 2);
+}
+
 /* n batches (operations when paced) must do exactly this work. The copies' numbers of batches are
  * those after which the walk over the piece lengths is whole again. */
 typedef struct work_case {
@@ -147,15 +226,26 @@ static const work_case work_cases[] = {
     {"memcmp L2", "memcmp", 1 * MIB, 0, false, 85, 1536, 85 * 384 * KIB},
     {"memcmp LLC", "memcmp", 24 * MIB, 0, false, 341, 480, 341 * 384 * KIB},
     {"simd", "simd", 12 * KIB, 0, false, 7, 1400, 1400 * 16384},
-    /* two batches of inserts, one that clears */
-    {"hash set", "hashset", 0, 2000, false, 3, 2000, 16000},
-    {"hash set, next round", "hashset", 0, 2000, false, 4, 3024, 3024 * 8},
-    {"hash set, ordered", "hashset", 0, 2000 | MIM_STRESSOR_ORDERED_KEYS, false, 6, 4000, 32000},
+    /* four batches of inserts, one that clears */
+    {"hash set", "hashset", 0, 2000, false, 5, 2000, 16000},
+    {"hash set, next round", "hashset", 0, 2000, false, 6, 2512, 2512 * 8},
+    {"hash set, ordered", "hashset", 0, 2000 | MIM_STRESSOR_ORDERED_KEYS, false, 10, 4000, 32000},
     {"memset, a part", "memset", 2 * MIB, 0, false, 3, 0, 3 * 512 * KIB},
     {"memset", "memset", 2 * MIB, 0, false, 9, 2, 9 * 512 * KIB},
     {"memset, paced", "memset", 1 * MIB, 0, true, 1, 1, 1 * MIB},
     {"stream", "stream", 2 * MIB, 0, false, 9, 2, 2 * 9 * 512 * KIB},
     {"stream, small", "stream", 8 * KIB, 0, false, 2, 1, 16 * KIB},
+    {"memmove LLC", "memmove", 24 * MIB, 0, false, 341, 480, 341 * 384 * KIB},
+    {"copy", "bulk_copy", 4 * MIB, 0, false, 9, 2, 9 * 512 * KIB},
+    {"copy, streaming", "bulk_copy", 4 * MIB, MIM_STRESSOR_STREAMING, false, 9, 2, 9 * 512 * KIB},
+    {"copy, small", "bulk_copy", 16 * KIB, 0, false, 3, 1, 12 * KIB},
+    {"nt_store", "nt_store", 2 * MIB, 0, false, 9, 2, 9 * 512 * KIB},
+    {"scan", "scan", 2 * MIB, 0, false, 9, 2, 9 * 512 * KIB},
+    {"zstd", "zstd", 256 * KIB, 0, false, 9, 9, 9 * 16 * KIB},
+    {"page faults", "page_faults", 256 * KIB, 0, false, 9, 144, 144 * 4 * KIB},
+    {"mappings", "mmap_churn", 64 * KIB, 0, false, 9, 27, 27 * 64 * KIB},
+    {"switches, futex", "switch_futex", 4 * KIB, 0, false, 9, 54, 0},
+    {"switches, pipes", "switch_pipe", 4 * KIB, 0, false, 9, 54, 0},
 };
 enum { N_WORK_CASES = sizeof work_cases / sizeof work_cases[0] };
 
@@ -223,7 +313,7 @@ static void test_long_runs_verify_at_every_stage(void **unused)
         size_t n_times, n_batches;
     } runs[] = {
         {{"hash set, all phases", "hashset", 0, 3000, false, 0, 0, 0}, 40, 1},
-        {{"hash set of 65536 keys", "hashset", 0, 65536, false, 0, 0, 0}, 9, 37},
+        {{"hash set of 65536 keys", "hashset", 0, 65536, false, 0, 0, 0}, 9, 73},
         {{"memset over a byte's wrap", "memset", 8 * KIB, 0, false, 0, 0, 0}, 600, 1},
         /* past the sweep that starts the values again, which is sweep 2^20 */
         {{"stream over its restart", "stream", 4 * KIB, 0, false, 0, 0, 0}, 5, 262143},
@@ -231,6 +321,13 @@ static void test_long_runs_verify_at_every_stage(void **unused)
         {{"crc over its wrap", "crc_extend", 100000, 4096, false, 0, 0, 0}, 10, 3},
         {{"memcpy over its wraps", "memcpy", 300 * KIB, 0, false, 0, 0, 0}, 30, 1},
         {{"memcmp of odd size", "memcmp", 9000001, 0, false, 0, 0, 0}, 30, 3},
+        {{"memmove over its wraps", "memmove", 300 * KIB, 0, false, 0, 0, 0}, 30, 1},
+        {{"copy, all stages", "bulk_copy", 24 * KIB, 0, false, 0, 0, 0}, 13, 1},
+        {{"streaming copy", "bulk_copy", 24 * KIB, MIM_STRESSOR_STREAMING, false, 0, 0, 0}, 13, 1},
+        {{"nt_store, all stages", "nt_store", 12 * KIB, 0, false, 0, 0, 0}, 13, 1},
+        {{"scan of odd size", "scan", 1100000, 0, false, 0, 0, 0}, 13, 1},
+        {{"zstd, all frames", "zstd", 200 * KIB, 0, false, 0, 0, 0}, 13, 1},
+        {{"page faults, all pages", "page_faults", 128 * KIB, 0, false, 0, 0, 0}, 13, 1},
     };
 
     (void)unused;
@@ -267,6 +364,15 @@ static void test_verification_sees_damage(void **unused)
         {{"hash set, emptied", "hashset", 0, 2000, false, 1, 0, 0}, 4096, 0x80, 0},
         {{"memset", "memset", 8 * KIB, 0, false, 3, 0, 0}, 1, 0x55, 0},
         {{"stream", "stream", 8 * KIB, 0, false, 3, 0, 0}, 8, 0x3f, 0},
+        {{"memmove", "memmove", 64 * KIB, 0, false, 1, 0, 0}, 32 * KIB, 0, 0},
+        {{"copy", "bulk_copy", 16 * KIB, 0, false, 3, 0, 0}, 8 * KIB, 0, 0},
+        {{"nt_store", "nt_store", 8 * KIB, 0, false, 3, 0, 0}, 1, 0x55, 0},
+        {{"scan", "scan", 8 * KIB, 0, false, 3, 0, 0}, 1, 0x55, 0},
+        {{"scan, later", "scan", 8 * KIB, 0, false, 3, 0, 0}, 1, 0x55, 2},
+        {{"zstd", "zstd", 64 * KIB, 0, false, 3, 0, 0}, 64, 0, 0},
+        {{"page faults", "page_faults", 64 * KIB, 0, false, 3, 0, 0}, 1, 0x55, 0},
+        {{"mappings", "mmap_churn", 64 * KIB, 0, false, 3, 0, 0}, 1, 0x55, 0},
+        {{"switches", "switch_futex", 4 * KIB, 0, false, 3, 0, 0}, 4, 0x55, 2},
     };
 
     (void)unused;
@@ -342,34 +448,60 @@ static void test_hash_set_keys(void **unused)
     free(keys);
 }
 
+static const work_case misuses[] = {
+    {"too small", "crc_compute", 100, 0, false, 0, 0, 0},
+    {"too small", "crc_extend", 0, 0, false, 0, 0, 0},
+    {"too small", "memcpy", 2047, 0, false, 0, 0, 0},
+    {"none", "memcmp", 0, 0, false, 0, 0, 0},
+    {"none", "memset", 0, 0, false, 0, 0, 0},
+    {"too small", "stream", 4095, 0, false, 0, 0, 0},
+    {"no keys", "hashset", 0, 0, false, 0, 0, 0},
+    {"only the flag", "hashset", 0, MIM_STRESSOR_ORDERED_KEYS, false, 0, 0, 0},
+    {"too many keys", "hashset", 0, 0x7fffffff, false, 0, 0, 0},
+    {"more than any machine has", "memset", UINT64_MAX, 0, false, 0, 0, 0},
+    {"too small", "memmove", 2047, 0, false, 0, 0, 0},
+    {"too small", "bulk_copy", 4096, 0, false, 0, 0, 0},
+    {"too small", "nt_store", 4095, 0, false, 0, 0, 0},
+    {"too small", "scan", 0, 0, false, 0, 0, 0},
+    {"more than any machine has", "scan", UINT64_MAX, 0, false, 0, 0, 0},
+    {"too small", "zstd", 16 * KIB, 0, false, 0, 0, 0},
+    {"too large", "zstd", UINT64_MAX, 0, false, 0, 0, 0},
+    {"no whole batch", "page_faults", 4096, 0, false, 0, 0, 0},
+    {"too large", "page_faults", UINT64_MAX / 65536 * 65536, 0, false, 0, 0, 0},
+    {"no whole page", "mmap_churn", 4097, 0, false, 0, 0, 0},
+    {"nothing", "mmap_churn", 0, 0, false, 0, 0, 0},
+    {"no whole page", "net_loopback", 100, 0, true, 0, 0, 0},
+    {"nothing", "net_loopback", 0, 0, true, 0, 0, 0},
+    {"no scratch", "hdd_file", 4096, 0, true, 0, 0, 0},
+    {"no scratch", "fallocate", 4096, 0, true, 0, 0, 0},
+    {"no scratch", "readahead", 65536, 0, true, 0, 0, 0},
+    {"no scratch", "metadata", 4096, 0, true, 0, 0, 0},
+    {"no scratch", "mixed", 4096, 50, true, 0, 0, 0},
+    {"no reads", "mixed", 4096, 0, true, 0, 0, 0},
+    {"nothing but reads", "mixed", 4096, 100, true, 0, 0, 0},
+    {"no scratch", "cache_read", 4096, 0, false, 0, 0, 0},
+    {"no scratch", "cache_write", 4096, 0, false, 0, 0, 0},
+    {"no scratch", "write_crc", 4096, 15000, true, 0, 0, 0},
+    {"no time", "write_crc", 4096, 0, true, 0, 0, 0},
+    {"too long", "write_crc", 4096, 0x7fffffff, true, 0, 0, 0},
+    {"no scratch", "hdd_read", 4096, 0, true, 0, 0, 0},
+    {"no scratch", "hdd_write", 4096, 0, true, 0, 0, 0},
+};
+
 static void test_misuse_is_refused(void **unused)
 {
-    static const work_case cases[] = {
-        {"too small", "crc_compute", 100, 0, false, 0, 0, 0},
-        {"too small", "crc_extend", 0, 0, false, 0, 0, 0},
-        {"too small", "memcpy", 2047, 0, false, 0, 0, 0},
-        {"none", "memcmp", 0, 0, false, 0, 0, 0},
-        {"none", "memset", 0, 0, false, 0, 0, 0},
-        {"too small", "stream", 4095, 0, false, 0, 0, 0},
-        {"no keys", "hashset", 0, 0, false, 0, 0, 0},
-        {"only the flag", "hashset", 0, MIM_STRESSOR_ORDERED_KEYS, false, 0, 0, 0},
-        {"too many keys", "hashset", 0, 0x7fffffff, false, 0, 0, 0},
-        {"more than any machine has", "memset", UINT64_MAX, 0, false, 0, 0, 0},
-        {"no scratch", "hdd_read", 4096, 0, true, 0, 0, 0},
-        {"no scratch", "hdd_write", 4096, 0, true, 0, 0, 0},
-    };
     const mim_stressor fine = {.name = "x", .memory_bytes = 1 * MIB, .parameter = 1000};
 
     (void)unused;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof misuses / sizeof *misuses; i++) {
         const mim_stressor stressor = {.name = "x",
-                                       .memory_bytes = cases[i].memory_bytes,
-                                       .op_bytes = cases[i].memory_bytes,
-                                       .parameter = cases[i].parameter};
+                                       .memory_bytes = misuses[i].memory_bytes,
+                                       .op_bytes = misuses[i].memory_bytes,
+                                       .parameter = misuses[i].parameter};
         void *state = NULL;
 
-        if (mim_kernel_find(cases[i].kernel)->create(&stressor, &here, &state) != MIM_EINVAL)
-            fail_msg("%s, %s: taken", cases[i].kernel, cases[i].what);
+        if (mim_kernel_find(misuses[i].kernel)->create(&stressor, &here, &state) != MIM_EINVAL)
+            fail_msg("%s, %s: taken", misuses[i].kernel, misuses[i].what);
         assert_null(state);
         assert_true(strlen(mim_error()) > 20);
     }
@@ -384,7 +516,8 @@ static void test_misuse_is_refused(void **unused)
     }
 }
 
-int main(void)
+/* With an argument only the tests whose names match it, such as '*reference*' under valgrind. */
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_has_every_kernel_of_the_catalogue),
@@ -392,6 +525,10 @@ int main(void)
         cmocka_unit_test(test_crc32c_equals_reference_at_every_length_and_alignment),
         cmocka_unit_test(test_simd_pass_equals_reference),
         cmocka_unit_test(test_stream_sweep_equals_reference),
+        cmocka_unit_test(test_nt_store_equals_reference),
+        cmocka_unit_test(test_scan_equals_reference),
+        cmocka_unit_test(test_streaming_copy_equals_reference),
+        cmocka_unit_test(test_random_fill_is_random),
         cmocka_unit_test(test_work_is_as_documented_and_verifies),
         cmocka_unit_test(test_long_runs_verify_at_every_stage),
         cmocka_unit_test(test_verification_sees_damage),
@@ -399,5 +536,7 @@ int main(void)
         cmocka_unit_test(test_hash_set_keys),
         cmocka_unit_test(test_misuse_is_refused),
     };
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

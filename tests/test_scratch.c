@@ -1,11 +1,9 @@
 /* Scratch files and the kernels that use them: guard, ceiling, names, sweep, direct and buffered.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -26,50 +24,10 @@
 #include "node/kernel.h"
 #include "node/kernel_family.h"
 #include "node/scratch.h"
+#include "tests/support/scratch_folder.h"
 
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
-
-static char folder[256]; /* made anew for every test */
-
-static int make_folder(void **unused)
-{
-    const char *parent = getenv("TMPDIR");
-
-    (void)unused;
-    snprintf(folder, sizeof folder, "%s/mim-test-scratch.XXXXXX", parent ? parent : "/tmp");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **unused)
-{
-    (void)unused;
-    umount(folder);       /* only after a test that failed half-way */
-    return rmdir(folder); /* fails, and with it the test, when anything is left inside */
-}
-
-static size_t n_names(void)
-{
-    size_t n = 0;
-    DIR *dir = opendir(folder);
-    struct dirent *entry;
-
-    assert_non_null(dir);
-    while ((entry = readdir(dir)) != NULL)
-        n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-    closedir(dir);
-    return n;
-}
-
-static mim_scratch *create(mim_io_mode mode, uint64_t min_free, uint64_t max_written)
-{
-    const mim_scratch_options options = {folder, min_free, max_written, mode};
-    mim_scratch *scratch = NULL;
-
-    if (mim_scratch_create(&options, &scratch) != MIM_OK)
-        fail_msg("%s", mim_error());
-    return scratch;
-}
 
 static void expect_create(const char *where, int expected, const char *expected_word)
 {
@@ -81,18 +39,6 @@ static void expect_create(const char *where, int expected, const char *expected_
         fail_msg("%s: code %d, \"%s\", expected %d with \"%s\"", where, rc, mim_error(), expected,
                  expected_word);
     assert_null(scratch);
-}
-
-/* A tmpfs over the folder, gone with this process in any case; false when not permitted. */
-static bool mount_small(const char *size, unsigned long flags)
-{
-    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 ||
-        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("tmpfs", folder, "tmpfs", flags, size) != 0) {
-        print_message("skipped: mounting a small file system needs root\n");
-        return false;
-    }
-    return true;
 }
 
 static void test_bad_folders_are_refused(void **unused)
@@ -133,7 +79,7 @@ static void test_files_are_filled_and_have_no_names(void **unused)
     (void)unused;
     assert_non_null(bytes);
     for (size_t m = 0; m < 2; m++) {
-        mim_scratch *scratch = create(modes[m], 0, 0);
+        mim_scratch *scratch = create_scratch(modes[m], 0, 0);
         uint64_t before = mim_scratch_written_bytes(scratch);
         struct stat st;
         int fd = -1;
@@ -165,7 +111,7 @@ static void test_files_are_filled_and_have_no_names(void **unused)
 static void test_sizes_are_checked(void **unused)
 {
     static const uint64_t sizes[] = {0, 1, 4095, 4097, UINT64_MAX, UINT64_MAX - 4095};
-    mim_scratch *scratch = create(MIM_IO_AUTO, 0, 0);
+    mim_scratch *scratch = create_scratch(MIM_IO_AUTO, 0, 0);
     int fd = -7;
 
     (void)unused;
@@ -183,7 +129,7 @@ static void test_sizes_are_checked(void **unused)
 static void test_file_size_limit_is_respected(void **unused)
 {
     struct rlimit before, low;
-    mim_scratch *scratch = create(MIM_IO_AUTO, 0, 0);
+    mim_scratch *scratch = create_scratch(MIM_IO_AUTO, 0, 0);
     int fd = -1, rc;
 
     (void)unused;
@@ -200,7 +146,7 @@ static void test_file_size_limit_is_respected(void **unused)
 
 static void test_shared_file_is_made_once_and_grows(void **unused)
 {
-    mim_scratch *scratch = create(MIM_IO_BUFFERED, 0, 0);
+    mim_scratch *scratch = create_scratch(MIM_IO_BUFFERED, 0, 0);
     struct stat one_st, two_st;
     int one = -1, two = -1;
     char byte = 0;
@@ -227,7 +173,7 @@ static void test_shared_file_is_made_once_and_grows(void **unused)
 
 static void test_ceiling_on_written_bytes(void **unused)
 {
-    mim_scratch *scratch = create(MIM_IO_BUFFERED, 0, 10 * MIB);
+    mim_scratch *scratch = create_scratch(MIM_IO_BUFFERED, 0, 10 * MIB);
     char first[512];
     int fd = -1;
 
@@ -264,7 +210,7 @@ static void test_ceiling_holds_among_threads(void **unused)
     enum { N = 4 };
     pthread_t threads[N];
     uintptr_t total = 0;
-    mim_scratch *scratch = create(MIM_IO_BUFFERED, 0, 10000 * MIB);
+    mim_scratch *scratch = create_scratch(MIM_IO_BUFFERED, 0, 10000 * MIB);
 
     (void)unused;
     for (int i = 0; i < N; i++)
@@ -280,17 +226,6 @@ static void test_ceiling_holds_among_threads(void **unused)
     mim_scratch_destroy(&scratch);
 }
 
-static void write_foreign_file(const char *path, size_t n_mib)
-{
-    static char block[1 << 20];
-    int fd = open(path, O_CREAT | O_WRONLY, 0600);
-
-    assert_true(fd >= 0);
-    for (size_t i = 0; i < n_mib; i++)
-        assert_int_equal(write(fd, block, sizeof block), sizeof block);
-    close(fd);
-}
-
 /* 8 MiB in all: what does not fit, or would go below the floor, is refused before it is written. */
 static void test_small_file_system_is_not_filled(void **unused)
 {
@@ -304,7 +239,7 @@ static void test_small_file_system_is_not_filled(void **unused)
         skip();
     assert_int_equal(mim_scratch_create(&too_high, &scratch), MIM_EUNSUP);
     assert_non_null(strstr(mim_error(), "below the floor"));
-    scratch = create(MIM_IO_AUTO, 4 * MIB, 0);
+    scratch = create_scratch(MIM_IO_AUTO, 4 * MIB, 0);
     assert_true(mim_scratch_is_memory(scratch));
     assert_int_equal(mim_scratch_file(scratch, 6 * MIB, 0, &fd), MIM_EUNSUP);
     assert_int_equal(mim_scratch_file(scratch, 16 * MIB, 0, &fd), MIM_EUNSUP);
@@ -312,7 +247,7 @@ static void test_small_file_system_is_not_filled(void **unused)
     assert_int_equal(mim_scratch_file(scratch, 2 * MIB, 0, &fd), MIM_OK);
     /* Someone else takes the space: seen at the next look, and again when there is room. */
     snprintf(path, sizeof path, "%s/foreign", folder);
-    write_foreign_file(path, 4);
+    assert_true(write_foreign_file(path, 4));
     assert_false(mim_scratch_may_write(scratch, 64 * MIB));
     assert_false(mim_scratch_may_write(scratch, 4096));
     assert_non_null(mim_scratch_refusal(scratch));
@@ -336,10 +271,10 @@ static void test_full_file_system(void **unused)
     (void)unused;
     if (!mount_small("size=8m", 0))
         skip();
-    scratch = create(MIM_IO_AUTO, 0, 0);
+    scratch = create_scratch(MIM_IO_AUTO, 0, 0);
     snprintf(path, sizeof path, "%s/foreign", folder);
-    write_foreign_file(path, 7);
-    write_foreign_file(path, 8); /* same bytes again, and the last MiB */
+    assert_true(write_foreign_file(path, 7));
+    assert_true(write_foreign_file(path, 8)); /* same bytes again, and the last MiB */
     place.scratch = scratch;
     assert_int_equal(mim_kernel_hdd_write.create(&stressor, &place, &state), MIM_EUNSUP);
     assert_null(state);
@@ -400,7 +335,7 @@ static void test_sweep_takes_orphans_only(void **unused)
     assert_int_equal(flock(locked, LOCK_EX), 0);
     snprintf(name, sizeof name, "mimesys-scratch.%ld.living", (long)getpid());
     touch(name);
-    scratch = create(MIM_IO_AUTO, 0, 0);
+    scratch = create_scratch(MIM_IO_AUTO, 0, 0);
     assert_true(is_there(name));
     for (size_t i = 0; i < N; i++) {
         snprintf(path, sizeof path, cases[i].format, (long)dead);
@@ -507,7 +442,7 @@ static void run_io(mim_scratch *scratch, const mim_kernel *kernel, bool is_read)
 
 static void test_kernels_read_and_write_buffered(void **unused)
 {
-    mim_scratch *scratch = create(MIM_IO_BUFFERED, 0, 0);
+    mim_scratch *scratch = create_scratch(MIM_IO_BUFFERED, 0, 0);
 
     (void)unused;
     run_io(scratch, &mim_kernel_hdd_read, true);
@@ -537,7 +472,7 @@ static void test_kernels_read_and_write_directly(void **unused)
 static void test_refused_write_says_why(void **unused)
 {
     const mim_stressor stressor = {.name = "w", .file_bytes = 1 * MIB, .op_bytes = 256 * KIB};
-    mim_scratch *scratch = create(MIM_IO_BUFFERED, 0, 2 * MIB);
+    mim_scratch *scratch = create_scratch(MIM_IO_BUFFERED, 0, 2 * MIB);
     const mim_kernel_place place = {.row = 0, .scratch = scratch};
     mim_work work = {0};
     void *state = NULL;
@@ -563,7 +498,7 @@ static void test_io_kernels_refuse_bad_sizes(void **unused)
          .file_bytes = 4096,
          .shared_file_bytes = 4096},
     };
-    mim_scratch *scratch = create(MIM_IO_AUTO, 0, 0);
+    mim_scratch *scratch = create_scratch(MIM_IO_AUTO, 0, 0);
     const mim_kernel_place place = {.row = 0, .scratch = scratch};
 
     (void)unused;
@@ -576,8 +511,6 @@ static void test_io_kernels_refuse_bad_sizes(void **unused)
     }
     mim_scratch_destroy(&scratch);
 }
-
-#define WITH_FOLDER(TEST) cmocka_unit_test_setup_teardown(TEST, make_folder, remove_folder)
 
 int main(void)
 {

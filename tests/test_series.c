@@ -353,10 +353,11 @@ static void test_families(void **state)
 {
     (void)state;
     assert_true(mim_metric_is_target("memory_bandwidth_read") &&
-                mim_metric_is_target("l3_cache_usage"));
-    assert_false(mim_metric_is_target("mem_used_mb") || mim_metric_is_target(""));
-    static const char *const names[] = {"cpu",   "io_read",  "io_write", "memory",
-                                        "cache", "capacity", "network",  "kernel"};
+                mim_metric_is_target("l3_cache_usage") && mim_metric_is_target("pqos_ipc"));
+    assert_false(mim_metric_is_target("mem_used_mb") || mim_metric_is_target("energy_w") ||
+                 mim_metric_is_target(""));
+    static const char *const names[] = {"cpu",      "io_read", "io_write", "memory", "cache",
+                                        "capacity", "network", "kernel",   "energy"};
     for (int i = 0; i < MIM_N_FAMILIES; i++) {
         assert_string_equal(mim_family_name((mim_family)i), names[i]);
         assert_int_equal(mim_family_is_target((mim_family)i), i < 5);

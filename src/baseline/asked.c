@@ -23,10 +23,11 @@ static effect effect_of(const mim_stressor *stressor, const mim_cost *cost)
         e.cpu_percent = 100 * cost->ops_per_s * cost->cpu_s_per_op;
     double kbs =
         cost->device_bytes_per_op > 0 ? cost->ops_per_s * cost->device_bytes_per_op / 1024 : 0;
-    if (stressor->stress_class == MIM_STRESS_READ)
-        e.read_kbs = kbs;
-    if (stressor->stress_class == MIM_STRESS_WRITE)
-        e.write_kbs = kbs;
+    const double read_share = mim_stressor_read_share(stressor);
+    if (!isnan(read_share)) {
+        e.read_kbs = read_share * kbs;
+        e.write_kbs = (1 - read_share) * kbs;
+    }
     return e;
 }
 

@@ -9,19 +9,22 @@
 #include "cmd/program_main.h"
 #include "core/atomic_file.h"
 #include "core/text.h"
+#include "fleet/settings.h"
 
 typedef mim_generate_job job;
 typedef mim_generate_figures figures;
 
 static const mim_option generate_options[] = {
     {"generate", "actions", MIM_OPTION_TEXT, "", "20", 0, 0, NULL, NULL,
-     "action list of method single: 20, 19, 13, 13b or a file with one name a line"},
+     "action list of method single: " MIM_ACTIONS_WORDS " or a file with one name a line"},
+    {"generate", "node", MIM_OPTION_CHOICE, "", "this", 0, 0, "this|simulated", NULL,
+     "the machine that the plan is for: this one, or a simulated one"},
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
-static const mim_option *const tables[] = {generate_options, mim_generate_single_options,
+static const mim_option *const tables[] = {generate_options,         mim_generate_single_options,
                                            mim_generate_idw_options, mim_generate_diffusion_options,
-                                           NULL};
+                                           mim_simulated_settings,   NULL};
 
 static const mim_flag flags[] = {
     {"trace", "FILE", NULL, false, "stats text to imitate"},
@@ -35,7 +38,7 @@ static const mim_flag flags[] = {
     {"slot", "SECONDS", NULL, false, "length of a slot of the plan (default the trace's median)"},
     {"threads", "auto|N", NULL, false, "rows of the plan (default auto: the calibrated CPUs)"},
     {"actions", "LIST", "generate.actions", false,
-     "action list of method single: 20, 19, 13, 13b or a file"},
+     "action list of method single: " MIM_ACTIONS_WORDS " or a file"},
     {"calibration", "FILE", NULL, false, "calibration to use (default this machine's)"},
     {NULL, NULL, NULL, false, NULL},
 };
@@ -68,6 +71,8 @@ static const mim_program program = {
         "the trace lacks is left open to the model; what is beyond its training range is noted.\n"
         "Of several samples, each brought to the wanted metrics by how the node was measured to\n"
         "answer, the one expected to miss them least is taken.\n\n"
+        "With generate.node=simulated the plan is for a simulated node, described in [simulated],\n"
+        "instead of this machine (see mimesys_run and mimesys_collect).\n\n"
         "The table printed at the end sets what the trace holds beside what is wanted here and\n"
         "what the plan asks for by the calibration, as means over the time of the slots in which "
         "the\n"
@@ -93,7 +98,8 @@ static const mim_program program = {
         "mimesys_generate --trace stats-sort.txt --slots 60 -o sort.h5\n"
         "mimesys_generate --trace stats-sort.txt --method idw --corpus corpus.h5 -o idw.h5\n"
         "mimesys_generate --trace stats-sort.txt --checkpoint model.h5 -o sort.h5\n"
-        "mimesys_generate --trace stats-sort.txt --dry-run --json",
+        "mimesys_generate --trace stats-sort.txt --dry-run --json\n"
+        "mimesys_generate --trace stats-sort.txt --set generate.node=simulated -o sim.h5",
 };
 
 /* ---- reading -----------------------------------------------------------------------------------
@@ -125,11 +131,33 @@ static int read_trace(job *j)
     return rc;
 }
 
+static bool is_simulated(const job *j)
+{
+    return strcmp(mim_config_text(j->config, "generate.node"), "simulated") == 0;
+}
+
+static int know_simulated(job *j)
+{
+    mim_simulated_options options;
+    mim_simulated *node = NULL;
+    if (mim_args_has(j->args, "calibration"))
+        return mim_fail(MIM_EUSAGE, "--calibration: generate.node=simulated has its own");
+    int rc = mim_simulated_options_get(j->config, &options);
+    if (rc == MIM_OK)
+        rc = mim_simulated_create(&options, &node);
+    if (rc == MIM_OK)
+        rc = mim_simulated_calibration(node, NULL, &j->calibration);
+    mim_simulated_destroy(&node);
+    return rc;
+}
+
 static int read_calibration(job *j)
 {
     const char *named = mim_args_value(j->args, "calibration");
     mim_machine *machine = NULL;
     char *path = NULL;
+    if (is_simulated(j))
+        return know_simulated(j);
     if (named)
         return mim_calibration_read(named, &j->calibration);
     int rc = mim_machine_create(0, &machine);
@@ -276,6 +304,9 @@ static int note_trace(job *j)
 {
     char *gaps = NULL;
     int rc = j->notes ? MIM_OK : mim_fail(MIM_ENOMEM, "notes");
+    if (rc == MIM_OK && is_simulated(j))
+        rc =
+            mim_generate_add_note(j, mim_format("the plan is for a %s", j->calibration->cpu_model));
     for (size_t i = 0; rc == MIM_OK && i < j->adaptation->n_notes; i++)
         rc = mim_generate_add_note(j, mim_strdup(j->adaptation->notes[i]));
     if (rc == MIM_OK)

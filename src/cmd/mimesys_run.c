@@ -14,6 +14,7 @@
 #include "cmd/run_job.h"
 #include "core/atomic_file.h"
 #include "core/text.h"
+#include "fleet/settings.h"
 #include "node/host_lock.h"
 #include "node/settings.h"
 
@@ -27,14 +28,21 @@ static const mim_option run_options[] = {
     {"run", "seed", MIM_OPTION_INT, "", "1", 0, 9e15, NULL, NULL,
      "seed of buffer contents and offsets"},
     {"run", "actions", MIM_OPTION_TEXT, "", "20", 0, 0, NULL, "ACTION_LIST_PATH",
-     "action list of plans that do not name theirs: 20, 19, 13, 13b or a file"},
+     "action list of plans that do not name theirs: " MIM_ACTIONS_WORDS " or a file"},
+    {"run", "node", MIM_OPTION_CHOICE, "", "this", 0, 0, "this|simulated", NULL,
+     "where the plan runs: on this node, or on a simulated one (nothing runs)"},
     {"run", "wait_s", MIM_OPTION_REAL, "s", "3600", 0, 1e9, NULL, NULL,
      "wait so long for other programs that load this host, 0 = not at all"},
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
-static const mim_option *const tables[] = {run_options, mim_scratch_settings, mim_limits_options,
-                                           mim_calibrate_settings, NULL};
+static const mim_option *const tables[] = {run_options,
+                                           mim_stressor_settings,
+                                           mim_scratch_settings,
+                                           mim_limits_options,
+                                           mim_calibrate_settings,
+                                           mim_simulated_settings,
+                                           NULL};
 
 static const mim_flag flags[] = {
     {"slot", "SECONDS", "run.slot_s", false, "length of a slot"},
@@ -50,6 +58,7 @@ static const mim_flag flags[] = {
 static const char *const synopsis[] = {
     "PLAN.h5 [--out DIR] [--slot S] [--iters N]",
     "--calibrate [--calibration FILE]",
+    "PLAN.h5 --set run.node=simulated [--set simulated.size=2x10]",
     NULL,
 };
 
@@ -70,7 +79,18 @@ static const mim_program program = {
         "One program of a user loads a host at a time: a run and a calibration wait for others,\n"
         "and for mimesys_collect's plan, up to run.wait_s (then 4); the log says for whom.\n\n"
         "I/O stressors need to know how fast this machine is: --calibrate measures and keeps it\n"
-        "under ~/.cache/mimesys. Without one, a run measures what it needs first.",
+        "under ~/.cache/mimesys. Without one, a run measures what it needs first.\n\n"
+        "With run.node=simulated nothing runs: a simulated node, described in [simulated], tells\n"
+        "what its counters would have shown. Its files' names and what is printed say so.\n"
+        "[limits], [scratch] and calibrations do not matter then; --seed chooses other noise.\n\n"
+        "A plan's columns are the stressors of an action list: 20 (the default), its forerunners\n"
+        "19, 13 and 13b, or extended: every stressor of the original and, named MIM_, those it\n"
+        "lacks: memory by cache level and to another NUMA node, page faults, mappings, context\n"
+        "switches, page cache, file names, mixed I/O, TCP streams. ini/actions-extended.txt tells\n"
+        "what each is. What a node cannot run (no second NUMA node, no stressors.network_peer, no\n"
+        "O_DIRECT) is left out of a calibration; a plan that uses it is refused (4).\n\n"
+        "stressors.sizes = node gives the original's cache-level stressors working sets by this\n"
+        "node's caches; such a calibration is kept apart, and other sizes never use it.",
     .json_keys = "status: done or stopped\n"
                  "figures.n_slots: slots that ran to their end\n"
                  "figures.share_error_mean: mean error of a thread's CPU shares (1 = the slot)\n"
@@ -82,16 +102,22 @@ static const mim_program program = {
                  "figures.cpu_s: CPU time of all stressors\n"
                  "figures.written_bytes: bytes written by stressors\n"
                  "figures.note: why a ceiling stopped some of the I/O, or null\n"
+                 "figures.node: name of the node, simulated-SIZE when nothing ran\n"
                  "figures.stats, figures.result: names of the files",
     .files = "DIR/stats-PLAN.txt: this node's counters at every slot edge (stats text)\n"
              "DIR/result-PLAN.h5: planned and given shares, operations, overshoot per slot\n"
              "DIR/summary.json: how it went\n"
-             "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration\n"
+             "DIR/stats-simulated-PLAN.txt, DIR/result-simulated-PLAN.h5: the same of a simulated\n"
+             "node (DIR is ./run-simulated-PLAN then)\n"
+             "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration; "
+             "calibration-KEY-Ncpus-node.json with stressors.sizes = node\n"
              "/tmp/mimesys-UID.lock: locked by whoever loads this host; MIMESYS_HOST_LOCK names "
              "another",
     .examples = "mimesys_run --calibrate\n"
+                "mimesys_run --calibrate --set run.actions=extended\n"
                 "mimesys_run plan.h5 --out run1\n"
-                "mimesys_run plan.h5 --set limits.disk_write=64G --set limits.cpus=1",
+                "mimesys_run plan.h5 --set limits.disk_write=64G --set limits.cpus=1\n"
+                "mimesys_run plan.h5 --set run.node=simulated --set simulated.size=2x96",
 };
 
 static void job_clear(mim_run_job *j)
@@ -104,6 +130,7 @@ static void job_clear(mim_run_job *j)
     mim_calibration_destroy(&j->calibration);
     mim_run_result_destroy(&j->result);
     mim_summary_destroy(&j->summary);
+    mim_simulated_destroy(&j->simulated);
     free(j->name);
     free(j->job_id);
     if (j->lock_fd >= 0)
@@ -122,7 +149,8 @@ static int make_paths(mim_run_job *j)
         return mim_fail(MIM_EUSAGE, "--out: expected a folder, found an empty text");
     if (job_id && (!*job_id || strpbrk(job_id, " \t\r\n\v\f")))
         return mim_fail(MIM_EUSAGE, "--job: expected one word, found \"%s\"", job_id);
-    j->name = mim_strdup(mim_basename(mim_args_at(j->args, 0)));
+    j->name =
+        mim_format("%s%s", j->simulated ? "simulated-" : "", mim_basename(mim_args_at(j->args, 0)));
     if (j->name) {
         size_t n = strlen(j->name);
         if (n > 3 && strcmp(j->name + n - 3, ".h5") == 0)
@@ -154,7 +182,11 @@ static int load_plan(mim_run_job *j)
     const char *path = mim_args_at(j->args, 0);
     if (!path)
         return mim_fail(MIM_EUSAGE, "expected: mimesys_run PLAN.h5, or --calibrate");
+    mim_actions_node node;
     int rc = mim_plan_read(path, j->actions, &j->plan);
+    mim_actions_node_get(j->config, j->machine, &node);
+    if (rc == MIM_OK)
+        rc = mim_plan_fit(j->plan, &node);
     if (rc == MIM_OK)
         rc = mim_plan_needs(j->plan, &j->need);
     if (rc != MIM_OK)
@@ -172,11 +204,17 @@ static int load_plan(mim_run_job *j)
                      "its threads ask for %.1f CPUs at once, this run may use %zu: they share, and "
                      "get less than their weights",
                      j->need.cpu_s_per_slot_s, j->machine->n_cpus);
-    return mim_limits_check(&j->limits, j->machine, &j->need, duration_s(j));
+    return j->simulated ? MIM_OK
+                        : mim_limits_check(&j->limits, j->machine, &j->need, duration_s(j));
 }
 
 static int print_dry_run(mim_run_job *j)
 {
+    if (j->simulated) {
+        printf("would simulate %.0f s in slots of %g s on %s\n", duration_s(j), j->slot_s,
+               j->machine->cpu_model);
+        return MIM_OK;
+    }
     int rc = mim_run_look_ahead(j);
     if (rc != MIM_OK)
         return rc;
@@ -272,6 +310,7 @@ static int add_figures(mim_run_job *j)
         json_object_set_new(figures, numbers[i].key, mim_json_real(numbers[i].value));
     json_object_set_new(figures, "note",
                         j->result->note ? json_string(j->result->note) : json_null());
+    json_object_set_new(figures, "node", json_string(j->machine->hostname));
     json_object_set_new(figures, "stats", json_string(mim_basename(j->stats_path)));
     json_object_set_new(figures, "result", json_string(mim_basename(j->result_path)));
     return MIM_OK;
@@ -291,7 +330,8 @@ static int store(mim_run_job *j)
     if (rc == MIM_OK && mim_args_has(j->args, "json"))
         rc = mim_summary_print(j->summary, status, stdout);
     else if (rc == MIM_OK)
-        printf("%s: %zu slots of %g s in %s\n", status, j->result->n_slots, j->slot_s, j->folder);
+        printf("%s%s: %zu slots of %g s in %s\n", j->simulated ? "simulated, " : "", status,
+               j->result->n_slots, j->slot_s, j->folder);
     return rc;
 }
 
@@ -323,17 +363,25 @@ static int run_plan(mim_run_job *j)
         return print_dry_run(j);
     if (rc == MIM_OK)
         rc = open_folder(j);
-    if (rc == MIM_OK)
+    if (rc == MIM_OK && !j->simulated)
         rc = mim_run_wait_for_host(j);
-    if (rc == MIM_OK && j->need.scratch_bytes > 0)
+    if (rc == MIM_OK && !j->simulated && j->need.scratch_bytes > 0)
         rc = mim_run_open_scratch(j);
-    if (rc == MIM_OK)
+    if (rc == MIM_OK && !j->simulated)
         rc = mim_run_get_calibration(j);
     if (rc == MIM_OK)
-        rc = execute(j);
+        rc = j->simulated ? mim_run_simulate(j) : execute(j);
     if (rc == MIM_OK)
         rc = store(j);
     return rc == MIM_OK ? verdict(j) : rc;
+}
+
+static int open_actions(mim_run_job *j)
+{
+    mim_actions_node node;
+    mim_actions_node_get(j->config, j->machine, &node);
+    int rc = mim_actions_open(mim_config_text(j->config, "run.actions"), &j->actions);
+    return rc == MIM_OK ? mim_actions_fit(j->actions, &node) : rc;
 }
 
 static int run(const mim_args *args, mim_log *log)
@@ -341,9 +389,9 @@ static int run(const mim_args *args, mim_log *log)
     mim_run_job j = {
         .args = args, .config = mim_args_config(args), .log = log, .lock_fd = -1, .host_fd = -1};
     mim_limits_get(j.config, &j.limits);
-    int rc = mim_machine_create(j.limits.max_cpus, &j.machine);
+    int rc = mim_run_find_machine(&j);
     if (rc == MIM_OK)
-        rc = mim_actions_open(mim_config_text(j.config, "run.actions"), &j.actions);
+        rc = open_actions(&j);
     if (rc == MIM_OK)
         rc = mim_summary_create(program.name, (uint64_t)mim_config_int(j.config, "run.seed"), 1,
                                 j.config, &j.summary);

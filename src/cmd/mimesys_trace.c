@@ -354,10 +354,11 @@ static int plot(const job *j, const char *out)
     } panels[] = {{MIM_FAMILY_IO_READ, "Disk reads"},
                   {MIM_FAMILY_IO_WRITE, "Disk writes"},
                   {MIM_FAMILY_MEMORY, "Memory bandwidth"},
-                  {MIM_FAMILY_CACHE, "Last-level cache events"},
+                  {MIM_FAMILY_CACHE, "Last-level cache and instructions"},
                   {MIM_FAMILY_CAPACITY, "Memory in use"},
                   {MIM_FAMILY_NETWORK, "Network"},
-                  {MIM_FAMILY_KERNEL, "Kernel"}};
+                  {MIM_FAMILY_KERNEL, "Kernel"},
+                  {MIM_FAMILY_ENERGY, "Energy"}};
     const mim_series *s = j->series;
     mim_chart *chart = NULL;
     double *x = malloc(2 * s->n_slots * sizeof *x), *y = x ? x + s->n_slots : NULL;

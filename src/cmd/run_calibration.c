@@ -11,6 +11,7 @@
 #include "core/atomic_file.h"
 #include "core/text.h"
 #include "node/host_lock.h"
+#include "node/kernel.h"
 #include "node/settings.h"
 
 static const char *scratch_folder(const mim_run_job *j)
@@ -42,7 +43,7 @@ static int calibration_path(const mim_run_job *j, char **path)
 {
     const char *named = mim_args_value(j->args, "calibration");
     if (!named)
-        return mim_calibration_path(j->machine, path);
+        return mim_calibration_path_of(j->machine, mim_actions_sizes(j->actions), path);
     *path = mim_strdup(named);
     return *path ? MIM_OK : mim_fail(MIM_ENOMEM, "%s", named);
 }
@@ -155,23 +156,29 @@ int mim_run_calibrate(mim_run_job *j)
 
 /* ---- for a run ---- */
 
-/* The plan's paced stressors as a list; NULL when there are none. */
+/* The plan's paced stressors as a list; NULL when there are none. MIM_EUNSUP when this node cannot
+ * run one of them. */
 static int paced_actions(const mim_run_job *j, mim_actions **paced)
 {
+    int rc = MIM_OK;
+    const mim_kernel *kernel = NULL;
     size_t n = mim_plan_n_stressors(j->plan), n_paced = 0;
-    const char **names = calloc(n, sizeof *names);
-    if (!names)
-        return mim_fail(MIM_ENOMEM, "%zu names", n);
-    for (size_t s = 0; s < n; s++) {
+    size_t *columns = calloc(n, sizeof *columns);
+    if (!columns)
+        return mim_fail(MIM_ENOMEM, "%zu columns", n);
+    for (size_t s = 0; rc == MIM_OK && s < n; s++) {
         bool is_used = false;
         const mim_stressor *stressor = mim_actions_stressor(mim_plan_actions(j->plan), s);
         for (size_t t = 0; t < mim_plan_n_threads(j->plan); t++)
             is_used = is_used || j->need.uses[t * n + s];
-        if (is_used && stressor && stressor->is_paced)
-            names[n_paced++] = stressor->name;
+        if (is_used && stressor && stressor->is_paced) {
+            rc = mim_kernel_for(stressor, j->scratch, &kernel);
+            columns[n_paced++] = s;
+        }
     }
-    int rc = n_paced ? mim_actions_from_names(n_paced, names, paced) : MIM_OK;
-    free(names);
+    if (rc == MIM_OK && n_paced > 0)
+        rc = mim_actions_subset(mim_plan_actions(j->plan), n_paced, columns, paced);
+    free(columns);
     return rc;
 }
 
@@ -197,6 +204,9 @@ static bool fits(const mim_run_job *j, const mim_calibration *c, const char *pat
     else if (strcmp(c->scratch_folder, folder) != 0)
         mim_log_warn(j->log, "calibration", "%s is of scratch folder %s, this run's is %s", path,
                      c->scratch_folder, folder);
+    else if (strcmp(c->sizes, mim_actions_sizes(j->actions)) != 0)
+        mim_log_warn(j->log, "calibration", "%s is of working sets of sizes %s, this run's are %s",
+                     path, c->sizes, mim_actions_sizes(j->actions));
     else
         return true;
     return false;

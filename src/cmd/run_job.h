@@ -8,12 +8,14 @@
 #include "node/calibration.h"
 #include "node/executor.h"
 #include "node/limits.h"
+#include "node/simulated.h"
 
 typedef struct mim_run_job {
     const mim_args *args;
     const mim_config *config;
     mim_log *log;
     mim_limits limits;
+    mim_simulated *simulated; /* NULL: plans run on this node */
     mim_machine *machine;
     mim_actions *actions;
     mim_scratch *scratch;
@@ -38,6 +40,10 @@ int mim_run_calibrate(mim_run_job *j);
 /* The stored calibration if it is this machine's and holds what the plan needs, else a fresh one of
  * its paced stressors for this run only. */
 int mim_run_get_calibration(mim_run_job *j);
+/* The machine to run on: this one, or what run.node and [simulated] say. */
+int mim_run_find_machine(mim_run_job *j);
+/* In place of the executor: result and stats text of the simulated node. */
+int mim_run_simulate(mim_run_job *j);
 /* What a run would find: scratch folder and calibration, without touching either. */
 int mim_run_look_ahead(mim_run_job *j);
 

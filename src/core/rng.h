@@ -22,6 +22,9 @@ typedef enum {
     MIM_STREAM_JITTER,   /* noise on metrics */
     MIM_STREAM_GENERATE, /* noise of the sampler */
     MIM_STREAM_SPLIT,    /* which plans of a corpus are for validation */
+    /* the simulated node: its noise, its rounding and outliers */
+    MIM_STREAM_SIMULATED,
+    MIM_STREAM_SIMULATED_RARE,
 } mim_stream;
 
 /* The four words Philox4x32-10 gives for a counter and a key (for known-answer tests). */

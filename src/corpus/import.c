@@ -43,21 +43,33 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const mim_run_files *)a)->stats, ((const mim_run_files *)b)->stats);
 }
 
+/* The plan beside the run or in the folder above; NULL when out of memory. A simulated run's name
+ * is that of its plan with "simulated-" before it. */
+static char *find_plan(const char *folder, const char *name, int n)
+{
+    static const char mark[] = "simulated-";
+    const int n_mark = strncmp(name, mark, sizeof mark - 1) == 0 ? (int)sizeof mark - 1 : 0;
+    char *path = NULL;
+    for (int i = 0; i < (n_mark > 0 ? 4 : 2); i++) {
+        const int skip = i < 2 ? 0 : n_mark;
+        free(path);
+        path = mim_format("%s%s%.*s.h5", folder, i % 2 ? "/../" : "/", n - skip, name + skip);
+        if (!path || access(path, F_OK) == 0)
+            break;
+    }
+    return path;
+}
+
 /* "stats-NAME.txt": fills in the three paths. */
 static int describe_run(const char *folder, const char *file, mim_run_files *run)
 {
     const int n = (int)strlen(file) - 10; /* of NAME */
     const char *name = file + 6;
     run->stats = mim_join_path(folder, file);
-    run->plan = mim_format("%s/%.*s.h5", folder, n, name);
+    run->plan = find_plan(folder, name, n);
     run->result = mim_format("%s/result-%.*s.h5", folder, n, name);
     if (!run->stats || !run->plan || !run->result)
         return mim_fail(MIM_ENOMEM, "%s: paths of its runs", folder);
-    if (access(run->plan, F_OK) != 0) {
-        free(run->plan);
-        if (!(run->plan = mim_format("%s/../%.*s.h5", folder, n, name)))
-            return mim_fail(MIM_ENOMEM, "%s: paths of its runs", folder);
-    }
     if (access(run->plan, F_OK) != 0)
         return mim_fail(MIM_EDATA,
                         "%s: its plan %.*s.h5 is neither beside it nor in the folder "

@@ -34,7 +34,8 @@ typedef struct mim_run_files {
 } mim_run_files;
 
 /* Every stats-NAME.txt of the folder with its plan NAME.h5, which stands there or in the folder
- * above; sorted by name. MIM_EIO; MIM_EDATA: none, or one without its plan. */
+ * above (stats-simulated-NAME.txt: that, too); sorted by name. MIM_EIO; MIM_EDATA: none, or one
+ * without its plan. */
 int mim_runs_list(const char *folder, size_t *n, mim_run_files **runs);
 void mim_runs_free(size_t n, mim_run_files **runs);
 

@@ -10,20 +10,24 @@ static const double bytes_per_kb = 1024;
 static double fraction_of(const mim_stressor *stressor, const mim_cost *cost,
                           const mim_calibration *calibration)
 {
-    double ceiling_kbs = stressor->stress_class == MIM_STRESS_READ ? calibration->io_read_max_kbs
-                         : stressor->stress_class == MIM_STRESS_WRITE
-                             ? calibration->io_write_max_kbs
-                             : NAN;
+    double read_share = mim_stressor_read_share(stressor), read_kbs = calibration->io_read_max_kbs,
+           write_kbs = calibration->io_write_max_kbs;
     double bytes = cost->device_bytes_per_op;
     if (!isfinite(bytes) || bytes <= 0)
         bytes = (double)stressor->op_bytes; /* what the device did was not seen: what was asked */
-    return ceiling_kbs > 0 ? cost->ops_per_s * bytes / (ceiling_kbs * bytes_per_kb) : 0;
+    double kbs = cost->ops_per_s * bytes / bytes_per_kb, fraction = 0;
+    if (read_share > 0 && read_kbs > 0)
+        fraction += read_share * kbs / read_kbs;
+    if (read_share < 1 && write_kbs > 0)
+        fraction += (1 - read_share) * kbs / write_kbs;
+    return fraction;
 }
 
 static void look_at(mim_capacity *capacity, size_t column, const mim_stressor *stressor,
                     const mim_calibration *calibration)
 {
-    if (!stressor || !mim_kernel_find(stressor->kernel))
+    const mim_kernel *kernel = NULL;
+    if (!stressor || mim_kernel_for(stressor, NULL, &kernel) != MIM_OK)
         return;
     const mim_cost *cost = calibration ? mim_calibration_cost(calibration, stressor->name) : NULL;
     if (stressor->is_paced && (!cost || !(cost->ops_per_s > 0)))

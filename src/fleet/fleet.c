@@ -14,7 +14,7 @@ struct mim_fleet {
 /* Between looks for a result: rare enough not to be seen in what is measured. */
 static const int64_t nap_ns = 20000000;
 
-static const mim_fleet_kind *const kinds[] = {&mim_fleet_local};
+static const mim_fleet_kind *const kinds[] = {&mim_fleet_local, &mim_fleet_simulated};
 
 const mim_fleet_kind *mim_fleet_find(const char *name)
 {
@@ -29,6 +29,23 @@ const char *mim_fleet_status_name(mim_fleet_status status)
     static const char *const names[] = {"done",    "refused", "failed",
                                         "stopped", "crashed", "timed out"};
     return (size_t)status < sizeof names / sizeof *names ? names[status] : "unknown";
+}
+
+mim_fleet_status mim_fleet_status_of(int rc)
+{
+    switch (rc) {
+    case MIM_OK:
+        return MIM_FLEET_DONE;
+    case MIM_ESTOPPED:
+        return MIM_FLEET_STOPPED;
+    case MIM_EUNSUP:
+    case MIM_EINVAL:
+    case MIM_EDATA:
+    case MIM_EUSAGE:
+        return MIM_FLEET_REFUSED;
+    default:
+        return MIM_FLEET_FAILED;
+    }
 }
 
 void mim_fleet_result_destroy(mim_fleet_result **result)

@@ -16,6 +16,7 @@
 #include "node/calibration.h"
 #include "node/limits.h"
 #include "node/machine.h"
+#include "node/simulated.h"
 #include "plan/plan.h"
 #include "trace/series.h"
 
@@ -43,7 +44,9 @@ typedef struct mim_fleet_result {
     char *note;  /* what the executor warned of; NULL if nothing */
     char host[128];
     /* The rest only when done. */
-    char *stats_text; /* [n_stats_bytes] and a 0 byte; records at every slot edge */
+    /* [n_stats_bytes] and a 0 byte; records at every slot edge. NULL from a simulated node, which
+     * gives the series alone. */
+    char *stats_text;
     size_t n_stats_bytes;
     mim_series *series; /* of that text, a slot per window and pass: slot = pass * n_windows + w */
     bool *is_accepted;  /* [series->n_slots] undisturbed slots (trace/accept.h) */
@@ -56,6 +59,7 @@ typedef struct mim_fleet_result {
 
 void mim_fleet_result_destroy(mim_fleet_result **result);
 const char *mim_fleet_status_name(mim_fleet_status status); /* "done", "timed out", ... */
+mim_fleet_status mim_fleet_status_of(int rc); /* of a task that ended with this code */
 
 typedef struct mim_fleet_options {
     const mim_machine *machine;         /* these three: kept (borrowed) until close */
@@ -68,6 +72,7 @@ typedef struct mim_fleet_options {
     /* A task may take the time of its slots, half of it more, and this; it is killed then. Waiting
      * for the host does not count. */
     double grace_s;
+    mim_simulated_options simulated; /* of kind simulated, which needs nothing else of these */
 } mim_fleet_options;
 
 typedef struct mim_fleet mim_fleet;
@@ -82,7 +87,9 @@ typedef struct mim_fleet_kind {
     void (*close)(void *state);
 } mim_fleet_kind;
 
-extern const mim_fleet_kind mim_fleet_local; /* processes on this node, one running at a time */
+extern const mim_fleet_kind mim_fleet_local;     /* processes on this node, one running at a time */
+extern const mim_fleet_kind mim_fleet_simulated; /* a simulated node: nothing runs, any number at
+                                                    a time, results in order of submission */
 
 const mim_fleet_kind *mim_fleet_find(const char *name); /* NULL if there is none */
 

@@ -73,23 +73,6 @@ static bool write_all(int fd, const void *bytes, size_t n)
     return true;
 }
 
-static mim_fleet_status status_of(int rc)
-{
-    switch (rc) {
-    case MIM_OK:
-        return MIM_FLEET_DONE;
-    case MIM_ESTOPPED:
-        return MIM_FLEET_STOPPED;
-    case MIM_EUNSUP:
-    case MIM_EINVAL:
-    case MIM_EDATA:
-    case MIM_EUSAGE:
-        return MIM_FLEET_REFUSED;
-    default:
-        return MIM_FLEET_FAILED;
-    }
-}
-
 /* What was measured may be of another action than the planned one. */
 static int verdict(const mim_run_result *r)
 {
@@ -182,7 +165,7 @@ static _Noreturn void live(const local *l, const mim_fleet_task *task, int fd,
     uint64_t written = l->scratch ? mim_scratch_written_bytes(l->scratch) : 0;
     if (rc == MIM_OK)
         rc = execute(l, task, stats, log, &result);
-    r.status = (int32_t)status_of(rc);
+    r.status = (int32_t)mim_fleet_status_of(rc);
     if (rc != MIM_OK)
         snprintf(r.error, sizeof r.error, "%s", mim_error());
     r.wall_s = (double)(mim_clock_mono_ns() - begin_ns) * 1e-9;

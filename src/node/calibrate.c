@@ -20,6 +20,7 @@
 static const double progress_every_s = 10.0;
 /* Written in one repeat: enough operations for a mean, few enough to keep the disk's wear low. */
 static const uint64_t max_written_bytes = 64u << 20;
+static const double max_added_bytes = 64 << 10;
 static const char read_stressor[] = "BM_STRESS_NG_HddRead_1MB_NoSleep";
 static const char write_stressor[] = "BM_STRESS_NG_HddWriteNF_1MB_BurstScaled";
 
@@ -74,7 +75,7 @@ static int measure_once(const mim_kernel *kernel, const mim_stressor *stressor, 
     size_t n = 0;
     int64_t begin_ns = mim_clock_mono_ns(), cpu_ns = mim_clock_thread_cpu_ns();
     int64_t end_ns = begin_ns + (int64_t)(seconds * 1e9), now;
-    bool is_write = stressor->stress_class == MIM_STRESS_WRITE;
+    bool is_write = mim_stressor_read_share(stressor) < 1.0; /* NaN: no */
     do {
         int rc = kernel->run(state, 1, &work);
         if (rc != MIM_OK)
@@ -82,7 +83,7 @@ static int measure_once(const mim_kernel *kernel, const mim_stressor *stressor, 
         n++;
         now = mim_clock_mono_ns();
     } while (now < end_ns && (!is_write || work.n_bytes < max_written_bytes));
-    double cpu_s = (double)(mim_clock_thread_cpu_ns() - cpu_ns) * 1e-9;
+    double cpu_s = (double)(mim_clock_thread_cpu_ns() - cpu_ns + (int64_t)work.extra_cpu_ns) * 1e-9;
     double wall_s = stressor->is_paced ? (double)(now - begin_ns) * 1e-9 : cpu_s;
     out->op_s = wall_s / (double)n;
     out->cpu_s = cpu_s / (double)n;
@@ -93,12 +94,13 @@ static int measure_once(const mim_kernel *kernel, const mim_stressor *stressor, 
 
 static bool is_io(const mim_stressor *stressor)
 {
-    return stressor->stress_class == MIM_STRESS_READ || stressor->stress_class == MIM_STRESS_WRITE;
+    return !isnan(mim_stressor_read_share(stressor));
 }
 
 /* Device bytes of one operation. In memory NaN: no device will see anything. Where the device is
  * not known by number (overlays, network file systems) or others used it meanwhile, an operation
- * is taken for its own size, and the log says so. */
+ * is taken for its own size, and the log says so. What a file system adds to a flush (inodes,
+ * journal) is no such thing: it belongs to the operation. */
 static double per_op(const mim_stressor *stressor, const mim_scratch *scratch, bool has_device,
                      double ratio, mim_log *log)
 {
@@ -109,7 +111,8 @@ static double per_op(const mim_stressor *stressor, const mim_scratch *scratch, b
             log, "calibrate", "%s: block device of %s not found, an operation counts as %u KB",
             stressor->name, mim_scratch_folder(scratch), (unsigned)(stressor->op_bytes / 1024));
         ratio = 1.0;
-    } else if (!(ratio > 0.5 && ratio < 1.5)) {
+    } else if (!(ratio > 0.5 &&
+                 (ratio < 1.5 || (ratio - 1.0) * (double)stressor->op_bytes <= max_added_bytes))) {
         mim_log_warn(log, "calibrate",
                      "%s: the device moved %.2f times the bytes asked for; other I/O, or a file "
                      "system that merges or compresses: an operation counts as its own size",
@@ -177,8 +180,10 @@ static int measure(const mim_stressor *stressor, const mim_kernel *kernel, int c
     return rc;
 }
 
-static void describe(const mim_machine *machine, const mim_scratch *scratch, mim_calibration *c)
+static void describe(const mim_machine *machine, const mim_actions *actions,
+                     const mim_scratch *scratch, mim_calibration *c)
 {
+    snprintf(c->sizes, sizeof c->sizes, "%s", mim_actions_sizes(actions));
     snprintf(c->machine_key, sizeof c->machine_key, "%s", machine->key);
     snprintf(c->cpu_model, sizeof c->cpu_model, "%s", machine->cpu_model);
     snprintf(c->kernel, sizeof c->kernel, "%s", machine->kernel);
@@ -191,6 +196,24 @@ static void describe(const mim_machine *machine, const mim_scratch *scratch, mim
     c->n_sockets = machine->n_sockets;
 }
 
+/* From the figures of an earlier one in the list that does the same, but for the pause. */
+static bool derive(const mim_actions *actions, size_t i, const mim_calibration *c, mim_cost *cost)
+{
+    const mim_stressor *stressor = mim_actions_stressor(actions, i);
+    for (size_t k = 0; k < i; k++) {
+        const mim_stressor *other = mim_actions_stressor(actions, k);
+        const mim_cost *known = other ? mim_calibration_cost(c, other->name) : NULL;
+        if (!known || !mim_stressor_is_same_operation(other, stressor))
+            continue;
+        *cost = *known;
+        snprintf(cost->stressor, sizeof cost->stressor, "%s", stressor->name);
+        cost->ops_per_s = 1.0 / (cost->op_s + 1e-6 * stressor->sleep_us);
+        cost->bytes_per_s = known->bytes_per_s / known->ops_per_s * cost->ops_per_s;
+        return true;
+    }
+    return false;
+}
+
 static int measure_all(const mim_machine *machine, const mim_actions *actions, mim_scratch *scratch,
                        const mim_calibrate_options *options, mim_log *log, mim_calibration *c)
 {
@@ -199,15 +222,24 @@ static int measure_all(const mim_machine *machine, const mim_actions *actions, m
     int rc = mim_progress_create(log, "calibrate", n, progress_every_s, &progress);
     for (size_t i = 0; rc == MIM_OK && i < n; i++) {
         const mim_stressor *stressor = mim_actions_stressor(actions, i);
-        const mim_kernel *kernel = stressor ? mim_kernel_find(stressor->kernel) : NULL;
-        if (!kernel)
+        const mim_kernel *kernel = NULL;
+        if (!stressor || !mim_kernel_find(stressor->kernel))
             continue;
+        rc = mim_kernel_for(stressor, scratch, &kernel);
+        if (rc == MIM_EUNSUP) {
+            mim_log_warn(log, "calibrate", "left out: %s", mim_error());
+            rc = MIM_OK;
+            continue;
+        }
+        if (rc != MIM_OK)
+            break;
         if (mim_signals_stop()) {
             rc = mim_fail(MIM_ESTOPPED, "calibration stopped by a signal; nothing was stored");
             break;
         }
         mim_cost *cost = &c->costs[c->n_costs];
-        rc = measure(stressor, kernel, machine->cpus[0].os_index, scratch, options, log, cost);
+        if (!derive(actions, i, c, cost))
+            rc = measure(stressor, kernel, machine->cpus[0].os_index, scratch, options, log, cost);
         if (rc == MIM_OK && cost->spread > 0.1)
             mim_log_warn(log, "calibrate", "%s: spread of repeats %.0f %%, the machine was busy",
                          stressor->name, 100.0 * cost->spread);
@@ -226,7 +258,7 @@ int mim_calibrate(const mim_machine *machine, const mim_actions *actions, mim_sc
         mim_calibration_destroy(&made);
         return mim_fail(MIM_ENOMEM, "calibration");
     }
-    describe(machine, scratch, made);
+    describe(machine, actions, scratch, made);
     mim_pin(machine->cpus[0].os_index);
     int rc = measure_all(machine, actions, scratch, options, log, made);
     mim_unpin(machine);

@@ -12,7 +12,7 @@
 #include "core/summary.h"
 #include "core/text.h"
 
-static const char schema[] = "mimesys_calibration";
+static const char schema[] = "mimesys_calibration", original_sizes[] = "original";
 enum { SCHEMA_VERSION = 1, MAX_BYTES = 16 << 20, MAX_COSTS = 4096 };
 
 /* What a machine can have measured; figures beyond would make a plan of nonsense. */
@@ -114,6 +114,20 @@ static int get_costs(const json_t *root, const char *path, mim_calibration *cali
     return rc;
 }
 
+/* Not in files from before there was a choice. */
+static int get_sizes(const json_t *root, const char *path, mim_calibration *c)
+{
+    int rc = MIM_OK;
+    if (json_object_get(root, "sizes"))
+        rc = get_text(root, path, "sizes", sizeof c->sizes, c->sizes);
+    else
+        strcpy(c->sizes, original_sizes);
+    if (rc == MIM_OK && strcmp(c->sizes, original_sizes) != 0 && strcmp(c->sizes, "node") != 0)
+        rc = mim_fail(MIM_EDATA, "%s: sizes: expected %s or node, found %s", path, original_sizes,
+                      c->sizes);
+    return rc;
+}
+
 static int get_all(const json_t *root, const char *path, mim_calibration *c)
 {
     static const number_range when = {"measured_real_s", 0, 1e12},
@@ -138,6 +152,8 @@ static int get_all(const json_t *root, const char *path, mim_calibration *c)
     if (rc == MIM_OK && strcmp(c->io_mode, "direct") != 0 && strcmp(c->io_mode, "buffered") != 0)
         rc = mim_fail(MIM_EDATA, "%s: io_mode: expected direct or buffered, found %s", path,
                       c->io_mode);
+    if (rc == MIM_OK)
+        rc = get_sizes(root, path, c);
     if (rc == MIM_OK)
         rc = get_real(root, path, &when, &c->measured_real_s);
     if (rc == MIM_OK)
@@ -204,12 +220,13 @@ int mim_calibration_write(const mim_calibration *c, const char *path)
     char *text = NULL;
     json_t *costs = json_array();
     json_t *root = json_pack(
-        "{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "schema", schema,
+        "{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "schema", schema,
         "schema_version", SCHEMA_VERSION, "machine_key", c->machine_key, "cpu_model", c->cpu_model,
-        "kernel", c->kernel, "scratch_folder", c->scratch_folder, "io_mode", c->io_mode, "n_cpus",
-        (json_int_t)c->n_cpus, "n_sockets", (json_int_t)c->n_sockets, "measured_real_s",
-        mim_json_real(c->measured_real_s), "io_read_max_kbs", mim_json_real(c->io_read_max_kbs),
-        "io_write_max_kbs", mim_json_real(c->io_write_max_kbs), "stressors", costs);
+        "kernel", c->kernel, "scratch_folder", c->scratch_folder, "io_mode", c->io_mode, "sizes",
+        c->sizes[0] ? c->sizes : original_sizes, "n_cpus", (json_int_t)c->n_cpus, "n_sockets",
+        (json_int_t)c->n_sockets, "measured_real_s", mim_json_real(c->measured_real_s),
+        "io_read_max_kbs", mim_json_real(c->io_read_max_kbs), "io_write_max_kbs",
+        mim_json_real(c->io_write_max_kbs), "stressors", costs);
     for (size_t i = 0; root && i < c->n_costs; i++)
         json_array_append_new(costs, cost_json(&c->costs[i]));
     if (root)
@@ -239,17 +256,23 @@ const mim_cost *mim_calibration_cost(const mim_calibration *calibration, const c
 
 int mim_calibration_path(const mim_machine *machine, char **path)
 {
+    return mim_calibration_path_of(machine, original_sizes, path);
+}
+
+int mim_calibration_path_of(const mim_machine *machine, const char *sizes, char **path)
+{
+    const char *mark = strcmp(sizes, original_sizes) == 0 ? "" : "-", *shown = *mark ? sizes : "";
     const char *named = getenv("MIMESYS_CALIBRATION"), *cache = getenv("XDG_CACHE_HOME"),
                *home = getenv("HOME");
     char *made = NULL;
     if (named && *named)
         made = mim_strdup(named);
     else if (cache && *cache)
-        made = mim_format("%s/mimesys/calibration-%s-%zucpus.json", cache, machine->key,
-                          machine->n_cpus);
+        made = mim_format("%s/mimesys/calibration-%s-%zucpus%s%s.json", cache, machine->key,
+                          machine->n_cpus, mark, shown);
     else if (home && *home)
-        made = mim_format("%s/.cache/mimesys/calibration-%s-%zucpus.json", home, machine->key,
-                          machine->n_cpus);
+        made = mim_format("%s/.cache/mimesys/calibration-%s-%zucpus%s%s.json", home, machine->key,
+                          machine->n_cpus, mark, shown);
     else
         return mim_fail(MIM_EUSAGE, "calibration: none of MIMESYS_CALIBRATION, XDG_CACHE_HOME and "
                                     "HOME is set; name the file");

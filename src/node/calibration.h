@@ -33,6 +33,7 @@ typedef struct mim_calibration {
     char kernel[128];
     char scratch_folder[256];
     char io_mode[16];       /* "direct" or "buffered" */
+    char sizes[16];         /* of working sets: "original", or "node" (see mim_actions_sizes) */
     double measured_real_s; /* when, seconds since the epoch */
     size_t n_cpus, n_sockets;
     double io_read_max_kbs, io_write_max_kbs; /* all threads together, block device, KB/s */
@@ -49,14 +50,17 @@ void mim_calibration_destroy(mim_calibration **calibration);
 const mim_cost *mim_calibration_cost(const mim_calibration *calibration, const char *stressor);
 /* New string: where this machine's calibration is kept; the name tells machine and CPUs in use. */
 int mim_calibration_path(const mim_machine *machine, char **path);
+/* The same for working sets of those sizes; the one above is for "original". */
+int mim_calibration_path_of(const mim_machine *machine, const char *sizes, char **path);
 
 typedef struct mim_calibrate_options {
     double seconds_each; /* measuring time a stressor, divided over the repeats */
     size_t n_repeats;    /* >= 7 for a stored calibration */
     bool has_ceilings;   /* measure reads and writes on all CPUs, too */
 } mim_calibrate_options;
-/* Runs every stressor of the list that this build has a kernel for. `scratch` may be NULL when none
- * of them needs a file and no ceilings are asked for. */
+/* Runs every stressor of the list that this build has a kernel for and this node can run; the log
+ * names the others. Those that differ in their pause only are measured once. `scratch` may be NULL
+ * when none of them needs a file and no ceilings are asked for. */
 int mim_calibrate(const mim_machine *machine, const mim_actions *actions, mim_scratch *scratch,
                   const mim_calibrate_options *options, mim_log *log,
                   mim_calibration **calibration);

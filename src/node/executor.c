@@ -91,9 +91,11 @@ static int add_instance(execution *x, mim_row_run *row, size_t column)
 {
     const mim_stressor *stressor = mim_actions_stressor(mim_plan_actions(x->plan), column);
     const char *name = mim_actions_name(mim_plan_actions(x->plan), column);
-    const mim_kernel *kernel = stressor ? mim_kernel_find(stressor->kernel) : NULL;
-    if (!kernel)
-        return mim_fail(MIM_EUNSUP, "stressor %s: this build has no kernel for it", name);
+    const mim_kernel *kernel = NULL;
+    int rc = stressor ? mim_kernel_for(stressor, x->scratch, &kernel)
+                      : mim_fail(MIM_EUNSUP, "stressor %s: this build has no kernel for it", name);
+    if (rc != MIM_OK)
+        return rc;
     mim_row_thread *thread = stressor->is_paced ? &row->helper : &row->worker;
     mim_instance *in = &thread->instances[thread->n_instances];
     in->column = column;

@@ -75,7 +75,7 @@ typedef struct mim_run_figures {
     double overshoot_p99, overshoot_max; /* end of work past the slot's end, share of the slot */
     double drift_s;       /* start of the last slot against the absolute schedule, worst row */
     double cpu_s;         /* CPU time of all rows */
-    double written_bytes; /* by write stressors */
+    double written_bytes; /* by block I/O stressors; of mixed ones by their ratio */
 } mim_run_figures;
 int mim_run_result_figures(const mim_run_result *result, const mim_plan *plan,
                            mim_run_figures *figures);

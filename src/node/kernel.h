@@ -38,10 +38,17 @@ typedef struct mim_kernel {
     /* Recomputes what must hold of the work done so far (checksum of a copy, elements in a table).
      * MIM_ECHECK when it does not: the machine or the kernel is broken. */
     int (*verify)(void *state);
+    /* NULL: can run on any node. Else MIM_EUNSUP, with the reason, where the stressor never can: a
+     * second NUMA node or a network peer is missing, or the scratch's file system (`scratch` may be
+     * NULL: not known) lacks what it is about. */
+    int (*check_node)(const mim_stressor *stressor, mim_scratch *scratch);
 } mim_kernel;
 
 /* NULL when this build has no such kernel. */
 const mim_kernel *mim_kernel_find(const char *name);
+/* The kernel that runs this stressor on this node, in this scratch (NULL: not known). MIM_EUNSUP:
+ * this build has none, or this node cannot run it. */
+int mim_kernel_for(const mim_stressor *stressor, mim_scratch *scratch, const mim_kernel **kernel);
 size_t mim_kernel_count(void);
 const mim_kernel *mim_kernel_at(size_t i);
 

@@ -1,4 +1,5 @@
-/* memcpy and memcmp over two buffers, in the pieces of the original's L1, L2 and LLC stressors.
+/* memcpy, memmove and memcmp over two buffers, in the pieces of the original's L1, L2 and LLC
+ * stressors.
  *
  * Both offsets advance by the piece's length, except that at L2 and LLC sizes the second one gets
  * 64 bytes more, so that the two drift apart; each returns to 0 where the piece would not fit. A
@@ -48,6 +49,13 @@ typedef struct copy_state {
 static int copy_part(unsigned char *first, unsigned char *second, size_t n_bytes)
 {
     memcpy(second, first, n_bytes);
+    MIM_KEEP(second);
+    return 0;
+}
+
+static int move_part(unsigned char *first, unsigned char *second, size_t n_bytes)
+{
+    memmove(second, first, n_bytes);
     MIM_KEEP(second);
     return 0;
 }
@@ -102,19 +110,31 @@ done:
     return rc;
 }
 
-static int create_copy(const mim_stressor *stressor, const mim_kernel_place *place, void **state)
+static int create_changing(const char *kernel, const mim_stressor *stressor,
+                           const mim_kernel_place *place,
+                           int (*part)(unsigned char *, unsigned char *, size_t), void **state)
 {
     copy_state *s = NULL;
-    int rc = create("memcpy", stressor, place, state ? &s : NULL);
+    int rc = create(kernel, stressor, place, state ? &s : NULL);
 
     if (rc != MIM_OK)
         return rc;
-    s->part = copy_part;
+    s->part = part;
     /* With equal bytes everywhere no check could tell a copy from none; the speed is the same. */
     for (uint64_t i = 0; i < s->n_bytes; i++)
         s->first[i] = (unsigned char)(i * 2654435761u >> 24);
     *state = s;
     return MIM_OK;
+}
+
+static int create_copy(const mim_stressor *stressor, const mim_kernel_place *place, void **state)
+{
+    return create_changing("memcpy", stressor, place, copy_part, state);
+}
+
+static int create_move(const mim_stressor *stressor, const mim_kernel_place *place, void **state)
+{
+    return create_changing("memmove", stressor, place, move_part, state);
 }
 
 static int create_compare(const mim_stressor *stressor, const mim_kernel_place *place, void **state)
@@ -175,7 +195,7 @@ static int verify_copy(void *state)
 
     if (memcmp(s->first + s->last_first, s->second + s->last_second, s->last_bytes) != 0)
         return mim_fail(MIM_ECHECK,
-                        "memcpy: %" PRIu64 " bytes copied from offset %" PRIu64 " to %" PRIu64
+                        "copy: %" PRIu64 " bytes copied from offset %" PRIu64 " to %" PRIu64
                         " are not those of the source",
                         s->last_bytes, s->last_first, s->last_second);
     return MIM_OK;
@@ -200,5 +220,15 @@ static int verify_compare(void *state)
     return MIM_OK;
 }
 
-const mim_kernel mim_kernel_memcpy = {"memcpy", create_copy, destroy, run, verify_copy};
-const mim_kernel mim_kernel_memcmp = {"memcmp", create_compare, destroy, run, verify_compare};
+const mim_kernel mim_kernel_memcpy = {
+    .name = "memcpy", .create = create_copy, .destroy = destroy, .run = run, .verify = verify_copy};
+const mim_kernel mim_kernel_memmove = {.name = "memmove",
+                                       .create = create_move,
+                                       .destroy = destroy,
+                                       .run = run,
+                                       .verify = verify_copy};
+const mim_kernel mim_kernel_memcmp = {.name = "memcmp",
+                                      .create = create_compare,
+                                      .destroy = destroy,
+                                      .run = run,
+                                      .verify = verify_compare};

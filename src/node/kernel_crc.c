@@ -184,5 +184,13 @@ static int verify(void *state)
     return MIM_OK;
 }
 
-const mim_kernel mim_kernel_crc_compute = {"crc_compute", create_compute, destroy, run, verify};
-const mim_kernel mim_kernel_crc_extend = {"crc_extend", create_extend, destroy, run, verify};
+const mim_kernel mim_kernel_crc_compute = {.name = "crc_compute",
+                                           .create = create_compute,
+                                           .destroy = destroy,
+                                           .run = run,
+                                           .verify = verify};
+const mim_kernel mim_kernel_crc_extend = {.name = "crc_extend",
+                                          .create = create_extend,
+                                          .destroy = destroy,
+                                          .run = run,
+                                          .verify = verify};

@@ -12,7 +12,7 @@
 
 enum {
     GROUP = 8,
-    INSERTS_A_BATCH = 1024,
+    INSERTS_A_BATCH = 512, /* some 7 us in L2, 30 us in memory */
     CLEAR_A_BATCH = 256 << 10,
     VERIFIED_KEYS = 4096,
     MIN_KEYS = 8,
@@ -226,4 +226,5 @@ static int verify(void *state)
     return MIM_OK;
 }
 
-const mim_kernel mim_kernel_hashset = {"hashset", create, destroy, run, verify};
+const mim_kernel mim_kernel_hashset = {
+    .name = "hashset", .create = create, .destroy = destroy, .run = run, .verify = verify};

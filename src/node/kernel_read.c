@@ -121,4 +121,5 @@ static int verify(void *state)
     return MIM_OK;
 }
 
-const mim_kernel mim_kernel_hdd_read = {"hdd_read", create, destroy, run, verify};
+const mim_kernel mim_kernel_hdd_read = {
+    .name = "hdd_read", .create = create, .destroy = destroy, .run = run, .verify = verify};

@@ -121,4 +121,5 @@ static int verify(void *state)
     return MIM_OK;
 }
 
-const mim_kernel mim_kernel_simd = {"simd", create, destroy, run, verify};
+const mim_kernel mim_kernel_simd = {
+    .name = "simd", .create = create, .destroy = destroy, .run = run, .verify = verify};

@@ -1,8 +1,9 @@
 /* Large sweeps: memset, and p = 1.000001 p + 1e-7 over doubles.
  *
- * Not paced, a batch is a part of a sweep and the next batch goes on where it ended; paced (memset
- * in bursts), one operation is a whole sweep. One operation = one whole sweep; bytes = bytes set,
- * or read plus written. Buffers are rounded down to whole parts. */
+ * Not paced, a batch is a part of a sweep and the next batch goes on where it ended, and one
+ * operation is a whole sweep; paced (memset in bursts), it is as many parts as op_bytes hold, which
+ * is a whole sweep too unless the buffer was made larger. Bytes = bytes set, or read plus written.
+ * Buffers are rounded down to whole parts. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ typedef struct sweep_state {
     uint64_t offset;   /* where the next part starts */
     uint64_t n_sweeps; /* whole ones since the values' start */
     bool is_paced;
+    uint64_t op_bytes; /* paced: of one operation, whole parts */
     mim_stream_sweep sweep;
     double factor, term; /* of the sweep at hand */
 } sweep_state;
@@ -84,9 +86,12 @@ static int create(const char *kernel, const mim_stressor *stressor, const mim_ke
                         kernel, stressor->memory_bytes, MIN_BYTES);
     if (!(s = calloc(1, sizeof *s)))
         return mim_fail(MIM_ENOMEM, "kernel %s", kernel);
-    s->is_paced = stressor->is_paced;
     s->part_bytes = stressor->memory_bytes < PART_BYTES ? MIN_BYTES : PART_BYTES;
+    s->is_paced = stressor->is_paced;
     s->n_bytes = stressor->memory_bytes / s->part_bytes * s->part_bytes;
+    s->op_bytes = stressor->op_bytes / s->part_bytes * s->part_bytes;
+    if (s->op_bytes == 0)
+        s->op_bytes = s->n_bytes;
     if ((rc = mim_kernel_buffer(s->n_bytes, 0, &buffer)) != MIM_OK)
         goto done;
     s->buffer = buffer;
@@ -162,16 +167,17 @@ static void next_sweep(sweep_state *s)
 static void run_parts(sweep_state *s, size_t n, void (*part)(sweep_state *), uint64_t bytes_a_byte,
                       mim_work *work)
 {
-    uint64_t n_parts = s->is_paced ? n * (s->n_bytes / s->part_bytes) : n;
+    uint64_t n_parts = s->is_paced ? n * (s->op_bytes / s->part_bytes) : n;
 
     for (uint64_t i = 0; i < n_parts; i++) {
         part(s);
         s->offset += s->part_bytes;
         if (s->offset == s->n_bytes) {
             next_sweep(s);
-            work->n_ops++;
+            work->n_ops += !s->is_paced;
         }
     }
+    work->n_ops += s->is_paced ? n : 0;
     work->n_bytes += n_parts * s->part_bytes * bytes_a_byte;
 }
 
@@ -232,5 +238,13 @@ static int verify_stream(void *state)
     return MIM_OK;
 }
 
-const mim_kernel mim_kernel_memset = {"memset", create_memset, destroy, run_memset, verify_memset};
-const mim_kernel mim_kernel_stream = {"stream", create_stream, destroy, run_stream, verify_stream};
+const mim_kernel mim_kernel_memset = {.name = "memset",
+                                      .create = create_memset,
+                                      .destroy = destroy,
+                                      .run = run_memset,
+                                      .verify = verify_memset};
+const mim_kernel mim_kernel_stream = {.name = "stream",
+                                      .create = create_stream,
+                                      .destroy = destroy,
+                                      .run = run_stream,
+                                      .verify = verify_stream};

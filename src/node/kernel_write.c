@@ -57,19 +57,6 @@ static int check(const mim_stressor *stressor, const mim_kernel_place *place)
     return MIM_OK;
 }
 
-/* xorshift64*: content that no file system or device compresses away. */
-static void fill_random(uint64_t n_words, uint64_t seed, uint64_t *words)
-{
-    uint64_t x = seed | 1;
-
-    for (uint64_t i = 0; i < n_words; i++) {
-        x ^= x >> 12;
-        x ^= x << 25;
-        x ^= x >> 27;
-        words[i] = x * UINT64_C(2685821657736338717);
-    }
-}
-
 static int create(const mim_stressor *stressor, const mim_kernel_place *place, void **state)
 {
     int rc;
@@ -91,9 +78,14 @@ static int create(const mim_stressor *stressor, const mim_kernel_place *place, v
     if ((rc = mim_kernel_buffer(s->op_bytes, 0, &block)) != MIM_OK)
         goto done;
     s->block = block;
-    fill_random(s->op_bytes / sizeof *s->block, place->seed + place->row, s->block);
+    mim_kernel_fill_random(s->op_bytes / sizeof *s->block, place->seed + place->row, s->block);
     if ((rc = mim_scratch_file(place->scratch, s->region_bytes, FILL, &s->fd)) != MIM_OK)
         goto done;
+    if (stressor->parameter == MIM_STRESSOR_DIRECT && !s->is_direct) {
+        if ((rc = mim_kernel_set_direct(s->fd, true)) != MIM_OK)
+            goto done;
+        s->is_direct = true;
+    }
     *state = s;
     s = NULL;
 done:
@@ -108,26 +100,6 @@ static void stamp(write_state *s)
         s->block[at / sizeof *s->block] = s->n_written + 1;
         s->block[at / sizeof *s->block + 1] = s->offset + at;
     }
-}
-
-static int write_block(const write_state *s)
-{
-    uint64_t n_done = 0;
-
-    while (n_done < s->op_bytes) {
-        ssize_t n = pwrite(s->fd, (const char *)s->block + n_done, s->op_bytes - n_done,
-                           (off_t)(s->offset + n_done));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return mim_fail(MIM_EIO,
-                            "scratch file in %s: writing %" PRIu64 " bytes at %" PRIu64 ": %s",
-                            mim_scratch_folder(s->scratch), s->op_bytes, s->offset,
-                            n < 0 ? strerror(errno) : "nothing was written");
-        n_done += (uint64_t)n;
-    }
-    return MIM_OK;
 }
 
 /* ENOSYS, EINVAL, ESPIPE: the file system has no such call, and then writes back in its own time.
@@ -155,8 +127,8 @@ static int operation(write_state *s)
     stamp(s);
     if (!s->is_direct && (rc = sync_range(s, SYNC_FILE_RANGE_WAIT_BEFORE)) != MIM_OK)
         return rc;
-    if ((rc = write_block(s)) != MIM_OK)
-        return rc;
+    if ((rc = mim_kernel_write_at(s->fd, s->offset, s->op_bytes, s->block)) != MIM_OK)
+        return mim_fail_in(rc, "%s", mim_scratch_folder(s->scratch));
     if (!s->is_direct && (rc = sync_range(s, SYNC_FILE_RANGE_WRITE)) != MIM_OK)
         return rc;
     s->last_offset = s->offset;
@@ -202,4 +174,17 @@ done:
     return rc;
 }
 
-const mim_kernel mim_kernel_hdd_write = {"hdd_write", create, destroy, run, verify};
+static int check_node(const mim_stressor *stressor, mim_scratch *scratch)
+{
+    if (!scratch || stressor->parameter != MIM_STRESSOR_DIRECT || mim_scratch_takes_direct(scratch))
+        return MIM_OK;
+    return mim_fail(MIM_EUNSUP, "scratch folder %s: its file system refuses O_DIRECT",
+                    mim_scratch_folder(scratch));
+}
+
+const mim_kernel mim_kernel_hdd_write = {.name = "hdd_write",
+                                         .create = create,
+                                         .destroy = destroy,
+                                         .run = run,
+                                         .verify = verify,
+                                         .check_node = check_node};

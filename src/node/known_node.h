@@ -14,8 +14,8 @@ int mim_calibration_obtain(const mim_machine *machine, const mim_actions *action
                            const char *path, mim_log *log, mim_calibration **calibration);
 
 /* New text that names a kind of machine: what was measured on one node of a class holds for
- * another. CPU, number of CPUs and sockets, caches, how scratch is reached, the metrics' tier. NULL
- * when out of memory. */
+ * another. CPU, number of CPUs and sockets, caches, how scratch is reached, the metrics' tier, and
+ * whether working sets follow the caches. NULL when out of memory. */
 char *mim_host_class(const mim_machine *machine, const mim_calibration *calibration);
 
 #endif

@@ -78,6 +78,15 @@ static uint64_t cache_bytes(hwloc_topology_t topology, hwloc_obj_type_t type)
     return cache && cache->attr ? cache->attr->cache.size : 0;
 }
 
+/* Those this allocation may not use, too: sizes shall be the same in every one. */
+static uint32_t l3_sharers(hwloc_topology_t topology)
+{
+    hwloc_obj_t cache = hwloc_get_obj_by_type(topology, HWLOC_OBJ_L3CACHE, 0);
+    int n = cache && cache->complete_cpuset ? hwloc_bitmap_weight(cache->complete_cpuset) : 0;
+
+    return n > 0 ? (uint32_t)n : 0;
+}
+
 /* A number of KiB in /proc/meminfo, in bytes; 0 when it is not there. hwloc sums the NUMA nodes,
  * whose totals lag behind in machines that are given memory while they run. */
 static uint64_t meminfo_bytes(const char *label)
@@ -127,6 +136,7 @@ static int describe(hwloc_topology_t topology, mim_machine *machine)
     machine->l1d_bytes = cache_bytes(topology, HWLOC_OBJ_L1CACHE);
     machine->l2_bytes = cache_bytes(topology, HWLOC_OBJ_L2CACHE);
     machine->l3_bytes = cache_bytes(topology, HWLOC_OBJ_L3CACHE);
+    machine->l3_sharers = l3_sharers(topology);
     if ((machine->memory_bytes = meminfo_bytes("MemTotal")) == 0)
         machine->memory_bytes = root->total_memory;
     /* Counts reclaimable cache too, which free memory does not. */
@@ -183,4 +193,12 @@ void mim_machine_destroy(mim_machine **machine)
     free((*machine)->cpus);
     free(*machine);
     *machine = NULL;
+}
+
+mim_caches mim_machine_caches(const mim_machine *machine)
+{
+    return (mim_caches){.l1d_bytes = machine->l1d_bytes,
+                        .l2_bytes = machine->l2_bytes,
+                        .llc_bytes = machine->l3_bytes,
+                        .llc_sharers = machine->l3_sharers};
 }

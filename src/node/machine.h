@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "core/error.h"
+#include "plan/stressor.h"
 
 typedef struct mim_cpu {
     int os_index; /* number in /proc/stat and for affinity */
@@ -19,6 +20,7 @@ typedef struct mim_machine {
     size_t n_sockets;
     char cpu_model[128];
     uint64_t l1d_bytes, l2_bytes, l3_bytes; /* of one core / shared; 0 = unknown */
+    uint32_t l3_sharers;                    /* CPUs that share one L3; 0 = unknown */
     uint64_t memory_bytes;
     uint64_t memory_available_bytes; /* free or quickly freed, and within the job's memory limit */
     char kernel[128];                /* uname -r */
@@ -29,5 +31,6 @@ typedef struct mim_machine {
 /* Topology through hwloc. `max_cpus` 0 = all allowed; else the first ones. */
 int mim_machine_create(size_t max_cpus, mim_machine **machine);
 void mim_machine_destroy(mim_machine **machine);
+mim_caches mim_machine_caches(const mim_machine *machine);
 
 #endif

@@ -39,8 +39,8 @@ static double add_row(const mim_run_result *r, const mim_plan *plan, size_t cell
     for (size_t s = 0; s < r->n_stressors; s++) {
         size_t at = cell * r->n_stressors + s;
         const mim_stressor *stressor = mim_actions_stressor(mim_plan_actions(plan), s);
-        if (stressor && stressor->stress_class == MIM_STRESS_WRITE)
-            f->written_bytes += r->bytes[at];
+        if (stressor && mim_stressor_read_share(stressor) < 1.0) /* NaN: writes no blocks */
+            f->written_bytes += r->bytes[at] * (1.0 - mim_stressor_read_share(stressor));
         if (isnan(r->planned_ops[at])) {
             error += fabs(r->share[at] - r->planned_share[at]) / 2.0;
         } else {

@@ -1,14 +1,11 @@
 #define _GNU_SOURCE /* O_DIRECT, O_TMPFILE, fallocate */
 #include "node/scratch.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +18,7 @@
 #include <unistd.h>
 
 #include "core/text.h"
-
-#define NAME_PREFIX "mimesys-scratch."
+#include "node/scratch_internal.h"
 
 enum { ALIGNMENT_BYTES = 4096, BLOCK_BYTES = 1 << 20, SHARED_FILL = 'R', REFUSAL_BYTES = 512 };
 
@@ -131,6 +127,11 @@ bool mim_scratch_may_write(mim_scratch *scratch, uint64_t n_bytes)
     return may_write(scratch, n_bytes, 0, false);
 }
 
+bool mim_scratch_may_allocate(mim_scratch *scratch, uint64_t n_bytes)
+{
+    return may_write(scratch, 0, n_bytes, true);
+}
+
 uint64_t mim_scratch_written_bytes(const mim_scratch *scratch)
 {
     return scratch ? atomic_load(&scratch->written_bytes) : 0;
@@ -150,7 +151,7 @@ const char *mim_scratch_folder(const mim_scratch *scratch)
 static int open_then_unlink(const char *folder, int *fd)
 {
     int rc = MIM_OK, f = -1;
-    char *path = mim_format("%s/" NAME_PREFIX "%ld.XXXXXX", folder, (long)getpid());
+    char *path = mim_format("%s/" MIM_SCRATCH_PREFIX "%ld.XXXXXX", folder, (long)getpid());
 
     if (!path)
         return mim_fail(MIM_ENOMEM, "scratch file name");
@@ -261,7 +262,7 @@ done:
     return rc;
 }
 
-static int check_size(uint64_t n_bytes)
+int mim_scratch_check_size(uint64_t n_bytes)
 {
     struct rlimit limit;
 
@@ -295,7 +296,8 @@ int mim_scratch_file(mim_scratch *scratch, uint64_t n_bytes, int fill, int *fd)
 
     if (!scratch || !fd)
         return mim_fail(MIM_EINVAL, "mim_scratch_file: no scratch or no place for the file");
-    if ((rc = check_size(n_bytes)) != MIM_OK || (rc = ask_for_file(scratch, n_bytes)) != MIM_OK)
+    if ((rc = mim_scratch_check_size(n_bytes)) != MIM_OK ||
+        (rc = ask_for_file(scratch, n_bytes)) != MIM_OK)
         return rc;
     if ((rc = open_scratch(scratch, &f)) != MIM_OK ||
         (rc = fill_file(scratch, f, 0, n_bytes, fill)) != MIM_OK)
@@ -332,7 +334,7 @@ int mim_scratch_shared_file(mim_scratch *scratch, uint64_t n_bytes, int *fd)
 
     if (!scratch || !fd)
         return mim_fail(MIM_EINVAL, "mim_scratch_shared_file: no scratch or no place for the file");
-    if ((rc = check_size(n_bytes)) != MIM_OK)
+    if ((rc = mim_scratch_check_size(n_bytes)) != MIM_OK)
         return rc;
     pthread_mutex_lock(&scratch->shared_lock);
     if ((rc = grow_shared(scratch, n_bytes)) != MIM_OK)
@@ -349,53 +351,6 @@ int mim_scratch_shared_file(mim_scratch *scratch, uint64_t n_bytes, int *fd)
 done:
     pthread_mutex_unlock(&scratch->shared_lock);
     return rc;
-}
-
-/* The pid in "mimesys-scratch.<pid>.XXXXXX", 0 when the name is another. */
-static long pid_in_name(const char *name)
-{
-    char *end = NULL;
-    long pid;
-
-    if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) != 0)
-        return 0;
-    name += strlen(NAME_PREFIX);
-    if (!isdigit((unsigned char)*name))
-        return 0;
-    errno = 0;
-    pid = strtol(name, &end, 10);
-    return errno == 0 && pid > 0 && (pid_t)pid == pid && *end == '.' && strlen(end + 1) == 6 ? pid
-                                                                                             : 0;
-}
-
-static void remove_if_orphan(int folder_fd, const char *name)
-{
-    struct stat st;
-    int fd = openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-
-    if (fd < 0)
-        return;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-        flock(fd, LOCK_EX | LOCK_NB) == 0)
-        unlinkat(folder_fd, name, 0);
-    close(fd);
-}
-
-/* Best effort: a folder that cannot be listed can still be written to. */
-static void sweep(const char *folder)
-{
-    DIR *dir = opendir(folder);
-    struct dirent *entry;
-
-    if (!dir)
-        return;
-    while ((entry = readdir(dir)) != NULL) {
-        long pid = pid_in_name(entry->d_name);
-
-        if (pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
-            remove_if_orphan(dirfd(dir), entry->d_name);
-    }
-    closedir(dir);
 }
 
 static int check_folder(const char *folder)
@@ -435,6 +390,26 @@ static bool direct_works(int fd)
                 memcmp(block, back, ALIGNMENT_BYTES) == 0;
     }
     free(block);
+    return works;
+}
+
+int mim_scratch_probe(const mim_scratch *scratch, int *fd)
+{
+    return open_unnamed(scratch->folder, fd);
+}
+
+bool mim_scratch_takes_direct(mim_scratch *scratch)
+{
+    int fd = -1;
+    bool works;
+
+    if (scratch->is_direct)
+        return true;
+    if (!may_write(scratch, ALIGNMENT_BYTES, ALIGNMENT_BYTES, true) ||
+        open_unnamed(scratch->folder, &fd) != MIM_OK)
+        return false;
+    works = direct_works(fd);
+    close(fd);
     return works;
 }
 
@@ -482,7 +457,7 @@ int mim_scratch_create(const mim_scratch_options *options, mim_scratch **scratch
     atomic_init(&s->is_refused, false);
     pthread_mutex_init(&s->refusal_lock, NULL);
     pthread_mutex_init(&s->shared_lock, NULL);
-    sweep(s->folder);
+    mim_scratch_sweep(s->folder);
     if (!leaves_floor(s, 0, sizeof text, text)) {
         rc = mim_fail(MIM_EUNSUP, "%s", text);
         goto done;

@@ -18,6 +18,15 @@ const mim_option mim_calibrate_settings[] = {
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
+const mim_option mim_stressor_settings[] = {
+    {"stressors", "sizes", MIM_OPTION_CHOICE, "", "original", 0, 0, "original|node", NULL,
+     "working sets of the original's stressors for cache levels: its own, or by this node's "
+     "caches"},
+    {"stressors", "network_peer", MIM_OPTION_TEXT, "", "", 0, 0, NULL, "MIMESYS_NETWORK_PEER",
+     "HOST:PORT that takes and discards what MIM_NETWORK_PEER stressors send"},
+    {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
+};
+
 void mim_scratch_options_get(const mim_config *config, const mim_limits *limits,
                              mim_scratch_options *options)
 {
@@ -30,6 +39,16 @@ void mim_scratch_options_get(const mim_config *config, const mim_limits *limits,
         .io_mode = strcmp(mode, "direct") == 0     ? MIM_IO_DIRECT
                    : strcmp(mode, "buffered") == 0 ? MIM_IO_BUFFERED
                                                    : MIM_IO_AUTO,
+    };
+}
+
+void mim_actions_node_get(const mim_config *config, const mim_machine *machine,
+                          mim_actions_node *node)
+{
+    *node = (mim_actions_node){
+        .caches = mim_machine_caches(machine),
+        .sizes_all = strcmp(mim_config_text(config, "stressors.sizes"), "node") == 0,
+        .network_peer = mim_config_text(config, "stressors.network_peer"),
     };
 }
 

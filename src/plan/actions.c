@@ -1,6 +1,7 @@
 #include "plan/actions.h"
 
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,9 @@ struct mim_actions {
     size_t n;
     char **names;
     const mim_stressor **stressors; /* NULL where the catalogue does not know the name */
+    mim_stressor *fitted;           /* [n] what `stressors` points to after a fit, else NULL */
+    mim_actions_node node;          /* of the fit */
+    char *peer;
 };
 
 #define SIMD_PREFIX "BM_SIMD_SerialDistanceComputation/num_blocks:"
@@ -86,13 +90,26 @@ static const struct {
     {"13b", 13, list_13b},
 };
 
-/* SIZE_MAX when `which` is no builtin list. */
+static const char word_extended[] = "extended";
+
+/* SIZE_MAX when `which` is no list of the table. */
 static size_t find_builtin(const char *which)
 {
     for (size_t i = 0; i < sizeof builtins / sizeof *builtins; i++)
         if (strcmp(builtins[i].word, which) == 0)
             return i;
     return SIZE_MAX;
+}
+
+/* Whether stressor i has a kernel and does what none before it does. */
+static bool is_of_its_own(size_t i)
+{
+    const mim_stressor *stressor = mim_stressor_at(i);
+    for (size_t k = 0; k < i; k++)
+        if (mim_stressor_is_same_operation(mim_stressor_at(k), stressor) &&
+            mim_stressor_at(k)->sleep_us == stressor->sleep_us)
+            return false;
+    return stressor->kernel[0] != 0;
 }
 
 static int check_names(const char *source, size_t n, const char *const *names)
@@ -135,11 +152,27 @@ static int create(const char *source, size_t n, const char *const *names, mim_ac
     return MIM_OK;
 }
 
+static int create_extended(mim_actions **actions)
+{
+    size_t n = 0;
+    const char **names = calloc(mim_stressor_count(), sizeof *names);
+    if (!names)
+        return mim_fail(MIM_ENOMEM, "action list of %zu names", mim_stressor_count());
+    for (size_t i = 0; i < mim_stressor_count(); i++)
+        if (is_of_its_own(i))
+            names[n++] = mim_stressor_at(i)->name;
+    int rc = create(word_extended, n, names, actions);
+    free(names);
+    return rc;
+}
+
 int mim_actions_builtin(const char *which, mim_actions **actions)
 {
     size_t i = find_builtin(which);
+    if (strcmp(which, word_extended) == 0)
+        return create_extended(actions);
     if (i == SIZE_MAX)
-        return mim_fail(MIM_EUSAGE, "no action list \"%s\" is built in, only 20, 19, 13 and 13b",
+        return mim_fail(MIM_EUSAGE, "no action list \"%s\" is built in, only " MIM_ACTIONS_WORDS,
                         which);
     return create(which, builtins[i].n, builtins[i].names, actions);
 }
@@ -149,9 +182,92 @@ int mim_actions_from_names(size_t n, const char *const *names, mim_actions **act
     return create("action list", n, names, actions);
 }
 
+/* Makes a new list fit as the old one does. */
+static int fit_like(const mim_actions *old, mim_actions **made)
+{
+    int rc = old->fitted ? mim_actions_fit(*made, &old->node) : MIM_OK;
+    if (rc != MIM_OK)
+        mim_actions_destroy(made);
+    return rc;
+}
+
 int mim_actions_copy(const mim_actions *actions, mim_actions **copy)
 {
-    return create("action list", actions->n, (const char *const *)actions->names, copy);
+    mim_actions *made = NULL;
+    int rc = create("action list", actions->n, (const char *const *)actions->names, &made);
+    if (rc == MIM_OK)
+        rc = fit_like(actions, &made);
+    if (rc == MIM_OK)
+        *copy = made;
+    return rc;
+}
+
+int mim_actions_subset(const mim_actions *actions, size_t n, const size_t *indices,
+                       mim_actions **subset)
+{
+    mim_actions *made = NULL;
+    int rc = MIM_OK;
+    const char **names = calloc(n ? n : 1, sizeof *names);
+    if (!names)
+        return mim_fail(MIM_ENOMEM, "action list of %zu names", n);
+    for (size_t i = 0; rc == MIM_OK && i < n; i++) {
+        if (indices[i] >= actions->n)
+            rc =
+                mim_fail(MIM_EINVAL, "column %zu of an action list of %zu", indices[i], actions->n);
+        else
+            names[i] = actions->names[indices[i]];
+    }
+    if (rc == MIM_OK)
+        rc = create("action list", n, names, &made);
+    free(names);
+    if (rc == MIM_OK)
+        rc = fit_like(actions, &made);
+    if (rc == MIM_OK)
+        *subset = made;
+    return rc;
+}
+
+/* `peer` is owned by the list. */
+static void fit_one(const mim_stressor *plain, const mim_actions_node *node, const char *peer,
+                    mim_stressor *fitted)
+{
+    if (node->sizes_all || plain->is_own_size)
+        mim_stressor_sized(plain, &node->caches, fitted);
+    else
+        *fitted = *plain;
+    if (plain->stress_class == MIM_STRESS_NETWORK)
+        fitted->network_peer = peer;
+}
+
+int mim_actions_fit(mim_actions *actions, const mim_actions_node *node)
+{
+    bool has_peer = node->network_peer && node->network_peer[0];
+    char *peer = has_peer ? mim_strdup(node->network_peer) : NULL;
+    mim_stressor *fitted = calloc(actions->n, sizeof *fitted);
+    if (!fitted || (has_peer && !peer)) {
+        free(peer);
+        free(fitted);
+        return mim_fail(MIM_ENOMEM, "action list of %zu names", actions->n);
+    }
+    for (size_t i = 0; i < actions->n; i++) {
+        const mim_stressor *plain = mim_stressor_find(actions->names[i]);
+        if (!plain)
+            continue;
+        fit_one(plain, node, peer, &fitted[i]);
+        actions->stressors[i] = &fitted[i];
+    }
+    free(actions->fitted);
+    free(actions->peer);
+    actions->fitted = fitted;
+    actions->peer = peer;
+    actions->node = *node;
+    actions->node.network_peer = peer;
+    return MIM_OK;
+}
+
+const char *mim_actions_sizes(const mim_actions *actions)
+{
+    return actions->fitted && actions->node.sizes_all ? "node" : "original";
 }
 
 /* Cuts blanks from both ends of the line, in place. */
@@ -199,10 +315,10 @@ done:
 
 int mim_actions_open(const char *which_or_path, mim_actions **actions)
 {
-    if (find_builtin(which_or_path) != SIZE_MAX)
+    if (find_builtin(which_or_path) != SIZE_MAX || strcmp(which_or_path, word_extended) == 0)
         return mim_actions_builtin(which_or_path, actions);
     int rc = mim_actions_read(which_or_path, actions);
-    return rc == MIM_OK ? rc : mim_fail_in(rc, "action list (20, 19, 13, 13b or a file)");
+    return rc == MIM_OK ? rc : mim_fail_in(rc, "action list (" MIM_ACTIONS_WORDS " or a file)");
 }
 
 void mim_actions_destroy(mim_actions **actions)
@@ -215,6 +331,8 @@ void mim_actions_destroy(mim_actions **actions)
         free(old->names[i]);
     free(old->names);
     free(old->stressors);
+    free(old->fitted);
+    free(old->peer);
     free(old);
 }
 

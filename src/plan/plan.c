@@ -63,6 +63,10 @@ size_t mim_plan_n_windows(const mim_plan *plan) { return plan->n_windows; }
 size_t mim_plan_n_threads(const mim_plan *plan) { return plan->n_threads; }
 size_t mim_plan_n_stressors(const mim_plan *plan) { return plan->n_stressors; }
 const mim_actions *mim_plan_actions(const mim_plan *plan) { return plan->actions; }
+int mim_plan_fit(mim_plan *plan, const mim_actions_node *node)
+{
+    return mim_actions_fit(plan->actions, node);
+}
 double mim_plan_slot_s(const mim_plan *plan) { return plan->slot_s; }
 void mim_plan_set_slot_s(mim_plan *plan, double slot_s) { plan->slot_s = slot_s; }
 const char *mim_plan_origin(const mim_plan *plan) { return plan->origin; }

@@ -33,6 +33,8 @@ size_t mim_plan_n_windows(const mim_plan *plan);
 size_t mim_plan_n_threads(const mim_plan *plan);
 size_t mim_plan_n_stressors(const mim_plan *plan);
 const mim_actions *mim_plan_actions(const mim_plan *plan);
+/* Fits the plan's list to the node it will run on: see mim_actions_fit. */
+int mim_plan_fit(mim_plan *plan, const mim_actions_node *node);
 double *mim_plan_row(mim_plan *plan, size_t window, size_t thread); /* [n_stressors], writable */
 const double *mim_plan_weights(const mim_plan *plan, size_t window, size_t thread);
 double mim_plan_slot_s(const mim_plan *plan); /* 0 when not given */

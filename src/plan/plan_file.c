@@ -77,8 +77,8 @@ static int find_actions(mim_h5 *file, const char *path, const mim_actions *fallb
                             n_stressors)
                  : mim_fail(MIM_EDATA,
                             "%s: %zu stressors a thread, but the action list has %zu; the file "
-                            "does not name its list: give another one (20, 19, 13, 13b or a "
-                            "file)",
+                            "does not name its list: give another one (" MIM_ACTIONS_WORDS
+                            " or a file)",
                             path, n_stressors, mim_actions_n(found));
         mim_actions_destroy(&found);
     }

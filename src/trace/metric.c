@@ -20,7 +20,8 @@ const char *mim_family_name(mim_family family)
         [MIM_FAMILY_CPU] = "cpu",           [MIM_FAMILY_IO_READ] = "io_read",
         [MIM_FAMILY_IO_WRITE] = "io_write", [MIM_FAMILY_MEMORY] = "memory",
         [MIM_FAMILY_CACHE] = "cache",       [MIM_FAMILY_CAPACITY] = "capacity",
-        [MIM_FAMILY_NETWORK] = "network",   [MIM_FAMILY_KERNEL] = "kernel"};
+        [MIM_FAMILY_NETWORK] = "network",   [MIM_FAMILY_KERNEL] = "kernel",
+        [MIM_FAMILY_ENERGY] = "energy"};
     assert(family >= 0 && family < MIM_N_FAMILIES);
     return names[family];
 }
@@ -29,8 +30,9 @@ bool mim_family_is_target(mim_family family) { return family <= MIM_FAMILY_CACHE
 
 bool mim_metric_is_target(const char *name)
 {
-    static const char *const beginnings[] = {"avg_cpu_utilizations_core_", "io_read", "io_write",
-                                             "memory_bandwidth", "l3_cache_usage"};
+    static const char *const beginnings[] = {
+        "avg_cpu_utilizations_core_", "io_read",        "io_write",
+        "memory_bandwidth",           "l3_cache_usage", "pqos_"};
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
         if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
             return true;

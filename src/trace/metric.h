@@ -12,10 +12,11 @@ typedef enum {
     MIM_FAMILY_IO_READ,  /* block reads, KB/s (1 KB = 1024 B) */
     MIM_FAMILY_IO_WRITE, /* block writes, KB/s */
     MIM_FAMILY_MEMORY,   /* memory bandwidth, % of peak */
-    MIM_FAMILY_CACHE,    /* last-level cache */
+    MIM_FAMILY_CACHE,    /* last-level cache, and instructions, which wait for it */
     MIM_FAMILY_CAPACITY, /* memory in use, MB */
     MIM_FAMILY_NETWORK,  /* KB/s */
     MIM_FAMILY_KERNEL,   /* faults, context switches, stalls, steal */
+    MIM_FAMILY_ENERGY,   /* W */
     MIM_N_FAMILIES
 } mim_family;
 

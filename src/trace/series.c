@@ -125,7 +125,7 @@ static size_t list_columns(mim_series_plan *plan, column *columns)
     }
     for (size_t i = 0; i < plan->n_channels; i++) {
         plan->channels[i].column = SIZE_MAX;
-        if (i != plan->own_channel)
+        if (!plan->channels[i].is_hidden)
             columns[n++] = (column){plan->channels[i].metric, &plan->channels[i].column};
     }
     if (plan->n_cpus > 0 && plan->steal_channel != SIZE_MAX && plan->own_channel != SIZE_MAX)
@@ -135,6 +135,13 @@ static size_t list_columns(mim_series_plan *plan, column *columns)
                                  .tier = MIM_TIER_PROC,
                                  .core = -1},
                                 &plan->others_column};
+    if (plan->cycles_channel != SIZE_MAX && plan->instructions_channel != SIZE_MAX)
+        columns[n++] = (column){{.name = "pqos_ipc",
+                                 .unit = "instructions/cycle",
+                                 .family = MIM_FAMILY_CACHE,
+                                 .tier = MIM_TIER_PERF,
+                                 .core = -1},
+                                &plan->ipc_column};
     qsort(columns, n, sizeof *columns, by_name);
     for (size_t i = 0; i < n; i++)
         *columns[i].place = i;

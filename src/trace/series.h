@@ -7,7 +7,14 @@
  * does growth that no device can do: per second and one second more, 1e9 KB of a disk or interface,
  * twice the time that passed of a CPU, 1e5 GB of a memory controller, 1e12 other events. What the
  * file does not hold is absent (NaN), never 0. A sum over devices is absent in a slot at whose ends
- * the devices are not the same; a gauge (memory in use) is that of the slot's end. */
+ * the devices are not the same; a gauge (memory in use) is that of the slot's end.
+ *
+ * Of our own hardware types: pqos_ipc = instructions / cycles over all CPUs; pqos_misses, a second
+ * (the original's are of the time since its last poll: the same in slots of a second); pqos_llc_kb
+ * at the slot's end; l3_cache_usage = lookups; memory_bandwidth_read, _write in % of the peak that
+ * the header line `$x_peak_bandwidth_gb_s` gives, without it in GB/s; energy_w of whole packages. A
+ * perf_event counter that ran for part of a slot is scaled by (time enabled / time running); one
+ * that did not run is absent. */
 #ifndef MIM_TRACE_SERIES_H
 #define MIM_TRACE_SERIES_H
 
@@ -36,9 +43,15 @@ typedef struct mim_series_options {
      * devices, partitions, paths of multipath disks, ram, loop and zram are left out. MIM_EUSAGE
      * for a device that the file does not have. */
     const char *disks;
-    double peak_bandwidth_gb_s; /* 0 = by the file's uncore types and CPU count (see the source) */
+    /* 0 = what the file's header says, else by its uncore types and CPU count (see the source) */
+    double peak_bandwidth_gb_s;
 } mim_series_options;
 
+/* For who fills it: values are absent, the rest is 0. MIM_EDATA when there are more than 2^27
+ * values.
+ */
+int mim_series_allocate(size_t n_slots, size_t n_metrics, const char *hostname,
+                        mim_series **series);
 /* `options` may be NULL. MIM_EDATA when the file has fewer than two records. */
 int mim_series_create(const mim_stats *stats, const mim_series_options *options,
                       mim_series **series);

@@ -9,19 +9,13 @@
 /* ---- channels ---------------------------------------------------------------------------------
  */
 
-typedef struct key_term {
-    const char *name;
-    double factor;
-} key_term;
-
 static unsigned width_of(const mim_stats *stats, size_t type, size_t key)
 {
     return mim_stats_key(stats, type, key)->width_bits;
 }
 
-/* Adds a channel when the file has the type, a device of it and all its keys. */
-static int add_channel(const mim_stats *stats, mim_series_plan *plan, const mim_channel *model,
-                       const char *type_name, size_t n_keys, const key_term *keys)
+int mim_series_add_channel(const mim_stats *stats, mim_series_plan *plan, const mim_channel *model,
+                           const char *type_name, size_t n_keys, const mim_key_term *keys)
 {
     mim_channel channel = *model;
     channel.type = mim_stats_find_type(stats, type_name);
@@ -62,16 +56,15 @@ static int add_channel(const mim_stats *stats, mim_series_plan *plan, const mim_
 
 /* What no device does, per second: a counter that grows faster was set anew or is wrong. Well above
  * any device there is, so that nothing real is lost. */
-static const double max_sectors = 2e9;       /* 1e9 KB/s of a disk */
-static const double max_net_bytes = 1024e9;  /* 1e9 KB/s of an interface */
-static const double max_events = 1e12;       /* of the kernel or of an uncore box */
-static const double max_memory_bytes = 1e14; /* 1e5 GB/s of a box */
-static const double max_stall_us = 2e6;      /* twice the time that passes */
-static const double max_steal_cs = 200;      /* likewise */
+static const double max_sectors = 2e9;      /* 1e9 KB/s of a disk */
+static const double max_net_bytes = 1024e9; /* 1e9 KB/s of an interface */
+static const double max_events = 1e12;      /* of the kernel */
+static const double max_stall_us = 2e6;     /* twice the time that passes */
+static const double max_steal_cs = 200;     /* likewise */
 static const double max_own_us = 2e6 * MIM_SERIES_MAX_CPUS;
 
-static mim_channel rate(const char *name, const char *unit, mim_family family, mim_tier tier,
-                        double scale)
+mim_channel mim_series_rate(const char *name, const char *unit, mim_family family, mim_tier tier,
+                            double scale)
 {
     mim_channel channel = {.scale = scale,
                            .metric = {.unit = unit, .family = family, .tier = tier, .core = -1}};
@@ -90,13 +83,17 @@ static int add_disks(const mim_stats *stats, mim_series_plan *plan, const char *
         return disks ? mim_fail(MIM_EUSAGE, "disks: the file has no block devices") : MIM_OK;
     int rc = mim_series_choose_disks(stats, type, disks, &counted, &n);
     if (rc == MIM_OK && n > 0) {
-        mim_channel read = rate("io_read", "KB/s", MIM_FAMILY_IO_READ, MIM_TIER_PROC, 0.5);
-        mim_channel write = rate("io_write", "KB/s", MIM_FAMILY_IO_WRITE, MIM_TIER_PROC, 0.5);
+        mim_channel read =
+            mim_series_rate("io_read", "KB/s", MIM_FAMILY_IO_READ, MIM_TIER_PROC, 0.5);
+        mim_channel write =
+            mim_series_rate("io_write", "KB/s", MIM_FAMILY_IO_WRITE, MIM_TIER_PROC, 0.5);
         read.counted = write.counted = counted;
         read.max_per_s = write.max_per_s = max_sectors;
-        rc = add_channel(stats, plan, &read, "block", 1, &(key_term){"rd_sectors", 1});
+        rc = mim_series_add_channel(stats, plan, &read, "block", 1,
+                                    &(mim_key_term){"rd_sectors", 1});
         if (rc == MIM_OK)
-            rc = add_channel(stats, plan, &write, "block", 1, &(key_term){"wr_sectors", 1});
+            rc = mim_series_add_channel(stats, plan, &write, "block", 1,
+                                        &(mim_key_term){"wr_sectors", 1});
     }
     free(counted);
     return rc;
@@ -120,11 +117,12 @@ static int add_network(const mim_stats *stats, mim_series_plan *plan)
         {"net_rx", "rx_bytes", true}, {"net_tx", "tx_bytes", true}, {"net_lo", "tx_bytes", false}};
     for (size_t i = 0; rc == MIM_OK && i < sizeof figures / sizeof *figures; i++) {
         mim_channel channel =
-            rate(figures[i].name, "KB/s", MIM_FAMILY_NETWORK, MIM_TIER_PROC, 1.0 / 1024);
+            mim_series_rate(figures[i].name, "KB/s", MIM_FAMILY_NETWORK, MIM_TIER_PROC, 1.0 / 1024);
         channel.counted = figures[i].is_outer ? outer : loopback;
         channel.max_per_s = max_net_bytes;
         if (figures[i].is_outer ? n_outer > 0 : n > n_outer)
-            rc = add_channel(stats, plan, &channel, "net", 1, &(key_term){figures[i].key, 1});
+            rc = mim_series_add_channel(stats, plan, &channel, "net", 1,
+                                        &(mim_key_term){figures[i].key, 1});
     }
     free(outer);
     free(loopback);
@@ -139,17 +137,19 @@ static int add_kernel(const mim_stats *stats, mim_series_plan *plan)
                    {"page_faults", "vm", "pgfault"},
                    {"page_faults_major", "vm", "pgmajfault"}};
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
-        mim_channel channel = rate(figures[i].name, "1/s", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1);
+        mim_channel channel =
+            mim_series_rate(figures[i].name, "1/s", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1);
         channel.max_per_s = max_events;
-        int rc =
-            add_channel(stats, plan, &channel, figures[i].type, 1, &(key_term){figures[i].key, 1});
+        int rc = mim_series_add_channel(stats, plan, &channel, figures[i].type, 1,
+                                        &(mim_key_term){figures[i].key, 1});
         if (rc != MIM_OK)
             return rc;
     }
-    mim_channel used = rate("mem_used_mb", "MB", MIM_FAMILY_CAPACITY, MIM_TIER_PROC, 1.0 / 1024);
-    static const key_term terms[] = {{"MemTotal", 1}, {"MemFree", -1}, {"FilePages", -1}};
+    mim_channel used =
+        mim_series_rate("mem_used_mb", "MB", MIM_FAMILY_CAPACITY, MIM_TIER_PROC, 1.0 / 1024);
+    static const mim_key_term terms[] = {{"MemTotal", 1}, {"MemFree", -1}, {"FilePages", -1}};
     used.is_gauge = true;
-    return add_channel(stats, plan, &used, "mem", 3, terms);
+    return mim_series_add_channel(stats, plan, &used, "mem", 3, terms);
 }
 
 /* Shares of time that tasks stood still for want of something. */
@@ -170,10 +170,11 @@ static int add_stalls(const mim_stats *stats, mim_series_plan *plan)
             return mim_fail(MIM_ENOMEM, "%zu stall figures", n);
         counted[device] = true;
         snprintf(name, sizeof name, "psi_%s_%s", devices[i / 2], keys[i % 2][1]);
-        mim_channel channel = rate(name, "%", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1e-4);
+        mim_channel channel = mim_series_rate(name, "%", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1e-4);
         channel.counted = counted;
         channel.max_per_s = max_stall_us;
-        rc = add_channel(stats, plan, &channel, "x_psi", 1, &(key_term){keys[i % 2][0], 1});
+        rc = mim_series_add_channel(stats, plan, &channel, "x_psi", 1,
+                                    &(mim_key_term){keys[i % 2][0], 1});
         free(counted);
     }
     return rc;
@@ -181,160 +182,23 @@ static int add_stalls(const mim_stats *stats, mim_series_plan *plan)
 
 static int add_disturbance(const mim_stats *stats, mim_series_plan *plan)
 {
-    mim_channel steal = rate("steal_pct", "%", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1);
-    mim_channel own = rate("own_cpu", "us/s", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1);
+    mim_channel steal = mim_series_rate("steal_pct", "%", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1);
+    mim_channel own = mim_series_rate("own_cpu", "us/s", MIM_FAMILY_KERNEL, MIM_TIER_PROC, 1);
     steal.is_mean = true; /* hundredths of a second a second: % */
     steal.max_per_s = max_steal_cs;
     own.max_per_s = max_own_us;
+    own.is_hidden = true;
     size_t before = plan->n_channels;
-    int rc = add_channel(stats, plan, &steal, "x_cpu", 1, &(key_term){"steal", 1});
+    int rc = mim_series_add_channel(stats, plan, &steal, "x_cpu", 1, &(mim_key_term){"steal", 1});
     if (rc == MIM_OK && plan->n_channels > before)
         plan->steal_channel = before;
     before = plan->n_channels;
     if (rc == MIM_OK)
-        rc = add_channel(stats, plan, &own, "x_slot", 1, &(key_term){"own_cpu_us", 1});
+        rc = mim_series_add_channel(stats, plan, &own, "x_slot", 1,
+                                    &(mim_key_term){"own_cpu_us", 1});
     if (rc == MIM_OK && plan->n_channels > before)
         plan->own_channel = before;
     return rc;
-}
-
-/* ---- uncore: memory bandwidth and last-level cache --------------------------------------------
- */
-
-/* Counters that were never set going stand at 0 in every record: the file does not hold the figure.
- */
-static bool is_live(const mim_stats *stats, const char *type_name, size_t n_keys,
-                    const key_term *keys)
-{
-    size_t type = mim_stats_find_type(stats, type_name), found[MIM_CHANNEL_MAX_KEYS];
-    if (type == SIZE_MAX)
-        return false;
-    for (size_t i = 0; i < n_keys; i++)
-        if ((found[i] = mim_stats_find_key(stats, type, keys[i].name)) == SIZE_MAX)
-            return false;
-    for (size_t record = 0; record < mim_stats_n_records(stats); record++) {
-        for (size_t r = 0; r < mim_stats_n_rows(stats, record); r++) {
-            mim_row row = mim_stats_row(stats, record, r);
-            uint64_t value;
-            for (size_t i = 0; row.type == type && i < n_keys; i++)
-                if (mim_row_value(&row, found[i], &value) && value > 0)
-                    return true;
-        }
-    }
-    return false;
-}
-
-static bool has_devices(const mim_stats *stats, const char *type_name)
-{
-    size_t type = mim_stats_find_type(stats, type_name);
-    return type != SIZE_MAX && mim_stats_n_devices(stats, type) > 0;
-}
-
-/* GB/s of the machine classes of the original: Skylake by its types, older ones by their number of
- * CPUs, a Haswell of another size as the smallest class. 0: not known. */
-static double peak_bandwidth_gb_s(const mim_stats *stats, const mim_series_options *options)
-{
-    if (options && options->peak_bandwidth_gb_s > 0)
-        return options->peak_bandwidth_gb_s;
-    if (has_devices(stats, "intel_skx_imc") || has_devices(stats, "intel_skx_cha") ||
-        has_devices(stats, "intel_x86_uncore_imc_skx"))
-        return 115.0;
-    bool is_haswell = has_devices(stats, "intel_hsw_imc") || has_devices(stats, "intel_hsw_cbo");
-    if (!is_haswell && !has_devices(stats, "intel_bdw_imc"))
-        return 0.0;
-    size_t type = mim_stats_find_type(stats, "cpu");
-    switch (type == SIZE_MAX ? 0 : mim_stats_n_devices(stats, type)) {
-    case 20:
-    case 40:
-        return 59.0;
-    case 16:
-    case 32:
-        return 68.3;
-    case 56:
-    case 112:
-        return 281.4;
-    default:
-        return is_haswell ? 59.0 : 0.0;
-    }
-}
-
-typedef struct memory_family {
-    const char *type, *read, *write;
-} memory_family;
-
-static int add_bandwidth(const mim_stats *stats, mim_series_plan *plan, double peak)
-{
-    static const memory_family families[] = {
-        {"intel_hsw_imc", "CTR0", "CTR1"},
-        {"intel_bdw_imc", "CTR0", "CTR1"},
-        {"intel_skx_imc", "CTR0", "CTR1"},
-        {"intel_x86_uncore_imc_skx", "dram_cas_reads", "dram_cas_writes"},
-        {"intel_x86_uncore_imc_icx", "dram_cas_reads", "dram_cas_writes"},
-        {"intel_x86_uncore_imc_spr", "dram_cas_reads", "dram_cas_writes"},
-        {"intel_x86_uncore_imc_emr", "dram_cas_reads", "dram_cas_writes"},
-        {"intel_x86_uncore_imc_gnr", "dram_cas_reads", "dram_cas_writes"},
-        {"intel_x86_uncore_imc_srf", "dram_cas_reads", "dram_cas_writes"}};
-    enum { LINE_BYTES = 64 };
-    double scale = LINE_BYTES / 1e9 * (peak > 0 ? 100.0 / peak : 1.0);
-    const char *unit = peak > 0 ? "%" : "GB/s";
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
-        key_term keys[] = {{families[i].read, 1}, {families[i].write, 1}};
-        if (!is_live(stats, families[i].type, 2, keys))
-            continue;
-        mim_channel read =
-            rate("memory_bandwidth_read", unit, MIM_FAMILY_MEMORY, MIM_TIER_MSR, scale);
-        mim_channel write =
-            rate("memory_bandwidth_write", unit, MIM_FAMILY_MEMORY, MIM_TIER_MSR, scale);
-        read.max_per_s = write.max_per_s = max_memory_bytes / LINE_BYTES;
-        int rc = add_channel(stats, plan, &read, families[i].type, 1, &keys[0]);
-        return rc == MIM_OK ? add_channel(stats, plan, &write, families[i].type, 1, &keys[1]) : rc;
-    }
-    return MIM_OK;
-}
-
-/* "64B" says that a step of the counter is 64 bytes. */
-static double bytes_of_unit(const char *unit)
-{
-    char *rest;
-    double bytes = strtod(unit, &rest);
-    return bytes > 0 && bytes < 1e6 && *rest == 'B' ? bytes : 1.0;
-}
-
-/* AMD's data fabric counts reads and writes together. */
-static int add_fabric(const mim_stats *stats, mim_series_plan *plan, double peak)
-{
-    static const char *const types[] = {"amd_x86_uncore_df_rome", "amd_x86_uncore_df_milan",
-                                        "amd_x86_uncore_df_genoa", "amd_x86_uncore_df_turin"};
-    static const key_term keys[] = {{"dram_chan0_bytes", 1},
-                                    {"dram_chan1_bytes", 1},
-                                    {"dram_chan2_bytes", 1},
-                                    {"dram_chan3_bytes", 1}};
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        if (!is_live(stats, types[i], 4, keys))
-            continue;
-        size_t type = mim_stats_find_type(stats, types[i]);
-        size_t key = mim_stats_find_key(stats, type, keys[0].name);
-        double unit_bytes = bytes_of_unit(mim_stats_key(stats, type, key)->unit);
-        double scale = 1e-9 * unit_bytes;
-        mim_channel both = rate("memory_bandwidth", peak > 0 ? "%" : "GB/s", MIM_FAMILY_MEMORY,
-                                MIM_TIER_MSR, peak > 0 ? scale * 100.0 / peak : scale);
-        both.max_per_s = max_memory_bytes / unit_bytes;
-        return add_channel(stats, plan, &both, types[i], 4, keys);
-    }
-    return MIM_OK;
-}
-
-static int add_cache(const mim_stats *stats, mim_series_plan *plan)
-{
-    static const char *const types[] = {"intel_hsw_cbo", "intel_bdw_cbo", "intel_skx_cha"};
-    static const key_term keys[] = {{"CTR0", 1}, {"CTR1", 1}, {"CTR2", 1}, {"CTR3", 1}};
-    mim_channel events =
-        rate("l3_cache_usage", "10^6 events/s", MIM_FAMILY_CACHE, MIM_TIER_MSR, 1e-6);
-    events.max_per_s = max_events;
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (is_live(stats, types[i], 4, keys))
-            return add_channel(stats, plan, &events, types[i], 4, keys);
-    return MIM_OK;
 }
 
 /* ---- processors -------------------------------------------------------------------------------
@@ -389,7 +253,7 @@ int mim_series_plan_create(const mim_stats *stats, const mim_series_options *opt
     if (!p)
         return mim_fail(MIM_ENOMEM, "plan of the series");
     p->cpu_type = p->others_column = p->steal_channel = p->own_channel = SIZE_MAX;
-    double peak = peak_bandwidth_gb_s(stats, options);
+    p->ipc_column = p->cycles_channel = p->instructions_channel = SIZE_MAX;
     int rc = add_cpus(stats, p);
     if (rc == MIM_OK)
         rc = add_disks(stats, p, options ? options->disks : NULL);
@@ -402,11 +266,7 @@ int mim_series_plan_create(const mim_stats *stats, const mim_series_options *opt
     if (rc == MIM_OK)
         rc = add_disturbance(stats, p);
     if (rc == MIM_OK)
-        rc = add_bandwidth(stats, p, peak);
-    if (rc == MIM_OK)
-        rc = add_fabric(stats, p, peak);
-    if (rc == MIM_OK)
-        rc = add_cache(stats, p);
+        rc = mim_series_add_hardware(stats, options, p);
     if (rc == MIM_OK) {
         *plan = p;
         p = NULL;

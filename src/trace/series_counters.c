@@ -42,9 +42,24 @@ static bool is_plausible(double delta, double max_per_s, double length_s)
     return !(max_per_s > 0) || delta <= max_per_s * (length_s + 1.0);
 }
 
+/* What a row adds to the sum; false when it cannot be known. A counter that never ran in a slot
+ * may have missed anything. */
+static bool add_growth(mim_channel *c, const double growth[MIM_CHANNEL_MAX_KEYS])
+{
+    if (c->is_multiplexed) {
+        if (growth[2] > 0) /* counted no longer than wanted, but for the moments of reading */
+            c->sum += c->factor[0] * growth[0] * fmax(1.0, growth[1] / growth[2]);
+        return growth[2] > 0;
+    }
+    for (size_t i = 0; i < c->n_keys; i++)
+        c->sum += c->factor[i] * growth[i];
+    return true;
+}
+
 static void channel_row(mim_channel *c, const mim_row *row, size_t place, double length_s)
 {
     uint64_t now[MIM_CHANNEL_MAX_KEYS], delta;
+    double growth[MIM_CHANNEL_MAX_KEYS] = {0};
     if (c->counted && !c->counted[row->device])
         return;
     for (size_t i = 0; i < c->n_keys; i++)
@@ -57,19 +72,18 @@ static void channel_row(mim_channel *c, const mim_row *row, size_t place, double
         return;
     }
     mim_counter_state *state = &c->states[row->device];
-    bool is_known = place > 0 && state->seen == place;
+    bool is_known = place > 0 && state->seen == place, is_whole = is_known;
     for (size_t i = 0; i < c->n_keys; i++) {
         if (!is_known)
             state->last[i] = now[i];
         else if (mim_counter_step(c->width_bits[i], &state->last[i], now[i], &delta) &&
                  is_plausible((double)delta, c->max_per_s, length_s))
-            c->sum += c->factor[i] * (double)delta;
+            growth[i] = (double)delta;
         else
-            c->is_broken = true;
+            is_whole = false;
     }
-    if (is_known)
-        c->n_both++;
-    else
+    c->n_both += is_known;
+    if (!is_whole || !add_growth(c, growth))
         c->is_broken = true;
     state->seen = place + 1;
 }
@@ -138,6 +152,15 @@ static double others_pct(const mim_series_plan *plan, double length_s)
     return 100.0 - channel_value(steal, length_s) - plan->idle_sum / cpu_s - 100.0 * own_s / cpu_s;
 }
 
+/* Instructions of all CPUs a cycle of all CPUs. */
+static double ipc(const mim_series_plan *plan, double length_s)
+{
+    const double cycles = channel_value(&plan->channels[plan->cycles_channel], length_s);
+    return cycles > 0
+               ? channel_value(&plan->channels[plan->instructions_channel], length_s) / cycles
+               : NAN;
+}
+
 static void slot_end(const mim_series_plan *plan, double length_s, double *slot)
 {
     for (size_t i = 0; i < plan->n_channels; i++)
@@ -145,6 +168,8 @@ static void slot_end(const mim_series_plan *plan, double length_s, double *slot)
             slot[plan->channels[i].column] = channel_value(&plan->channels[i], length_s);
     if (plan->others_column != SIZE_MAX)
         slot[plan->others_column] = others_pct(plan, length_s);
+    if (plan->ipc_column != SIZE_MAX)
+        slot[plan->ipc_column] = ipc(plan, length_s);
 }
 
 /* The channels of each type, so that a row meets its own only. */

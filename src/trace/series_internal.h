@@ -30,7 +30,11 @@ typedef struct mim_channel {
     double scale;     /* of the sum, per second unless is_gauge */
     double max_per_s; /* plausible growth of a key of one device; 0: any */
     bool is_gauge;
-    bool is_mean;  /* over devices instead of their sum */
+    bool is_mean;   /* over devices instead of their sum */
+    bool is_hidden; /* no metric of its own: others are made of it */
+    /* A counter that shared its register with others: keys[1] is the time it was wanted, keys[2]
+     * the time it ran. */
+    bool is_multiplexed;
     bool *counted; /* [devices of the type], NULL = all */
     mim_counter_state *states;
     /* of the record at hand */
@@ -59,12 +63,9 @@ typedef struct mim_series_plan {
     size_t others_column, steal_channel, own_channel; /* SIZE_MAX: none */
     double idle_sum;
     size_t n_idle;
+    size_t ipc_column, cycles_channel, instructions_channel; /* SIZE_MAX: none */
     double length_s; /* of the slot that the record at hand ends */
 } mim_series_plan;
-
-/* series.c: values are NaN, the rest is 0. MIM_EDATA when there are more than 2^27 values. */
-int mim_series_allocate(size_t n_slots, size_t n_metrics, const char *hostname,
-                        mim_series **series);
 
 /* series_catalog.c */
 /* A device's name as a number: "12", without leading zeros, below 2^16; -1 for other names. */
@@ -72,6 +73,22 @@ int mim_series_device_number(const char *name);
 int mim_series_plan_create(const mim_stats *stats, const mim_series_options *options,
                            mim_series_plan **plan);
 void mim_series_plan_destroy(mim_series_plan **plan);
+
+typedef struct mim_key_term {
+    const char *name;
+    double factor;
+} mim_key_term;
+
+mim_channel mim_series_rate(const char *name, const char *unit, mim_family family, mim_tier tier,
+                            double scale);
+/* Adds a channel when the file has the type, a device of it and all its keys. */
+int mim_series_add_channel(const mim_stats *stats, mim_series_plan *plan, const mim_channel *model,
+                           const char *type_name, size_t n_keys, const mim_key_term *keys);
+
+/* series_hardware.c: memory bandwidth, last-level cache, instructions, energy. MIM_EDATA: a header
+ * line that gives no peak bandwidth. */
+int mim_series_add_hardware(const mim_stats *stats, const mim_series_options *options,
+                            mim_series_plan *plan);
 
 /* series_disks.c: which devices of `block` are whole disks, or the chosen ones. [n_devices] */
 int mim_series_choose_disks(const mim_stats *stats, size_t type, const char *disks, bool **counted,

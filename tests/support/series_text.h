@@ -31,7 +31,12 @@
     "!x_psi some_us,E full_us,E\n"                                                                 \
     "!x_cpu steal,E,U=cs guest,E,U=cs guest_nice,E,U=cs\n"                                         \
     "!x_slot slot begin_us,E late_us own_cpu_us,E\n"                                               \
-    "!x_thr cpu cpu_us,E paced_cpu_us,E\n\n"
+    "!x_thr cpu cpu_us,E paced_cpu_us,E\n"                                                         \
+    "!x_perf cycles,E instructions,E llc_refs,E llc_misses,E enabled_ns,E running_ns,E\n"          \
+    "!x_resctrl llc_occupancy,U=B mbm_total_bytes,E,U=B mbm_local_bytes,E,U=B\n"                   \
+    "!x_imc read_bytes,E,U=B write_bytes,E,U=B\n"                                                  \
+    "!x_llc lookups,E\n"                                                                           \
+    "!x_energy energy_uj,E,U=uJ\n\n"
 
 static inline mim_series *series_with(const char *body, const mim_series_options *options)
 {
