@@ -128,21 +128,26 @@ void mim_schedule_noise(const mim_schedule *s, size_t t, size_t n, const float *
         xt[i] = a * x0[i] + b * eps[i];
 }
 
+mim_target_formula mim_schedule_target_formula(const mim_schedule *s, mim_prediction prediction,
+                                               size_t t)
+{
+    switch (prediction) {
+    case MIM_PREDICT_X0:
+        return (mim_target_formula){1, 0};
+    case MIM_PREDICT_V:
+        return (mim_target_formula){-s->sqrt_one_minus_alpha_hat[t], s->sqrt_alpha_hat[t]};
+    case MIM_PREDICT_FLOW:
+        return (mim_target_formula){-1, 1};
+    default:
+        return (mim_target_formula){0, 1};
+    }
+}
+
 void mim_schedule_target(const mim_schedule *s, mim_prediction prediction, size_t t, size_t n,
                          const float *x0, const float *eps, float *target)
 {
-    /* target = from_0 x_0 + from_eps eps */
-    double from_0 = 0, from_eps = 1;
-    if (prediction == MIM_PREDICT_X0) {
-        from_0 = 1;
-        from_eps = 0;
-    } else if (prediction == MIM_PREDICT_V) {
-        from_0 = -s->sqrt_one_minus_alpha_hat[t];
-        from_eps = s->sqrt_alpha_hat[t];
-    } else if (prediction == MIM_PREDICT_FLOW) {
-        from_0 = -1;
-    }
-    const float a = (float)from_0, b = (float)from_eps;
+    const mim_target_formula f = mim_schedule_target_formula(s, prediction, t);
+    const float a = (float)f.from_0, b = (float)f.from_eps;
     for (size_t i = 0; i < n; i++)
         target[i] = a * x0[i] + b * eps[i];
 }

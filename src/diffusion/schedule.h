@@ -56,6 +56,12 @@ void mim_schedule_noise(const mim_schedule *schedule, size_t t, size_t n, const 
 /* What the network shall predict for (x0, eps) at t; may alias either. */
 void mim_schedule_target(const mim_schedule *schedule, mim_prediction prediction, size_t t,
                          size_t n, const float *x0, const float *eps, float *target);
+/* What is predicted = from_0 x_0 + from_eps eps. */
+typedef struct mim_target_formula {
+    double from_0, from_eps;
+} mim_target_formula;
+mim_target_formula mim_schedule_target_formula(const mim_schedule *schedule,
+                                               mim_prediction prediction, size_t t);
 /* x_0 = from_x x_t + from_y y for what is predicted, y. */
 typedef struct mim_x0_formula {
     double from_x, from_y;
