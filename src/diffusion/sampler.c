@@ -235,7 +235,7 @@ static int check(const mim_schedule *schedule, mim_prediction prediction, mim_so
     if (!mim_schedule_fits(schedule->kind, prediction) && prediction != MIM_PREDICT_X0)
         return mim_fail(MIM_EINVAL, "sampler: a schedule %s and a prediction of %s",
                         mim_schedule_name(schedule->kind), mim_prediction_name(prediction));
-    if (is_flow ? solver == MIM_SOLVER_DDPM : is_of_flows(solver))
+    if (!mim_solver_fits(solver, schedule->kind))
         return mim_fail(MIM_EINVAL, "sampler: solver %s is %s", mim_solver_name(solver),
                         is_flow ? "not for models that predict flow"
                                 : "for models that predict flow");
@@ -331,6 +331,11 @@ void mim_diffusion_weights(size_t n_stressors, const float *x, double smallest, 
     const double scale = (1 - (double)n_stressors * DBL_EPSILON) / sum;
     for (size_t s = 0; s < n_stressors; s++)
         weights[s] = weights[s] * scale >= smallest ? weights[s] * scale : 0;
+}
+
+bool mim_solver_fits(mim_solver solver, mim_schedule_kind kind)
+{
+    return kind == MIM_SCHEDULE_FLOW ? solver != MIM_SOLVER_DDPM : !is_of_flows(solver);
 }
 
 const char *mim_solver_name(mim_solver solver) { return solver_names[solver]; }

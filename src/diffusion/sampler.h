@@ -2,6 +2,7 @@
 #ifndef MIM_DIFFUSION_SAMPLER_H
 #define MIM_DIFFUSION_SAMPLER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -69,6 +70,8 @@ size_t mim_diffusion_timesteps(const mim_schedule *schedule, mim_solver solver, 
  * exactly 0. */
 void mim_diffusion_weights(size_t n_stressors, const float *x, double smallest, double *weights);
 
+/* Whether a solver is for models of this schedule. */
+bool mim_solver_fits(mim_solver solver, mim_schedule_kind kind);
 const char *mim_solver_name(mim_solver solver); /* "ddpm", "ddim", "dpm++", "euler", "heun" */
 int mim_solver_find(const char *name, mim_solver *solver);
 
