@@ -68,6 +68,7 @@ static const mim_program program = {
         "figures.skipped: steps left out as their gradient was not finite\n"
         "figures.simulated_node, nl1_mean, nl1: plans tried at the last validation: on which\n"
         "  simulated node, and normalised L1 over families and of each; null if none were\n"
+        "figures.nl1_floor_mean, nl1_floor: the same of the plans that were measured: noise\n"
         "figures.examples_per_s, gflop_per_s: of this run, over all ranks\n"
         "figures.step_s, step_cpu_s: of a step of this run, on rank 0\n"
         "figures.input_wait_s: spent waiting for examples, on rank 0\n"
@@ -146,6 +147,19 @@ static void put_counts(json_t *f, const mim_train_job *j)
         json_object_set_new(f, counts[i].name, json_integer((json_int_t)counts[i].value));
 }
 
+static void add_trial(json_t *f, const mim_train_job *j)
+{
+    json_t *tried =
+        mim_train_trial_json("nl1", j->trial && !isnan(j->tried.nl1_mean) ? &j->tried : NULL);
+    json_t *own = mim_train_trial_json("nl1_floor", j->trial ? &j->floor : NULL);
+    json_object_set_new(f, "simulated_node",
+                        j->trial ? json_string(mim_trial_node(j->trial)) : json_null());
+    json_object_update(f, tried);
+    json_object_update(f, own);
+    json_decref(tried);
+    json_decref(own);
+}
+
 static void add_figures(mim_train_job *j, const char *model)
 {
     json_t *f = mim_summary_figures(j->summary);
@@ -171,9 +185,7 @@ static void add_figures(mim_train_job *j, const char *model)
                         mim_train_job_ran_out_of_patience(j) ? json_string("train.patience")
                                                              : json_null());
     json_object_set_new(f, "in_memory", json_boolean(j->lessons->samples != NULL));
-    json_t *tried = mim_train_trial_json(isnan(j->tried.nl1_mean) ? NULL : j->trial, &j->tried);
-    json_object_update(f, tried);
-    json_decref(tried);
+    add_trial(f, j);
     json_object_set_new(f, "resumed_from_step",
                         j->is_resumed ? json_integer((json_int_t)j->first_step) : json_null());
     json_object_set_new(f, "checkpoint",

@@ -42,6 +42,7 @@ typedef struct mim_train_job {
     double step_s, step_cpu_s;
     double loss, validation_loss; /* last known, else NaN */
     mim_train_trial tried;        /* the same */
+    mim_train_trial floor;        /* of the examples' own plans */
     char *checkpoint;             /* last written */
 } mim_train_job;
 

@@ -80,7 +80,8 @@ static int log_validation(mim_train_job *j, double live, bool was_tried)
     if (line && was_tried) {
         mim_log_info(j->log, "train", "step=%" PRIu64 " node=%s nl1_mean=%.5g", j->model->step,
                      mim_trial_node(j->trial), j->tried.nl1_mean);
-        json_t *tried = mim_train_trial_json(j->trial, &j->tried);
+        json_t *tried = mim_train_trial_json("nl1", &j->tried);
+        json_object_set_new(line, "simulated_node", json_string(mim_trial_node(j->trial)));
         json_object_update(line, tried);
         json_decref(tried);
     }
@@ -120,7 +121,7 @@ static int validate(mim_train_job *j)
     j->validation_loss =
         mim_train_mpi_validate(j->parallel, &j->lessons->validation, j->plan.validate_draws, true);
     if (j->trial) {
-        const int rc = mim_train_mpi_try(j->comm, j->trial, j->model->domain, &j->tried);
+        const int rc = mim_train_mpi_try(j->comm, j->trial, j->model->domain, false, &j->tried);
         if (rc != MIM_OK && rc != MIM_ESTOPPED) /* a stop is for the next step to see */
             return rc;
         was_tried = rc == MIM_OK;
@@ -208,7 +209,8 @@ static int look_again(mim_train_job *j)
 {
     j->validation_loss =
         mim_train_mpi_validate(j->parallel, &j->lessons->validation, j->plan.validate_draws, true);
-    return j->trial ? mim_train_mpi_try(j->comm, j->trial, j->model->domain, &j->tried) : MIM_OK;
+    return j->trial ? mim_train_mpi_try(j->comm, j->trial, j->model->domain, false, &j->tried)
+                    : MIM_OK;
 }
 
 int mim_train_job_run(mim_train_job *j)

@@ -235,9 +235,13 @@ int mim_train_job_prepare(mim_train_job *j)
     if ((rc = mim_agree(j->comm, rc)) != MIM_OK)
         return rc;
     check_best(j);
-    if (j->trial)
+    if (j->trial) {
         mim_log_info(j->log, "train", "plans are tried on node=%s, where nothing runs",
                      mim_trial_node(j->trial));
+        rc = mim_train_mpi_try(j->comm, j->trial, j->model->domain, true, &j->floor);
+        if (rc != MIM_OK)
+            return rc;
+    }
     return mim_train_mpi_create(j->comm, j->trainer, j->plan.options.n_shards, &j->parallel);
 }
 

@@ -1,6 +1,7 @@
 #include "mpi/train_trial.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/summary.h"
@@ -8,14 +9,16 @@
 #include "report/compare.h"
 
 /* Each value is set by one rank and 0 elsewhere, so sums are exact. */
-static int measure(MPI_Comm comm, mim_trial *trial, size_t n_metrics, double *measured)
+static int measure(MPI_Comm comm, mim_trial *trial, size_t n_metrics, bool are_own,
+                   double *measured)
 {
     int rank = 0, n_ranks = 0;
     size_t first = 0, count = 0;
     MPI_Comm_rank(comm, &rank);
     MPI_Comm_size(comm, &n_ranks);
     mim_share_of(mim_trial_n_groups(trial), rank, n_ranks, &first, &count);
-    const int rc = mim_agree(comm, mim_trial_run(trial, first, count, measured));
+    const int rc = mim_agree(comm, are_own ? mim_trial_run_own(trial, first, count, measured)
+                                           : mim_trial_run(trial, first, count, measured));
     if (rc == MIM_OK)
         MPI_Allreduce(MPI_IN_PLACE, measured, (int)(mim_trial_n(trial) * n_metrics), MPI_DOUBLE,
                       MPI_SUM, comm);
@@ -68,14 +71,14 @@ static int compare_series(const mim_trial *trial, const mim_domain *d, const mim
     return rc;
 }
 
-int mim_train_mpi_try(MPI_Comm comm, mim_trial *trial, const mim_domain *domain,
+int mim_train_mpi_try(MPI_Comm comm, mim_trial *trial, const mim_domain *domain, bool are_own,
                       mim_train_trial *result)
 {
     mim_series *wanted = NULL, *measured = NULL;
     double *values = calloc(mim_trial_n(trial) * domain->n_metrics, sizeof *values);
     int rc = mim_agree(comm, values ? MIM_OK : mim_fail(MIM_ENOMEM, "trial of plans"));
     if (rc == MIM_OK)
-        rc = measure(comm, trial, domain->n_metrics, values);
+        rc = measure(comm, trial, domain->n_metrics, are_own, values);
     if (rc == MIM_OK) {
         rc = mim_trial_series(trial, NULL, &wanted);
         if (rc == MIM_OK)
@@ -90,16 +93,16 @@ int mim_train_mpi_try(MPI_Comm comm, mim_trial *trial, const mim_domain *domain,
     return rc;
 }
 
-json_t *mim_train_trial_json(const mim_trial *trial, const mim_train_trial *result)
+json_t *mim_train_trial_json(const char *key, const mim_train_trial *result)
 {
-    json_t *nl1 = json_object();
-    for (int f = 0; f < MIM_N_FAMILIES; f++)
-        if (trial && isfinite(result->nl1[f]))
-            json_object_set_new(nl1, mim_family_name((mim_family)f), json_real(result->nl1[f]));
-    json_t *object = json_pack("{s:o, s:o, s:o}", "simulated_node",
-                               trial ? json_string(mim_trial_node(trial)) : json_null(), "nl1_mean",
-                               trial ? mim_json_real(result->nl1_mean) : json_null(), "nl1",
-                               trial ? json_incref(nl1) : json_null());
-    json_decref(nl1);
+    char mean[64];
+    json_t *object = json_object(), *families = result ? json_object() : json_null();
+    for (int f = 0; result && f < MIM_N_FAMILIES; f++)
+        if (isfinite(result->nl1[f]))
+            json_object_set_new(families, mim_family_name((mim_family)f),
+                                json_real(result->nl1[f]));
+    snprintf(mean, sizeof mean, "%s_mean", key);
+    json_object_set_new(object, mean, result ? mim_json_real(result->nl1_mean) : json_null());
+    json_object_set_new(object, key, families);
     return object;
 }

@@ -6,6 +6,8 @@
 #include <jansson.h>
 #include <mpi.h>
 
+#include <stdbool.h>
+
 #include "diffusion/trial.h"
 #include "trace/metric.h"
 
@@ -15,12 +17,13 @@ typedef struct mim_train_trial {
 } mim_train_trial;
 
 /* Collective. Tries all plans of the trial, which all ranks have alike; the result is the same on
- * all of them and at any number of them. MIM_ESTOPPED: a stop was asked for meanwhile. */
-int mim_train_mpi_try(MPI_Comm comm, mim_trial *trial, const mim_domain *domain,
+ * all of them and at any number of them. are_own: the plans that the examples are of instead of the
+ * model's. MIM_ESTOPPED: a stop was asked for meanwhile. */
+int mim_train_mpi_try(MPI_Comm comm, mim_trial *trial, const mim_domain *domain, bool are_own,
                       mim_train_trial *result);
 
-/* {"simulated_node": name, "nl1_mean": number, "nl1": {family: number}}, new. trial NULL: all null.
- */
-json_t *mim_train_trial_json(const mim_trial *trial, const mim_train_trial *result);
+/* {"nl1_mean": number, "nl1": {family: number}}, new, the keys beginning with `key` instead of nl1;
+ * NULL: both null. */
+json_t *mim_train_trial_json(const char *key, const mim_train_trial *result);
 
 #endif

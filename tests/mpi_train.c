@@ -127,9 +127,10 @@ static int trials_agree(MPI_Comm comm)
     mpi_check(comm,
               mim_trial_create(lessons.model, &lessons.examples, 70, &how, 1, &trial) == MIM_OK);
     mpi_check(comm, trial != NULL && mim_trial_n_groups(trial) == 5);
+    mpi_check(comm, mim_train_mpi_try(MPI_COMM_SELF, trial, lessons.model->domain, false, &alone) ==
+                        MIM_OK);
     mpi_check(comm,
-              mim_train_mpi_try(MPI_COMM_SELF, trial, lessons.model->domain, &alone) == MIM_OK);
-    mpi_check(comm, mim_train_mpi_try(comm, trial, lessons.model->domain, &together) == MIM_OK);
+              mim_train_mpi_try(comm, trial, lessons.model->domain, false, &together) == MIM_OK);
     mpi_check(comm, alone.nl1_mean > 0 && alone.nl1_mean < 10);
     mpi_check(comm, memcmp(&alone.nl1_mean, &together.nl1_mean, sizeof alone.nl1_mean) == 0);
     for (int f = 0; f < MIM_N_FAMILIES; f++) {
@@ -137,6 +138,9 @@ static int trials_agree(MPI_Comm comm)
         mpi_check(comm, isnan(alone.nl1[f]) ||
                             memcmp(&alone.nl1[f], &together.nl1[f], sizeof alone.nl1[f]) == 0);
     }
+    mpi_check(comm,
+              mim_train_mpi_try(comm, trial, lessons.model->domain, true, &together) == MIM_OK);
+    mpi_check(comm, together.nl1_mean >= 0 && together.nl1_mean < 1e-6); /* there is no noise */
     mim_trial_destroy(&trial);
     simulated_lessons_clear(&lessons);
     return 0;

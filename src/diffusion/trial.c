@@ -18,6 +18,7 @@ struct mim_trial {
     size_t n, n_cells;
     double *wanted;      /* [n][D], NaN = not known */
     double *previous;    /* [n][T][S] */
+    double *own;         /* [n][T][S] the plans that the metrics are of */
     bool *has_previous;  /* [n] */
     uint64_t *ids;       /* [n] */
     size_t n_metrics;    /* of the node */
@@ -32,10 +33,11 @@ static int allocate(mim_trial *t)
     const mim_domain *d = t->model->domain;
     t->wanted = calloc(t->n * d->n_metrics, sizeof *t->wanted);
     t->previous = calloc(t->n * t->n_cells, sizeof *t->previous);
+    t->own = calloc(t->n * t->n_cells, sizeof *t->own);
     t->has_previous = calloc(t->n, sizeof *t->has_previous);
     t->ids = calloc(t->n, sizeof *t->ids);
     t->of_node = calloc(d->n_metrics, sizeof *t->of_node);
-    return t->wanted && t->previous && t->has_previous && t->ids && t->of_node
+    return t->wanted && t->previous && t->own && t->has_previous && t->ids && t->of_node
                ? MIM_OK
                : mim_fail(MIM_ENOMEM, "trial of %zu plans", t->n);
 }
@@ -52,8 +54,10 @@ static void copy_examples(mim_trial *t, const mim_examples *examples)
             t->wanted[i * n_metrics + m] = examples->mask[row * n_metrics + m]
                                                ? (double)examples->metric[row * n_metrics + m]
                                                : (double)NAN;
-        for (size_t c = 0; c < t->n_cells; c++)
+        for (size_t c = 0; c < t->n_cells; c++) {
             t->previous[i * t->n_cells + c] = (double)examples->previous[row * t->n_cells + c];
+            t->own[i * t->n_cells + c] = (double)examples->action[row * t->n_cells + c];
+        }
     }
 }
 
@@ -165,6 +169,7 @@ void mim_trial_destroy(mim_trial **trial)
     mim_actions_destroy(&old->actions);
     free(old->wanted);
     free(old->previous);
+    free(old->own);
     free(old->has_previous);
     free(old->ids);
     free(old->metrics);
@@ -217,6 +222,15 @@ int mim_trial_run(mim_trial *t, size_t first, size_t n_groups, double *measured)
     for (size_t i = 0; rc == MIM_OK && i < n; i++)
         rc = try_plan(t, at + i, weights + i * t->n_cells, measured + (at + i) * n_metrics);
     free(weights);
+    return rc;
+}
+
+int mim_trial_run_own(mim_trial *t, size_t first, size_t n_groups, double *measured)
+{
+    const size_t n_metrics = t->model->domain->n_metrics, at = first * MIM_GENERATOR_GROUP;
+    int rc = MIM_OK;
+    for (size_t i = at; rc == MIM_OK && i < at + n_groups * MIM_GENERATOR_GROUP && i < t->n; i++)
+        rc = try_plan(t, i, t->own + i * t->n_cells, measured + i * n_metrics);
     return rc;
 }
 

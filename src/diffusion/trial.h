@@ -37,6 +37,9 @@ size_t mim_trial_n_groups(const mim_trial *trial);
  */
 int mim_trial_run(mim_trial *trial, size_t first, size_t n_groups, double *measured);
 
+/* The same of the examples' own plans: what is left is the noise that they were measured with. */
+int mim_trial_run_own(mim_trial *trial, size_t first, size_t n_groups, double *measured);
+
 /* Values like `measured` as a series, one slot a plan; NULL: those that are wanted. */
 int mim_trial_series(const mim_trial *trial, const double *values, mim_series **series);
 
