@@ -64,7 +64,7 @@ int mim_train_mpi_step(mim_train_mpi *job, int local, bool wishes_stop, double *
     double *extras = job->sums + job->n;
     memset(job->sums, 0, (job->n + N_EXTRAS) * sizeof *job->sums);
     for (size_t i = 0; local == MIM_OK && i < job->count; i++)
-        mim_trainer_shard(job->trainer, job->first + i, job->sums, &extras[AT_LOSS]);
+        local = mim_trainer_shard(job->trainer, job->first + i, job->sums, &extras[AT_LOSS]);
     extras[AT_STOP] = wishes_stop ? 1 : 0;
     extras[AT_FAILURE] = local == MIM_OK ? 0 : 1;
     MPI_Allreduce(MPI_IN_PLACE, job->sums, (int)(job->n + N_EXTRAS), MPI_DOUBLE, MPI_SUM,

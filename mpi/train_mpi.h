@@ -21,7 +21,8 @@ int mim_train_mpi_create(MPI_Comm comm, mim_trainer *trainer, size_t n_shards, m
 void mim_train_mpi_destroy(mim_train_mpi **job);
 
 /* Collective: one step. loss, norm and *is_wished (whether any rank wished to stop) are the same on
- * all ranks. `local`: an error of this rank alone, which becomes everyone's, without a step. */
+ * all ranks; a norm that is not finite means that the step was left out (diffusion/train.h).
+ * `local`: an error of this rank alone, which becomes everyone's, without a step. */
 int mim_train_mpi_step(mim_train_mpi *job, int local, bool wishes_stop, double *loss, double *norm,
                        bool *is_wished);
 

@@ -162,7 +162,7 @@ fi
 runs=$scratch/runs lessons=(--corpus "$scratch/lessons.h5" --steps 40 --set model.width=16
     --set model.blocks=1 --set model.heads=2 --set model.timesteps=50 --set train.batch=16
     --set train.shards=4 --set train.warmup=10 --set train.ema=0.9 --set train.ema_start=10
-    --set train.log_every=1 --set train.validate_every=10 --set train.checkpoint_every=2)
+    --set train.log_every=1 --set validate.every=10 --set train.checkpoint_every=2)
 "$made/make_runs" "$scratch/two" 2 && "$made/make_runs" "$runs" 12 &&
     "$made/make_corpus" "$scratch/lessons.h5" && run_program "$scratch/two" -o "$scratch/few.h5" &&
     run_program "$runs" -o "$scratch/many.h5"

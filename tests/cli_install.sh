@@ -76,7 +76,7 @@ report $? "pkg-config names every library that libmimesys.a needs"
 # But for those that other headers include once a precision.
 bad=
 while read -r header; do
-    echo "#include \"$header\"" >"$scratch/alone.c"
+    printf '#include "%s"\nextern int not_empty;\n' "$header" >"$scratch/alone.c"
     client -fsyntax-only "$scratch/alone.c" >>"$scratch/out" 2>>"$scratch/err" || bad="$bad $header"
 done < <(cd "$tree/include/mimesys" &&
     find . -name '*.h' ! -name '*_declare.h' ! -name 'as_*.h' | sed 's|^\./||')

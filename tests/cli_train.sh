@@ -4,24 +4,11 @@ program_name=mimesys_train
 may_log=yes
 # shellcheck source=tests/support/cli.sh
 . tests/support/cli.sh
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_NUM_THREADS=1
 corpus=$scratch/corpus.h5
 "${PROGRAMS:-$BIN/../tests}/make_corpus" "$corpus" >"$scratch/out" 2>"$scratch/err"
 report $? "a corpus made by rule"
-small=(--corpus "$corpus" --set model.width=16 --set model.blocks=1 --set model.heads=2
-    --set model.timesteps=50 --set train.batch=16 --set train.shards=4 --set train.warmup=10
-    --set train.ema=0.9 --set train.ema_start=10 --set train.log_every=10
-    --set train.validate_every=50 --set train.checkpoint_every=20)
-
-# The number after a key of a JSON file's first line that has it, or of its last with "last".
-number() { # KEY FILE [last]
-    local lines=head
-    [ "${3:-}" = last ] && lines='tail'
-    sed -n "s/.*\"$1\": *\([0-9.e+-]*\).*/\1/p" "$2" | $lines -n 1
-}
-
-# Numbers that differ by at most this share.
-near() { awk -v a="$1" -v b="$2" -v s="$3" 'BEGIN {d = a - b; m = a < 0 ? -a : a; exit !(d <= s * m && -d <= s * m)}'; }
+# shellcheck source=tests/support/train.sh
+. tests/support/train.sh
 
 run_program --print-config && cmp -s "$scratch/out" ini/pretrain.ini
 report $? "ini/pretrain.ini holds the settings and their defaults"
@@ -91,21 +78,6 @@ run_program "${small[@]}" --out "$scratch/b" --steps 120 &&
 report $? "the same training again gives the same files"
 
 # ---- stopped and resumed: the same bytes as without
-stop() { # SIGNAL FOLDER COMMAND...: as soon as the first figures are there
-    local signal=$1 folder=$2
-    shift 2
-    "$@" --out "$folder" >"$scratch/out" 2>"$scratch/err" &
-    running=$!
-    for _ in $(seq 400); do
-        [ -s "$folder/metrics.jsonl" ] && break
-        sleep 0.02
-    done
-    kill -"$signal" "$running"
-    wait "$running"
-    local rc=$?
-    running=
-    return "$rc"
-}
 long=("${small[@]}" --steps 2000 --set train.checkpoint_every=1000)
 run_program "${long[@]}" --out "$scratch/straight"
 report $? "2000 steps at once"
@@ -140,11 +112,6 @@ run_program "${small[@]}" --out "$scratch/c" --steps 60 && rm "$scratch/c/model.
 report $? "behind a damaged checkpoint the one before serves"
 
 # ---- ranks
-ranks() { # N ARGUMENTS...
-    local n=$1
-    shift
-    timeout 120 mpirun --oversubscribe -n "$n" "$program" "$@" >"$scratch/out" 2>"$scratch/err"
-}
 for n in 2 3 4; do
     ranks $n "${small[@]}" --out "$scratch/r$n" --steps 120 &&
         near "$(number loss "$scratch/r$n/summary.json")" "$(number loss "$scratch/b/summary.json")" 1e-5 &&

@@ -8,7 +8,7 @@
 int main(int argc, char **argv)
 {
     static const mim_architecture size = {.width = 16, .n_blocks = 1, .n_heads = 2, .mlp_ratio = 2};
-    static const mim_process process = {MIM_SCHEDULE_COSINE, 50, MIM_PREDICT_X0};
+    static const mim_process process = {MIM_SCHEDULE_COSINE, 50, MIM_PREDICT_X0, MIM_OUTPUT_FREE};
     mim_corpus *corpus = NULL;
     mim_domain *domain = NULL;
     mim_model *model = NULL;

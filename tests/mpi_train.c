@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "mpi/train_mpi.h"
+#include "mpi/train_trial.h"
+#include "tests/support/simulated_lessons.h"
 #include "tests/support/toy.h"
-
-#include "tests/support/toy.c" /* the helpers of unit tests are not linked */
 
 enum { N_STEPS = 30 };
 
@@ -115,10 +115,77 @@ static int drift_is_found(MPI_Comm comm)
     return 0;
 }
 
+/* Plans tried by all ranks: to the bit what one rank finds alone, and finite. */
+static int trials_agree(MPI_Comm comm)
+{
+    static const mim_generation how = {
+        .sampling = {MIM_SOLVER_DPMPP, 4, 7}, .guidance = 1, .smallest = 0.005, .n_candidates = 1};
+    simulated_lessons lessons;
+    mim_trial *trial = NULL;
+    mim_train_trial alone = {.nl1_mean = NAN}, together = {.nl1_mean = NAN};
+    mpi_check(comm, simulated_lessons_make(70, &lessons) == MIM_OK);
+    mpi_check(comm,
+              mim_trial_create(lessons.model, &lessons.examples, 70, &how, 1, &trial) == MIM_OK);
+    mpi_check(comm, trial != NULL && mim_trial_n_groups(trial) == 5);
+    mpi_check(comm, mim_train_mpi_try(MPI_COMM_SELF, trial, lessons.model->domain, false, &alone) ==
+                        MIM_OK);
+    mpi_check(comm,
+              mim_train_mpi_try(comm, trial, lessons.model->domain, false, &together) == MIM_OK);
+    mpi_check(comm, alone.nl1_mean > 0 && alone.nl1_mean < 10);
+    mpi_check(comm, memcmp(&alone.nl1_mean, &together.nl1_mean, sizeof alone.nl1_mean) == 0);
+    for (int f = 0; f < MIM_N_FAMILIES; f++) {
+        mpi_check(comm, isfinite(alone.nl1[f]) == mim_family_is_target((mim_family)f));
+        mpi_check(comm, isnan(alone.nl1[f]) ||
+                            memcmp(&alone.nl1[f], &together.nl1[f], sizeof alone.nl1[f]) == 0);
+    }
+    mpi_check(comm,
+              mim_train_mpi_try(comm, trial, lessons.model->domain, true, &together) == MIM_OK);
+    mpi_check(comm, together.nl1_mean >= 0 && together.nl1_mean < 1e-6); /* there is no noise */
+    mim_trial_destroy(&trial);
+    simulated_lessons_clear(&lessons);
+    return 0;
+}
+
+/* Examples that one rank cannot get are everyone's error, and no step is taken. */
+static int a_feed_fails_on_all(MPI_Comm comm)
+{
+    int rank = 0, n_ranks = 0;
+    mim_model *model = toy_model(6, MIM_PREDICT_V);
+    const mim_train_options options = toy_options();
+    mim_trainer *trainer = NULL;
+    mim_train_mpi *job = NULL;
+    mim_order *order = NULL;
+    mim_feed *feed = NULL;
+    double loss, norm;
+    bool is_wished;
+    MPI_Comm_rank(comm, &rank);
+    MPI_Comm_size(comm, &n_ranks);
+    toy_fill(&data, 100);
+    /* the last rank's feed has half of the shards, so not that rank's last */
+    const size_t n_shards = rank == n_ranks - 1 ? options.n_shards / 2 : options.n_shards;
+    const mim_feed_options o = {options.batch / options.n_shards * n_shards, n_shards, 0, 0, 1};
+    mpi_check(comm, model != NULL);
+    mpi_check(comm, mim_order_create(6, 100, NULL, &order) == MIM_OK);
+    mpi_check(comm, mim_feed_of_examples(&o, order, &data.examples, &feed) == MIM_OK);
+    mpi_check(comm, mim_trainer_create_fed(&options, model, feed, &trainer) == MIM_OK);
+    mpi_check(comm, mim_train_mpi_create(comm, trainer, options.n_shards, &job) == MIM_OK);
+    mpi_check(comm, mim_train_mpi_step(job, MIM_OK, false, &loss, &norm, &is_wished) == MIM_EINVAL);
+    mpi_check(comm, strstr(mim_error(), "of 2") != NULL);
+    mpi_check(comm, model->step == 0);
+    mim_train_mpi_destroy(&job);
+    mim_trainer_destroy(&trainer);
+    mim_feed_destroy(&feed);
+    mim_order_destroy(&order);
+    mim_model_destroy(&model);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const mpi_test tests[] = {{"ranks_agree", ranks_agree},
                                      {"one_stops_all", one_stops_all},
-                                     {"drift_is_found", drift_is_found}};
+                                     {"drift_is_found", drift_is_found},
+                                     {"trials_agree", trials_agree},
+                                     {"a_feed_fails_on_all", a_feed_fails_on_all}};
     return mpi_test_main(argc, argv, sizeof tests / sizeof *tests, tests);
 }

@@ -70,6 +70,7 @@ static void assert_same_domain(const mim_domain *a, const mim_domain *b)
     assert_int_equal(a->n_sockets, b->n_sockets);
     assert_int_equal(a->n_node_metrics, b->n_node_metrics);
     assert_string_equal(a->host_class, b->host_class);
+    assert_int_equal(a->normalisation, b->normalisation);
     for (size_t i = 0; i < a->n_metrics; i++)
         assert_string_equal(a->metrics[i], b->metrics[i]);
     for (size_t i = 0; i < a->n_stressors; i++)
@@ -121,6 +122,41 @@ static void test_round_trip(void **state)
     assert_string_equal(back->config, model->config);
     mim_model_destroy(&back);
     mim_model_destroy(&model);
+}
+
+/* What a process may be beside, how metrics are normalised, and how training has gone; a slim file
+ * has no course. */
+static void test_processes(void **state)
+{
+    (void)state;
+    static const struct {
+        mim_prediction prediction;
+        mim_output output;
+    } cases[] = {{MIM_PREDICT_FLOW, MIM_OUTPUT_FREE},
+                 {MIM_PREDICT_FLOW, MIM_OUTPUT_SIMPLEX},
+                 {MIM_PREDICT_EPS, MIM_OUTPUT_SIMPLEX}};
+    const mim_architecture size = {.width = 16, .n_blocks = 1, .n_heads = 2, .mlp_ratio = 2};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mim_model *model = toy_model_with(&size, 8, cases[i].prediction, cases[i].output);
+        model->domain->normalisation = MIM_NORMALISE_LOG;
+        model->course = (mim_course){3, UINT64_C(1) << 40, 2, 0.12345678901234567};
+        for (int is_slim = 0; is_slim < 2; is_slim++) {
+            write_model(model, is_slim);
+            mim_model *back = read_model(!is_slim);
+            assert_same_domain(model->domain, back->domain);
+            assert_int_equal(back->process.prediction, cases[i].prediction);
+            assert_int_equal(back->process.output, cases[i].output);
+            assert_int_equal(back->process.schedule, model->process.schedule);
+            const mim_course none = {0};
+            const mim_course *expected = is_slim ? &none : &model->course;
+            assert_true(back->course.n_skipped == expected->n_skipped &&
+                        back->course.best_step == expected->best_step &&
+                        back->course.n_since_best == expected->n_since_best &&
+                        back->course.best_loss == expected->best_loss);
+            mim_model_destroy(&back);
+        }
+        mim_model_destroy(&model);
+    }
 }
 
 /* 6 steps at once, or 2, stored, read, and 4 more: the same to the bit. */
@@ -362,10 +398,11 @@ static void test_other_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_resuming),
-        cmocka_unit_test(test_slim),           cmocka_unit_test(test_other_order),
-        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_other_files),
-        cmocka_unit_test(test_other_networks), cmocka_unit_test(test_refused_networks),
+        cmocka_unit_test(test_processes),        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_resuming),         cmocka_unit_test(test_slim),
+        cmocka_unit_test(test_other_order),      cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_other_files),      cmocka_unit_test(test_other_networks),
+        cmocka_unit_test(test_refused_networks),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
 }

@@ -99,7 +99,7 @@ static void test_normalising(void **state)
     mim_domain_destroy(&d);
 }
 
-/* The original's linear scale: 2000 KB/s of at most 488797. */
+/* The original's scales: 2000 KB/s of at most 488797. */
 static void test_published_value(void **state)
 {
     (void)state;
@@ -114,6 +114,49 @@ static void test_published_value(void **state)
     mim_domain_normalise(d, values, (mim_normalised){cpu, cpu_mask, node, node_mask});
     assert_true(fabs((double)node[1] - -0.99181664372) < 6e-8);
     mim_domain_destroy(&d);
+    parts.normalisation = MIM_NORMALISE_LOG;
+    assert_int_equal(mim_domain_create(&parts, &d), MIM_OK);
+    mim_domain_normalise(d, values, (mim_normalised){cpu, cpu_mask, node, node_mask});
+    assert_true(fabs((double)node[1] - 0.16054561068) < 6e-8);
+    mim_domain_destroy(&d);
+}
+
+/* By the logarithm: ends stay ends, what is below or above is clipped, the order stays. */
+static void test_logarithm(void **state)
+{
+    (void)state;
+    static const struct {
+        double value, expected;
+    } cases[] = {{100, -1},
+                 {300, 1},
+                 {99, -1},
+                 {0, -1},
+                 {301, 1},
+                 {1e9, 1},
+                 {101, 2 * 0.69314718056 / 5.30330490806 - 1}}; /* ln 2 / ln 201 */
+    mim_domain_parts parts = usual();
+    mim_domain *d = NULL;
+    mim_normalisation found = MIM_NORMALISE_LINEAR;
+    parts.normalisation = MIM_NORMALISE_LOG;
+    assert_int_equal(mim_domain_create(&parts, &d), MIM_OK);
+    double last = -1;
+    for (size_t i = 0; i < 200 + sizeof cases / sizeof *cases; i++) {
+        const bool is_case = i >= 200;
+        double values[D] = {NAN, NAN, NAN, NAN, NAN, NAN};
+        float cpu[T], cpu_mask[T], node[3], node_mask[3];
+        values[4] = is_case ? cases[i - 200].value : 101 + (double)i;
+        mim_domain_normalise(d, values, (mim_normalised){cpu, cpu_mask, node, node_mask});
+        assert_true(node_mask[1] == 1);
+        if (is_case)
+            assert_true(fabs((double)node[1] - cases[i - 200].expected) < 1e-6);
+        else
+            assert_true((double)node[1] > last);
+        last = is_case ? last : (double)node[1];
+    }
+    mim_domain_destroy(&d);
+    assert_int_equal(mim_normalisation_find("log", &found), MIM_OK);
+    assert_int_equal(found, MIM_NORMALISE_LOG);
+    assert_int_equal(mim_normalisation_find("ln", &found), MIM_EDATA);
 }
 
 static void expect(mim_domain_parts parts, const char *part)
@@ -165,9 +208,8 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_owners),
-        cmocka_unit_test(test_normalising),
-        cmocka_unit_test(test_published_value),
+        cmocka_unit_test(test_owners),          cmocka_unit_test(test_normalising),
+        cmocka_unit_test(test_published_value), cmocka_unit_test(test_logarithm),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,7 +77,8 @@ static void test_noising(void **state)
     mim_schedule_destroy(&s);
 }
 
-/* What is predicted leads back to x_0 for each of the three quantities and both schedules. */
+/* What is predicted leads back to x_0 for each quantity and schedule that go together; the
+ * published formulas of the flow: x_t = (1 - u) x_0 + u eps, velocity eps - x_0. */
 static void test_predictions_lead_back(void **state)
 {
     (void)state;
@@ -86,6 +87,10 @@ static void test_predictions_lead_back(void **state)
         mim_schedule *s = NULL;
         assert_int_equal(mim_schedule_create((mim_schedule_kind)kind, 25, &s), MIM_OK);
         for (int p = 0; p < MIM_N_PREDICTIONS; p++) {
+            assert_int_equal(mim_schedule_fits((mim_schedule_kind)kind, (mim_prediction)p),
+                             (kind == MIM_SCHEDULE_FLOW) == (p == MIM_PREDICT_FLOW));
+            if (!mim_schedule_fits((mim_schedule_kind)kind, (mim_prediction)p))
+                continue;
             for (size_t t = 0; t < 25; t++) {
                 float xt[4], y[4], back[4];
                 mim_schedule_noise(s, t, 4, x0, eps, xt);
@@ -95,6 +100,12 @@ static void test_predictions_lead_back(void **state)
                 const double magnified = p == MIM_PREDICT_EPS ? s->sqrt_recip_alpha_hat[t] : 1;
                 for (size_t i = 0; i < 4; i++)
                     assert_true(fabs((double)(back[i] - x0[i])) <= 6e-7 * magnified);
+                const double u = (double)(t + 1) / 25;
+                for (size_t i = 0; p == MIM_PREDICT_FLOW && i < 4; i++) {
+                    assert_true(fabs((double)y[i] - (double)(eps[i] - x0[i])) < 1e-7);
+                    assert_true(fabs((double)xt[i] -
+                                     ((1 - u) * (double)x0[i] + u * (double)eps[i])) < 1e-6);
+                }
             }
         }
         mim_schedule_destroy(&s);
@@ -105,7 +116,7 @@ static void test_properties(void **state)
 {
     (void)state;
     static const size_t sizes[] = {1, 2, 25, 100, 1000};
-    for (int kind = 0; kind < MIM_N_SCHEDULES; kind++) {
+    for (int kind = 0; kind < MIM_SCHEDULE_FLOW; kind++) {
         for (size_t k = 0; k < 5; k++) {
             mim_schedule *s = NULL;
             assert_int_equal(mim_schedule_create((mim_schedule_kind)kind, sizes[k], &s), MIM_OK);
@@ -125,6 +136,26 @@ static void test_properties(void **state)
     assert_near(s->beta[0], 1e-4, 1e-12);
     assert_near(s->beta[999], 0.02, 1e-12);
     mim_schedule_destroy(&s);
+}
+
+/* Signal to noise: published for 25 steps; of the flow ((1 - u) / u)^2, 0 where all is noise. */
+static void test_signal_to_noise(void **state)
+{
+    (void)state;
+    static const struct {
+        mim_schedule_kind kind;
+        size_t t;
+        double snr, relative;
+    } cases[] = {{MIM_SCHEDULE_COSINE, 0, 183, 1e-2},     {MIM_SCHEDULE_COSINE, 12, 0.861, 1e-3},
+                 {MIM_SCHEDULE_COSINE, 23, 3.9e-3, 1e-2}, {MIM_SCHEDULE_COSINE, 24, 3.9e-6, 1e-2},
+                 {MIM_SCHEDULE_FLOW, 4, 16, 1e-12},       {MIM_SCHEDULE_FLOW, 24, 0, 0},
+                 {MIM_SCHEDULE_FLOW, 19, 0.0625, 1e-12}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mim_schedule *s = NULL;
+        assert_int_equal(mim_schedule_create(cases[i].kind, 25, &s), MIM_OK);
+        assert_near(mim_schedule_snr(s, cases[i].t), cases[i].snr, cases[i].relative);
+        mim_schedule_destroy(&s);
+    }
 }
 
 static void test_refusals(void **state)
@@ -148,11 +179,9 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published_values),
-        cmocka_unit_test(test_noising),
-        cmocka_unit_test(test_predictions_lead_back),
-        cmocka_unit_test(test_properties),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_published_values),      cmocka_unit_test(test_noising),
+        cmocka_unit_test(test_predictions_lead_back), cmocka_unit_test(test_properties),
+        cmocka_unit_test(test_signal_to_noise),       cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 
 #include "corpus/corpus.h"
 #include "diffusion/checkpoint.h"
-#include "diffusion/examples.h"
+#include "diffusion/lessons.h"
 
 static const char corpus_path[] = "models/epyc-2cpu/corpus.h5";
 static const char model_path[] = "models/epyc-2cpu/model.h5";
@@ -25,10 +25,11 @@ typedef struct shipped {
 
 static int setup(void **state)
 {
+    static const mim_lessons_options all = {1 << 30, SIZE_MAX, SIZE_MAX};
     shipped *s = calloc(1, sizeof *s);
     *state = s;
     if (!s || mim_corpus_open(corpus_path, &s->corpus) != MIM_OK ||
-        mim_lessons_read(s->corpus, &s->lessons) != MIM_OK ||
+        mim_lessons_read(s->corpus, &all, &s->lessons) != MIM_OK ||
         mim_checkpoint_read(model_path, false, &s->model) != MIM_OK) {
         print_error("%s\n", mim_error());
         return -1;
@@ -53,7 +54,7 @@ static void files_belong_together(void **state)
     assert_int_equal(mim_corpus_check(s->corpus), MIM_OK);
     assert_true(s->model->corpus_hash == mim_corpus_hash(s->corpus));
     assert_non_null(s->model->response);
-    assert_int_equal(mim_response_fit(s->model->domain, &s->lessons->train, &again), MIM_OK);
+    assert_int_equal(mim_response_fit(s->model->domain, &s->lessons->fit, &again), MIM_OK);
     for (size_t i = 0; i < again->n_rows * again->n_columns; i++)
         assert_true(fabs(again->mean[i] - s->model->response->mean[i]) < 1e-6);
     mim_response_destroy(&again);

@@ -36,36 +36,54 @@ static int predict_known(void *context, size_t t, const float *x, float *predict
     return MIM_OK;
 }
 
+static bool is_of_flows(mim_solver solver)
+{
+    return solver == MIM_SOLVER_EULER || solver == MIM_SOLVER_HEUN;
+}
+
+static size_t n_calls_of(mim_solver solver, size_t n_steps)
+{
+    return solver == MIM_SOLVER_DDPM ? 25 : solver == MIM_SOLVER_HEUN ? 2 * n_steps - 1 : n_steps;
+}
+
+static void expect_known_end(const mim_schedule *s, mim_prediction prediction, mim_solver solver,
+                             size_t n_steps)
+{
+    static const uint64_t ids[N_SAMPLES] = {0, 7, 1234567890123};
+    oracle o = {.schedule = s, .prediction = prediction};
+    const mim_sampling how = {solver, n_steps, 42};
+    float x[N_SAMPLES * N_VALUES];
+    for (size_t i = 0; i < N_SAMPLES * N_VALUES; i++)
+        o.x0[i] = (float)(2 * mim_rng_u01(1, MIM_STREAM_TEST, 0, 0, (uint32_t)i) - 1);
+    assert_int_equal(
+        mim_diffusion_solve(s, prediction, &how, N_SAMPLES, N_VALUES, ids, predict_known, &o, x),
+        MIM_OK);
+    assert_true(solver == MIM_SOLVER_DPMPP ? o.n_calls <= n_steps
+                                           : o.n_calls == n_calls_of(solver, n_steps));
+    for (size_t i = 0; i < N_SAMPLES * N_VALUES; i++)
+        if (!(fabs((double)(x[i] - o.x0[i])) <= 2e-5 * (n_steps == 1 ? 100 : 1)))
+            fail_msg("%s, %s, %zu steps: %g instead of %g", mim_solver_name(solver),
+                     mim_prediction_name(prediction), n_steps, (double)x[i], (double)o.x0[i]);
+}
+
+/* Every solver, prediction and number of steps that go together. */
 static void test_known_end_is_reached(void **state)
 {
     (void)state;
-    static const uint64_t ids[N_SAMPLES] = {0, 7, 1234567890123};
-    mim_schedule *s = NULL;
-    assert_int_equal(mim_schedule_create(MIM_SCHEDULE_COSINE, 25, &s), MIM_OK);
-    for (int solver = 0; solver < MIM_N_SOLVERS; solver++) {
-        for (int p = 0; p < MIM_N_PREDICTIONS; p++) {
-            for (size_t n_steps = 1; n_steps <= 25; n_steps += 3) {
-                oracle o = {.schedule = s, .prediction = (mim_prediction)p};
-                const mim_sampling how = {(mim_solver)solver, n_steps, 42};
-                float x[N_SAMPLES * N_VALUES];
-                for (size_t i = 0; i < N_SAMPLES * N_VALUES; i++)
-                    o.x0[i] = (float)(2 * mim_rng_u01(1, MIM_STREAM_TEST, 0, 0, (uint32_t)i) - 1);
-                assert_int_equal(mim_diffusion_solve(s, o.prediction, &how, N_SAMPLES, N_VALUES,
-                                                     ids, predict_known, &o, x),
-                                 MIM_OK);
-                assert_true(solver == MIM_SOLVER_DPMPP
-                                ? o.n_calls <= n_steps
-                                : o.n_calls == (solver == MIM_SOLVER_DDPM ? 25 : n_steps));
-                for (size_t i = 0; i < N_SAMPLES * N_VALUES; i++)
-                    if (!(fabs((double)(x[i] - o.x0[i])) <= 2e-5 * (n_steps == 1 ? 100 : 1)))
-                        fail_msg("%s, %s, %zu steps: %g instead of %g",
-                                 mim_solver_name((mim_solver)solver),
-                                 mim_prediction_name((mim_prediction)p), n_steps, (double)x[i],
-                                 (double)o.x0[i]);
-            }
+    for (int kind = 0; kind < MIM_N_SCHEDULES; kind += MIM_SCHEDULE_FLOW) {
+        mim_schedule *s = NULL;
+        assert_int_equal(mim_schedule_create((mim_schedule_kind)kind, 25, &s), MIM_OK);
+        for (int solver = 0; solver < MIM_N_SOLVERS; solver++) {
+            if (kind == MIM_SCHEDULE_FLOW ? solver == MIM_SOLVER_DDPM
+                                          : is_of_flows((mim_solver)solver))
+                continue;
+            for (int p = 0; p < MIM_N_PREDICTIONS; p++)
+                for (size_t n_steps = 1; n_steps <= 25; n_steps += 3)
+                    if (p == MIM_PREDICT_X0 || mim_schedule_fits(s->kind, (mim_prediction)p))
+                        expect_known_end(s, (mim_prediction)p, (mim_solver)solver, n_steps);
         }
+        mim_schedule_destroy(&s);
     }
-    mim_schedule_destroy(&s);
 }
 
 /* x_0 ~ N(mean, deviation^2): E[x_0 | x_t] is known, and the deterministic flow maps the start's
@@ -82,7 +100,7 @@ static int predict_gauss(void *context, size_t t, const float *x, float *predict
 {
     gauss *g = context;
     const double a = g->schedule->sqrt_alpha_hat[t], v = g->deviation * g->deviation;
-    const double noise = 1 - g->schedule->alpha_hat[t];
+    const double b = g->schedule->sqrt_one_minus_alpha_hat[t], noise = b * b;
     if (!g->has_first)
         memcpy(g->first, x, sizeof g->first);
     g->has_first = true;
@@ -101,11 +119,12 @@ static double gauss_error(const mim_schedule *s, mim_solver solver, size_t n_ste
     double worst = 0;
     const size_t last = s->n_steps - 1;
     const double v = g.deviation * g.deviation, ah = s->alpha_hat[last];
+    const double noise = s->kind == MIM_SCHEDULE_FLOW ? 1 : 1 - ah;
     assert_int_equal(mim_diffusion_solve(s, MIM_PREDICT_X0, &how, N_SAMPLES, N_VALUES, ids,
                                          predict_gauss, &g, x),
                      MIM_OK);
     for (size_t i = 0; i < N_SAMPLES * N_VALUES; i++) {
-        const double score = ((double)g.first[i] - sqrt(ah) * g.mean) / sqrt(ah * v + 1 - ah);
+        const double score = ((double)g.first[i] - sqrt(ah) * g.mean) / sqrt(ah * v + noise);
         worst = fmax(worst, fabs((double)x[i] - (g.mean + g.deviation * score)));
     }
     return worst;
@@ -127,6 +146,28 @@ static void test_flow_of_a_gaussian(void **state)
     assert_true(first_200 < 0.5 * first_50); /* first order: a quarter of the step, less error */
     assert_true(second_50 < 0.05 * first_50);
     assert_true(second_8 < 0.05 * first_8);
+    mim_schedule_destroy(&s);
+}
+
+/* The straight path's own flow: at u = 1 all is noise, so the score is that of the start. Euler's
+ * method is DDIM, Heun's is of second order. */
+static void test_straight_flow_of_a_gaussian(void **state)
+{
+    (void)state;
+    mim_schedule *s = NULL;
+    assert_int_equal(mim_schedule_create(MIM_SCHEDULE_FLOW, 1000, &s), MIM_OK);
+    const double first_10 = gauss_error(s, MIM_SOLVER_EULER, 10);
+    const double first_100 = gauss_error(s, MIM_SOLVER_EULER, 100);
+    const double second_10 = gauss_error(s, MIM_SOLVER_HEUN, 10);
+    const double second_100 = gauss_error(s, MIM_SOLVER_HEUN, 100);
+    const double ddim_all = gauss_error(s, MIM_SOLVER_DDIM, 1000);
+    const double euler_all = gauss_error(s, MIM_SOLVER_EULER, 1000);
+    print_message("Euler 10: %g, 100: %g; Heun 10: %g, 100: %g\n", first_10, first_100, second_10,
+                  second_100);
+    assert_true(first_100 < 0.2 * first_10);
+    assert_true(second_10 < first_10 && second_100 < 0.1 * first_100);
+    assert_true(second_100 < 0.05 * second_10);
+    assert_true(fabs(ddim_all - euler_all) < 2e-5 && euler_all < 0.2 * first_100);
     mim_schedule_destroy(&s);
 }
 
@@ -165,8 +206,10 @@ static void test_samples_stand_alone(void **state)
     static const uint64_t ids[N_SAMPLES] = {5, 6, 7};
     static const uint64_t turned[N_SAMPLES] = {7, 5, 6};
     mim_schedule *s = NULL;
-    assert_int_equal(mim_schedule_create(MIM_SCHEDULE_COSINE, 25, &s), MIM_OK);
     for (int solver = 0; solver < MIM_N_SOLVERS; solver++) {
+        const mim_schedule_kind kind =
+            is_of_flows((mim_solver)solver) ? MIM_SCHEDULE_FLOW : MIM_SCHEDULE_COSINE;
+        assert_int_equal(mim_schedule_create(kind, 25, &s), MIM_OK);
         gauss g = {.schedule = s, .mean = 0.2, .deviation = 0.1}, h = g;
         const mim_sampling how = {(mim_solver)solver, 8, 7};
         float a[N_SAMPLES * N_VALUES], b[N_SAMPLES * N_VALUES];
@@ -179,8 +222,8 @@ static void test_samples_stand_alone(void **state)
         assert_memory_equal(a, b + N_VALUES, 2 * N_VALUES * sizeof *a);
         assert_memory_equal(a + 2 * N_VALUES, b, N_VALUES * sizeof *a);
         assert_memory_not_equal(a, a + N_VALUES, N_VALUES * sizeof *a);
+        mim_schedule_destroy(&s);
     }
-    mim_schedule_destroy(&s);
 }
 
 /* The original's step at timestep 12 of 25: guidance of 3, clipped x_0, mean, sample. */
@@ -195,7 +238,6 @@ static void test_published_step(void **state)
     static const double samples[3] = {0.5780316543, -1.1533285079, 2.1437998542};
     mim_schedule *s = NULL;
     float eps[3], x0[3], mean[3], next[3];
-    double log_probability = 0;
     assert_int_equal(mim_schedule_create(MIM_SCHEDULE_COSINE, 25, &s), MIM_OK);
     mim_diffusion_guide(3, 3, with, without, eps);
     mim_schedule_x0(s, MIM_PREDICT_EPS, 12, 3, x, eps, x0);
@@ -203,19 +245,63 @@ static void test_published_step(void **state)
     memcpy(next, x, sizeof next);
     mim_diffusion_step_back(s, 12, 3, x0, none, mean);
     mim_diffusion_step_back(s, 12, 3, x0, z, next);
-    const double variance = s->posterior_variance[12], two_pi = 6.28318530717958647693;
     for (size_t i = 0; i < 3; i++) {
         assert_true(fabs((double)eps[i] - guided[i]) < 3e-7);
         assert_true(fabs((double)x0[i] - ends[i]) < 5e-7);
         assert_true(fabs((double)mean[i] - means[i]) < 3e-7);
         assert_true(fabs((double)next[i] - samples[i]) < 3e-7);
-        const double away = (double)next[i] - (double)mean[i];
-        log_probability -= (away * away / variance + log(two_pi * variance)) / 2 / 3;
     }
-    assert_true(fabs(log_probability - 0.0200888425) < 1e-6);
+    assert_true(fabs(mim_diffusion_log_probability(s, 12, 3, x0, x, next) - 0.0200888425) < 1e-6);
     mim_diffusion_step_back(s, 0, 3, x0, NULL, next); /* the chain's end is x_0 */
     assert_memory_equal(next, x0, sizeof x0);
     mim_schedule_destroy(&s);
+}
+
+/* The logged chain is the plain one but for the noise of 1e-6 at its end, and its log-probabilities
+ * are those of its own noise: - z^2 / 2 - log(sigma) - log(2 pi) / 2 on average. */
+static void test_logged_chain(void **state)
+{
+    (void)state;
+    enum { K = 25, N = N_SAMPLES * N_VALUES };
+    static const uint64_t ids[N_SAMPLES] = {5, 6, 7};
+    static float chain[(K + 1) * N];
+    static double log_p[K * N_SAMPLES];
+    mim_schedule *s = NULL, *flow = NULL;
+    assert_int_equal(mim_schedule_create(MIM_SCHEDULE_COSINE, K, &s), MIM_OK);
+    assert_int_equal(mim_schedule_create(MIM_SCHEDULE_FLOW, K, &flow), MIM_OK);
+    gauss g = {.schedule = s, .mean = 0.2, .deviation = 0.1}, h = g;
+    const mim_sampling how = {MIM_SOLVER_DDPM, 0, 7};
+    float x[N];
+    assert_int_equal(mim_diffusion_solve(s, MIM_PREDICT_X0, &how, N_SAMPLES, N_VALUES, ids,
+                                         predict_gauss, &g, x),
+                     MIM_OK);
+    assert_int_equal(mim_diffusion_solve_logged(s, MIM_PREDICT_X0, 7, N_SAMPLES, N_VALUES, ids,
+                                                predict_gauss, &h, chain, log_p),
+                     MIM_OK);
+    assert_memory_equal(chain, g.first, sizeof x);
+    for (size_t i = 0; i < N; i++) {
+        const double away = fabs((double)chain[K * N + i] - (double)x[i]);
+        assert_true(away > 0 && away < 6e-6);
+    }
+    for (size_t i = 0; i < K; i++) {
+        const size_t t = K - 1 - i;
+        const double sigma = fmax(1e-6, exp(0.5 * s->posterior_log_variance[t]));
+        for (size_t j = 0; j < N_SAMPLES; j++) {
+            double expected = -log(sigma) - 0.5 * log(6.28318530717958647693);
+            for (uint32_t k = 0; k < N_VALUES; k++) {
+                const double z =
+                    mim_rng_normal(7, MIM_STREAM_GENERATE, ids[j], (uint32_t)(1 + t), k);
+                expected -= z * z / 2 / N_VALUES;
+            }
+            /* at t = 0 a float's rounding is a tenth of the deviation */
+            assert_true(fabs(log_p[i * N_SAMPLES + j] - expected) < (t > 0 ? 1e-4 : 0.3));
+        }
+    }
+    assert_int_equal(mim_diffusion_solve_logged(flow, MIM_PREDICT_FLOW, 7, N_SAMPLES, N_VALUES, ids,
+                                                predict_gauss, &h, chain, log_p),
+                     MIM_EINVAL);
+    mim_schedule_destroy(&s);
+    mim_schedule_destroy(&flow);
 }
 
 static void test_timesteps(void **state)
@@ -229,7 +315,9 @@ static void test_timesteps(void **state)
             const size_t found = mim_diffusion_timesteps(s, (mim_solver)solver, n, t);
             assert_true(found == n || (solver == MIM_SOLVER_DPMPP && found < n && found > n / 3));
             assert_int_equal(t[0], 99);
-            if (n > 1)
+            if (is_of_flows((mim_solver)solver)) /* u = 1 / n, but for the grid */
+                assert_true(fabs((double)(t[found - 1] + 1) / 100 - 1 / (double)n) < 0.00501);
+            else if (n > 1)
                 assert_int_equal(t[found - 1], 0);
             for (size_t i = 1; i < found; i++)
                 assert_true(t[i] < t[i - 1]);
@@ -304,9 +392,24 @@ static void test_refusals(void **state)
     assert_int_equal(mim_diffusion_solve(s, MIM_PREDICT_V, &fine, 1, 2, ids, refuse, NULL, x),
                      MIM_EDATA);
     assert_string_equal(mim_error(), "the network says no");
+    const mim_sampling euler = {MIM_SOLVER_EULER, 5, 0};
+    assert_int_equal(mim_diffusion_solve(s, MIM_PREDICT_V, &euler, 1, 2, ids, refuse, NULL, x),
+                     MIM_EINVAL);
+    assert_non_null(strstr(mim_error(), "euler is for models that predict flow"));
+    assert_int_equal(mim_diffusion_solve(s, MIM_PREDICT_FLOW, &fine, 1, 2, ids, refuse, NULL, x),
+                     MIM_EINVAL);
+    mim_schedule_destroy(&s);
+    assert_int_equal(mim_schedule_create(MIM_SCHEDULE_FLOW, 25, &s), MIM_OK);
+    assert_int_equal(mim_diffusion_solve(s, MIM_PREDICT_FLOW, &fine, 1, 2, ids, refuse, NULL, x),
+                     MIM_EINVAL);
+    assert_non_null(strstr(mim_error(), "ddpm is not for models that predict flow"));
+    assert_int_equal(mim_diffusion_solve(s, MIM_PREDICT_V, &euler, 1, 2, ids, refuse, NULL, x),
+                     MIM_EINVAL);
     assert_int_equal(mim_solver_find("dpm++", &solver), MIM_OK);
     assert_int_equal(solver, MIM_SOLVER_DPMPP);
-    assert_int_equal(mim_solver_find("euler", &solver), MIM_EDATA);
+    assert_int_equal(mim_solver_find("heun", &solver), MIM_OK);
+    assert_int_equal(solver, MIM_SOLVER_HEUN);
+    assert_int_equal(mim_solver_find("rk4", &solver), MIM_EDATA);
     mim_schedule_destroy(&s);
 }
 
@@ -315,9 +418,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_end_is_reached),
         cmocka_unit_test(test_flow_of_a_gaussian),
+        cmocka_unit_test(test_straight_flow_of_a_gaussian),
         cmocka_unit_test(test_ancestral_statistics),
         cmocka_unit_test(test_samples_stand_alone),
         cmocka_unit_test(test_published_step),
+        cmocka_unit_test(test_logged_chain),
         cmocka_unit_test(test_timesteps),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_refusals),

@@ -32,10 +32,13 @@ const mim_option mim_generate_idw_options[] = {
 };
 
 const mim_option mim_generate_diffusion_options[] = {
-    {"diffusion", "solver", MIM_OPTION_CHOICE, "", "dpm++", 0, 0, "dpm++|ddim|ddpm", NULL,
-     "how noise becomes a plan: in few steps, or (ddpm) by all of training's"},
+    {"diffusion", "solver", MIM_OPTION_CHOICE, "", "dpm++", 0, 0, "dpm++|ddim|ddpm|euler|heun",
+     NULL,
+     "how noise becomes a plan: in few steps, by all of training's (ddpm), or, of models that "
+     "predict "
+     "flow, along it (euler, heun, which asks the model twice a step)"},
     {"diffusion", "steps", MIM_OPTION_INT, "", "8", 1, MIM_SCHEDULE_MAX_STEPS, NULL, NULL,
-     "steps of dpm++ and ddim, at most the timesteps of training"},
+     "steps of all but ddpm, at most the timesteps of training"},
     {"diffusion", "guidance", MIM_OPTION_REAL, "", "1", 0, 100, NULL, NULL,
      "weight of the metrics: 1 as trained, 0 not at all, above 1 exaggerated"},
     {"diffusion", "smallest", MIM_OPTION_REAL, "", "0.02", 0, 1, NULL, NULL,

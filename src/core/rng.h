@@ -25,7 +25,9 @@ typedef enum {
     /* the simulated node: its noise, its rounding and outliers */
     MIM_STREAM_SIMULATED,
     MIM_STREAM_SIMULATED_RARE,
-    MIM_STREAM_COMPAT, /* order of stressors as the original shuffles it */
+    MIM_STREAM_COMPAT,  /* order of stressors as the original shuffles it */
+    MIM_STREAM_AUGMENT, /* where the threads of a training example go */
+    MIM_STREAM_DRAW,    /* which example is drawn when not all are alike */
 } mim_stream;
 
 /* The four words Philox4x32-10 gives for a counter and a key (for known-answer tests). */

@@ -212,6 +212,8 @@ int mim_corpus_open(const char *path, mim_corpus **corpus)
     return rc;
 }
 
+const mim_table *mim_corpus_table(const mim_corpus *corpus) { return corpus->table; }
+const char *mim_corpus_path(const mim_corpus *corpus) { return corpus->path; }
 const mim_layout *mim_corpus_layout(const mim_corpus *corpus) { return corpus->layout; }
 const mim_corpus_info *mim_corpus_about(const mim_corpus *corpus) { return &corpus->info; }
 size_t mim_corpus_n_samples(const mim_corpus *corpus) { return corpus->n_samples; }

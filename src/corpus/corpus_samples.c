@@ -139,36 +139,42 @@ static int check_action(const mim_layout *l, size_t sample, const char *name, co
     return MIM_OK;
 }
 
-static int check_figures(const mim_layout *l, const mim_samples *s, size_t i)
+static int check_figures(const mim_layout *l, const mim_samples *s, size_t i, size_t number)
 {
     for (size_t m = 0; m < l->n_metrics; m++) {
         const size_t at = i * l->n_metrics + m;
         const bool is_absent = s->mask[at] == 0;
         if (s->mask[at] > 1 || !isfinite(s->metric[at]) || !isfinite(s->spread[at]) ||
             s->spread[at] < 0.0f || (is_absent && (s->metric[at] != 0.0f || s->spread[at] != 0.0f)))
-            return mim_fail(MIM_EINVAL, "sample %zu: %s is %g, spread %g, mask %d", i,
+            return mim_fail(MIM_EINVAL, "sample %zu: %s is %g, spread %g, mask %d", number,
                             l->metric_names[m], (double)s->metric[at], (double)s->spread[at],
                             s->mask[at]);
     }
     return MIM_OK;
 }
 
-int mim_samples_check(const mim_layout *l, const mim_corpus_info *info, const mim_samples *s)
+int mim_samples_check_one(const mim_layout *l, const mim_corpus_info *info, const mim_samples *s,
+                          size_t i, size_t number)
 {
     const size_t cells = l->n_threads * l->n_stressors;
+    const bool side =
+        mim_corpus_is_validation(s->plan_id[i], info->split_seed, info->validation_share);
+    int rc = check_action(l, number, "action", s->action + i * cells, false);
+    if (rc == MIM_OK)
+        rc = check_action(l, number, "previous action", s->previous_action + i * cells,
+                          !s->has_previous[i]);
+    if (rc == MIM_OK)
+        rc = check_figures(l, s, i, number);
+    if (rc == MIM_OK && (s->has_previous[i] > 1 || s->is_validation[i] != side))
+        rc = mim_fail(MIM_EINVAL, "sample %zu: is on the wrong side of the split", number);
+    return rc;
+}
+
+int mim_samples_check(const mim_layout *l, const mim_corpus_info *info, const mim_samples *s)
+{
     int rc = MIM_OK;
-    for (size_t i = 0; rc == MIM_OK && i < s->n; i++) {
-        const bool side =
-            mim_corpus_is_validation(s->plan_id[i], info->split_seed, info->validation_share);
-        rc = check_action(l, i, "action", s->action + i * cells, false);
-        if (rc == MIM_OK)
-            rc = check_action(l, i, "previous action", s->previous_action + i * cells,
-                              !s->has_previous[i]);
-        if (rc == MIM_OK)
-            rc = check_figures(l, s, i);
-        if (rc == MIM_OK && (s->has_previous[i] > 1 || s->is_validation[i] != side))
-            rc = mim_fail(MIM_EINVAL, "sample %zu: is on the wrong side of the split", i);
-    }
+    for (size_t i = 0; rc == MIM_OK && i < s->n; i++)
+        rc = mim_samples_check_one(l, info, s, i, i);
     return rc;
 }
 

@@ -330,6 +330,22 @@ int mim_table_offset(const char *path, const char *name, uint64_t *place)
     return MIM_OK;
 }
 
+int mim_table_places(const mim_table *table, uint64_t *places)
+{
+    for (size_t c = 0; c < table->n_columns; c++) {
+        hid_t type = H5Dget_type(table->datasets[c]);
+        const haddr_t address = H5Dget_offset(table->datasets[c]);
+        const bool is_native = type >= 0 && H5Tequal(type, table->types[c]) > 0;
+        if (type >= 0)
+            H5Tclose(type);
+        if (!is_native || address == HADDR_UNDEF)
+            return mim_fail(MIM_EUNSUP, "%s: %s is not stored as this machine has numbers",
+                            table->path, table->columns[c].name);
+        places[c] = address;
+    }
+    return MIM_OK;
+}
+
 int mim_sync_path(const char *path)
 {
     int rc = mim_fault(path), fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -57,6 +57,10 @@ int mim_table_flush(mim_table *table);
 /* Where the values of a dataset of fixed place begin in the file, bytes. MIM_EDATA. */
 int mim_table_offset(const char *path, const char *name, uint64_t *place);
 
+/* The same for all columns of an open table, so that rows can be read without the library: places
+ * [n_columns]. MIM_EUNSUP: the file holds numbers of another kind of machine. */
+int mim_table_places(const mim_table *table, uint64_t *places);
+
 /* Waits until a file (or folder) is on the disk. MIM_EIO. */
 int mim_sync_path(const char *path);
 

@@ -88,6 +88,9 @@ static int put_domain(mim_h5 *file, const mim_domain *d)
         rc = put_threads(file, d);
     if (rc == MIM_OK)
         rc = mim_h5_put_attribute_text(file, NULL, "host_class", d->host_class);
+    if (rc == MIM_OK)
+        rc = mim_h5_put_attribute_text(file, NULL, "normalisation",
+                                       mim_normalisation_name(d->normalisation));
     return rc;
 }
 
@@ -125,7 +128,24 @@ static int put_kind(mim_h5 *file, const mim_model *m)
     if (rc == MIM_OK)
         rc = mim_h5_put_attribute_text(file, NULL, "prediction",
                                        mim_prediction_name(m->process.prediction));
+    if (rc == MIM_OK)
+        rc = mim_h5_put_attribute_text(file, NULL, "output", mim_output_name(m->process.output));
     return rc;
+}
+
+static int put_course(mim_h5 *file, const mim_course *c)
+{
+    const struct {
+        const char *name, *long_name;
+        uint64_t value;
+    } counts[] = {{"n_skipped", "steps left out as their gradient was not finite", c->n_skipped},
+                  {"best_step", "step of the best validation", c->best_step},
+                  {"n_since_best", "validations after it", c->n_since_best}};
+    int rc = MIM_OK;
+    for (size_t i = 0; rc == MIM_OK && i < sizeof counts / sizeof *counts; i++)
+        rc = mim_h5_put_count(file, counts[i].name, 0, NULL, &counts[i].value, "", "",
+                              counts[i].long_name);
+    return rc == MIM_OK ? mim_h5_put_attribute_real(file, NULL, "best_loss", c->best_loss) : rc;
 }
 
 int mim_checkpoint_write(const mim_model *model, bool is_slim, const char *path)
@@ -135,6 +155,8 @@ int mim_checkpoint_write(const mim_model *model, bool is_slim, const char *path)
         mim_h5_create(path, MIM_CHECKPOINT_SCHEMA, MIM_CHECKPOINT_VERSION, model->config, &file);
     if (rc == MIM_OK)
         rc = put_kind(file, model);
+    if (rc == MIM_OK && !is_slim)
+        rc = put_course(file, &model->course);
     if (rc == MIM_OK)
         rc = put_domain(file, model->domain);
     if (rc == MIM_OK)
@@ -194,7 +216,7 @@ static int get_word(mim_h5 *file, const char *path, const char *name, char **wor
 
 static int get_process(mim_h5 *file, const char *path, mim_process *process)
 {
-    char *schedule = NULL, *prediction = NULL;
+    char *schedule = NULL, *prediction = NULL, *output = NULL;
     uint64_t n_timesteps = 0;
     int rc = mim_checkpoint_get_counts(file, path, "n_timesteps", 0, 1, &n_timesteps);
     if (rc == MIM_OK && (n_timesteps < 1 || n_timesteps > MIM_SCHEDULE_MAX_STEPS))
@@ -207,9 +229,17 @@ static int get_process(mim_h5 *file, const char *path, mim_process *process)
     if (rc == MIM_OK && ((rc = mim_schedule_find(schedule, &process->schedule)) != MIM_OK ||
                          (rc = mim_prediction_find(prediction, &process->prediction)) != MIM_OK))
         rc = mim_fail_in(rc, "%s", path);
+    if (rc == MIM_OK && !mim_schedule_fits(process->schedule, process->prediction))
+        rc = mim_fail(MIM_EDATA, "%s: a schedule %s and a prediction of %s", path, schedule,
+                      prediction);
+    if (rc == MIM_OK)
+        rc = mim_h5_get_attribute_text(file, NULL, "output", &output);
+    if (rc == MIM_OK && output && (rc = mim_output_find(output, &process->output)) != MIM_OK)
+        rc = mim_fail_in(rc, "%s", path);
     process->n_timesteps = (size_t)n_timesteps;
     free(schedule);
     free(prediction);
+    free(output);
     return rc;
 }
 
@@ -227,7 +257,7 @@ static int get_length(mim_h5 *file, const char *path, const char *name, size_t m
 /* What a domain is read into before it is made. */
 typedef struct parts {
     mim_domain_parts domain;
-    char **metrics, **actions, *host_class;
+    char **metrics, **actions, *host_class, *normalisation;
     size_t n_metrics, n_actions; /* names read */
     double *minimum, *maximum;
     uint64_t *threads;       /* [2][n_threads] metric, socket */
@@ -239,6 +269,7 @@ static void parts_clear(parts *p)
     mim_h5_free_texts(p->n_metrics, &p->metrics);
     mim_h5_free_texts(p->n_actions, &p->actions);
     free(p->host_class);
+    free(p->normalisation);
     free(p->minimum);
     free(p->maximum);
     free(p->threads);
@@ -296,6 +327,11 @@ static int get_domain(mim_h5 *file, const char *path, size_t n_sockets, mim_doma
         rc = get_threads(file, path, &p);
     if (rc == MIM_OK)
         rc = mim_h5_get_attribute_text(file, NULL, "host_class", &p.host_class);
+    if (rc == MIM_OK)
+        rc = mim_h5_get_attribute_text(file, NULL, "normalisation", &p.normalisation);
+    if (rc == MIM_OK && p.normalisation &&
+        (rc = mim_normalisation_find(p.normalisation, &p.domain.normalisation)) != MIM_OK)
+        rc = mim_fail_in(rc, "%s", path);
     p.domain.n_metrics = p.n_metrics;
     p.domain.n_stressors = p.n_actions;
     p.domain.n_sockets = n_sockets;
@@ -436,11 +472,31 @@ static int get_response(mim_h5 *file, const char *path, mim_model *m)
                         : rc;
 }
 
+/* Files without have none. */
+static int get_course(mim_h5 *file, const char *path, mim_course *c)
+{
+    bool has_loss = false;
+    if (!mim_h5_has(file, "n_skipped"))
+        return MIM_OK;
+    int rc = mim_checkpoint_get_counts(file, path, "n_skipped", 0, 1, &c->n_skipped);
+    if (rc == MIM_OK)
+        rc = mim_checkpoint_get_counts(file, path, "best_step", 0, 1, &c->best_step);
+    if (rc == MIM_OK)
+        rc = mim_checkpoint_get_counts(file, path, "n_since_best", 0, 1, &c->n_since_best);
+    if (rc == MIM_OK)
+        rc = mim_h5_get_attribute_real(file, NULL, "best_loss", &has_loss, &c->best_loss);
+    if (rc == MIM_OK && (!has_loss || (c->best_step > 0 && !isfinite(c->best_loss))))
+        rc = mim_fail(MIM_EDATA, "%s: best_loss is not there or no number", path);
+    return rc;
+}
+
 static int get_counters(mim_h5 *file, const char *path, mim_model *m)
 {
     int rc = mim_checkpoint_get_counts(file, path, "step", 0, 1, &m->step);
     if (rc == MIM_OK)
         rc = mim_checkpoint_get_counts(file, path, "corpus_hash", 0, 1, &m->corpus_hash);
+    if (rc == MIM_OK)
+        rc = get_course(file, path, &m->course);
     char *config = NULL;
     if (rc == MIM_OK)
         rc = mim_h5_get_attribute_text(file, NULL, "config", &config);

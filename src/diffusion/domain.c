@@ -9,6 +9,21 @@
 
 static const char core_prefix[] = "avg_cpu_utilizations_core_";
 
+static const char *const normalisation_names[MIM_N_NORMALISATIONS] = {"linear", "log"};
+
+const char *mim_normalisation_name(mim_normalisation n) { return normalisation_names[n]; }
+
+int mim_normalisation_find(const char *name, mim_normalisation *normalisation)
+{
+    for (int i = 0; i < MIM_N_NORMALISATIONS; i++) {
+        if (strcmp(name, normalisation_names[i]) == 0) {
+            *normalisation = (mim_normalisation)i;
+            return MIM_OK;
+        }
+    }
+    return mim_fail(MIM_EDATA, "normalisation: expected linear or log, found %s", name);
+}
+
 static int copy_names(size_t n, const char *const *names, const char *what, char ***copy)
 {
     char **made = *copy = calloc(n, sizeof *made);
@@ -147,6 +162,7 @@ int mim_domain_create(const mim_domain_parts *parts, mim_domain **domain)
     made->n_stressors = parts->n_stressors;
     made->n_threads = parts->n_threads;
     made->n_sockets = parts->n_sockets;
+    made->normalisation = parts->normalisation;
     int rc = check_sizes(made);
     if (rc != MIM_OK)
         goto done;
@@ -199,7 +215,11 @@ static void normalise(const mim_domain *d, size_t metric, const double *values, 
         !(d->maximum[metric] > d->minimum[metric]))
         return;
     const double width = d->maximum[metric] - d->minimum[metric];
-    const double scaled = 2 * (values[metric] - d->minimum[metric]) / width - 1;
+    const double above = values[metric] - d->minimum[metric];
+    const double share = d->normalisation == MIM_NORMALISE_LOG
+                             ? log1p(fmax(0, above)) / log1p(width)
+                             : above / width;
+    const double scaled = 2 * share - 1;
     *value = (float)fmin(1, fmax(-1, scaled));
     *mask = 1;
 }

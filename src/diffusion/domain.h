@@ -1,7 +1,8 @@
 /* What a model speaks of: the metrics it is asked for, with their ranges, and the stressors and
  * threads it answers in. A checkpoint carries it, so that no corpus is needed to use a model.
  *
- * Metrics are normalised linearly from the training range to [-1, 1] and clipped there. A metric
+ * Metrics are normalised from the training range to [-1, 1], linearly or by their logarithm (of 1 +
+ * the distance from the minimum, in the metric's unit), and clipped there. A metric
  * that is absent (NaN), or constant in training, is 0 with mask 0: absent is not zero. The CPU
  * metrics of threads share the widest range of any of them, as threads are alike to a model. */
 #ifndef MIM_DIFFUSION_DOMAIN_H
@@ -19,6 +20,8 @@ enum {
     MIM_DOMAIN_MAX_SOCKETS = 64,
 };
 
+typedef enum { MIM_NORMALISE_LINEAR, MIM_NORMALISE_LOG, MIM_N_NORMALISATIONS } mim_normalisation;
+
 typedef struct mim_domain {
     size_t n_metrics, n_threads, n_stressors, n_sockets;
     char **metrics;            /* [n_metrics] names; per-core ones are CPU metrics of threads */
@@ -29,6 +32,7 @@ typedef struct mim_domain {
     size_t n_node_metrics;     /* metrics that belong to no thread */
     size_t *node_metric;       /* [n_node_metrics] their indices */
     char *host_class;          /* what was measured, "" if unknown */
+    mim_normalisation normalisation;
 } mim_domain;
 
 typedef struct mim_domain_parts {
@@ -40,6 +44,7 @@ typedef struct mim_domain_parts {
                                         avg_cpu_utilizations_core_<t> */
     const size_t *socket;            /* [n_threads]; NULL: equal blocks of neighbours */
     const char *host_class;          /* NULL: not known */
+    mim_normalisation normalisation;
 } mim_domain_parts;
 
 /* Copies everything. MIM_EDATA: a size beyond the limits, a name empty or twice, a range not finite
@@ -57,6 +62,9 @@ typedef struct mim_normalised {
 void mim_domain_normalise(const mim_domain *domain, const double *values, mim_normalised out);
 /* Whether a value lies outside the training range by more than a thousandth of it. */
 bool mim_domain_is_outside(const mim_domain *domain, size_t metric, double value);
+const char *mim_normalisation_name(mim_normalisation normalisation); /* "linear", "log" */
+/* MIM_EDATA for another word. */
+int mim_normalisation_find(const char *name, mim_normalisation *normalisation);
 /* The index of a name, SIZE_MAX if none. */
 size_t mim_domain_find(const mim_domain *domain, const char *metric);
 

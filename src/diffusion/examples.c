@@ -1,5 +1,6 @@
 #include "diffusion/examples.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 int mim_domain_of_corpus(const mim_corpus *corpus, mim_domain **domain)
@@ -30,10 +31,14 @@ int mim_domain_of_corpus(const mim_corpus *corpus, mim_domain **domain)
     return rc;
 }
 
-static mim_examples examples_of(const mim_samples *s, size_t n, const size_t *rows)
+size_t mim_examples_row(const mim_examples *examples, size_t i)
 {
-    return (mim_examples){.n = n,
-                          .rows = rows,
+    return examples->rows ? examples->rows[i] : i;
+}
+
+mim_examples mim_examples_of_samples(const mim_samples *s)
+{
+    return (mim_examples){.n = s->n,
                           .metric = s->metric,
                           .mask = s->mask,
                           .action = s->action,
@@ -41,41 +46,21 @@ static mim_examples examples_of(const mim_samples *s, size_t n, const size_t *ro
                           .has_previous = s->has_previous};
 }
 
-int mim_lessons_read(mim_corpus *corpus, mim_lessons **lessons)
+int mim_examples_check(const mim_examples *examples, const mim_domain *d)
 {
-    const size_t n = mim_corpus_n_samples(corpus);
-    size_t n_train = 0, n_validation = 0;
-    mim_lessons *made = calloc(1, sizeof *made);
-    int rc = made && (made->rows = calloc(n ? n : 1, sizeof *made->rows))
-                 ? MIM_OK
-                 : mim_fail(MIM_ENOMEM, "%zu samples", n);
-    if (rc == MIM_OK)
-        rc = mim_corpus_read(corpus, 0, n, &made->samples);
-    for (size_t i = 0; rc == MIM_OK && i < n; i++) { /* training from the front */
-        if (made->samples->is_validation[i])
-            made->rows[n - ++n_validation] = i;
-        else
-            made->rows[n_train++] = i;
+    const size_t n_cells = d->n_threads * d->n_stressors;
+    for (size_t e = 0; e < examples->n; e++) {
+        const size_t row = mim_examples_row(examples, e);
+        for (size_t m = 0; m < d->n_metrics; m++)
+            if (examples->mask[row * d->n_metrics + m] &&
+                !isfinite(examples->metric[row * d->n_metrics + m]))
+                return mim_fail(MIM_EDATA, "example %zu: %s is not finite", row, d->metrics[m]);
+        for (size_t i = 0; i < 2 * n_cells; i++) {
+            const float w = i < n_cells ? examples->action[row * n_cells + i]
+                                        : examples->previous[row * n_cells + i - n_cells];
+            if (!(w >= 0 && w <= 1))
+                return mim_fail(MIM_EDATA, "example %zu: weight %g is not 0 to 1", row, (double)w);
+        }
     }
-    if (rc == MIM_OK && n_train == 0)
-        rc = mim_fail(MIM_EDATA, "none of the corpus's %zu samples is for training", n);
-    if (rc == MIM_OK) {
-        made->train = examples_of(made->samples, n_train, made->rows);
-        made->validation = examples_of(made->samples, n_validation, made->rows + n_train);
-        *lessons = made;
-        made = NULL;
-    }
-    mim_lessons_destroy(&made);
-    return rc;
-}
-
-void mim_lessons_destroy(mim_lessons **lessons)
-{
-    mim_lessons *old = *lessons;
-    if (!old)
-        return;
-    *lessons = NULL;
-    mim_samples_destroy(&old->samples);
-    free(old->rows);
-    free(old);
+    return MIM_OK;
 }

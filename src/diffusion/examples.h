@@ -20,18 +20,14 @@ typedef struct mim_examples {
     const uint8_t *has_previous; /* [rows] */
 } mim_examples;
 
-/* The domain of a model of this corpus: its names, ranges, threads and sockets. */
+/* The row of example i. */
+size_t mim_examples_row(const mim_examples *examples, size_t i);
+/* All rows of samples that live as long. */
+mim_examples mim_examples_of_samples(const mim_samples *samples);
+/* MIM_EDATA, naming the row: a known metric that is not finite, a weight that is not 0 to 1. */
+int mim_examples_check(const mim_examples *examples, const mim_domain *domain);
+
+/* The domain of a model of this corpus: its names, ranges, threads and sockets; linear. */
 int mim_domain_of_corpus(const mim_corpus *corpus, mim_domain **domain);
-
-/* A corpus's samples as examples, training and validation apart. */
-typedef struct mim_lessons {
-    mim_samples *samples;
-    size_t *rows; /* behind the rows of both */
-    mim_examples train, validation;
-} mim_lessons;
-
-/* Reads all samples. MIM_EDATA when none is for training. */
-int mim_lessons_read(mim_corpus *corpus, mim_lessons **lessons);
-void mim_lessons_destroy(mim_lessons **lessons);
 
 #endif

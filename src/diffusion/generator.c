@@ -7,7 +7,7 @@
 
 #include "core/text.h"
 
-/* One slot's inputs, repeated for every candidate; with guidance a second half that is
+/* The inputs of slots, each repeated for every candidate; with guidance a second half that is
  * unconditional. */
 typedef struct asker {
     const mim_model *model;
@@ -15,14 +15,17 @@ typedef struct asker {
     mim_schedule *schedule;
     mim_network_f *network;
     bool is_conditional, is_unconditional; /* which of the two are asked */
-    size_t n_candidates, n_rows, n_cells;  /* rows: samples of a call; cells: T S */
+    size_t n_slots, n_candidates;          /* slots drawn side by side; candidates of each */
+    size_t n_drawn, n_rows; /* candidates of all slots; with both halves: samples of a call */
+    size_t n_cells;         /* T S */
     float *memory;
     float *noisy, *previous, *predicted;      /* [n_rows][T][S] */
     float *cpu, *cpu_mask, *node, *node_mask; /* [n_rows][T], [n_rows][G] */
     float *has_previous, *is_told;            /* [n_rows] */
     double *time;                             /* [n_rows] */
-    float *x;                                 /* [n_candidates][T][S] */
-    uint64_t *ids;                            /* [n_candidates] */
+    float *x;                                 /* [n_slots][n_candidates][T][S] */
+    float *idle;                              /* [n_drawn][T] */
+    uint64_t *ids;                            /* [n_drawn] */
     uint32_t *socket;                         /* [T] */
     double *candidate;                        /* [T][S] */
 } asker;
@@ -30,13 +33,13 @@ typedef struct asker {
 static int predict(void *context, size_t t, const float *x, float *predicted)
 {
     asker *a = context;
-    const size_t n = a->n_candidates * a->n_cells;
+    const size_t n = a->n_drawn * a->n_cells, n_threads = a->model->domain->n_threads;
     for (size_t first = 0; first < a->n_rows * a->n_cells; first += n)
         memcpy(a->noisy + first, x, n * sizeof *x);
     for (size_t i = 0; i < a->n_rows; i++)
         a->time[i] = (double)t;
     const mim_network_input_f input = {.n_samples = a->n_rows,
-                                       .n_threads = a->model->domain->n_threads,
+                                       .n_threads = n_threads,
                                        .noisy = a->noisy,
                                        .previous = a->previous,
                                        .cpu = a->cpu,
@@ -52,23 +55,38 @@ static int predict(void *context, size_t t, const float *x, float *predicted)
         mim_diffusion_guide(n, a->how->guidance, a->predicted, a->predicted + n, predicted);
     else
         memcpy(predicted, a->predicted, n * sizeof *predicted);
+    if (a->model->process.output == MIM_OUTPUT_SIMPLEX) /* guided logits: rows stay on it */
+        mim_simplex_forward_f(a->n_drawn * n_threads, a->model->domain->n_stressors, predicted,
+                              predicted, a->idle);
     return MIM_OK;
 }
 
 /* ---- a slot --------------------------------------------------------------------------------- */
 
-static void set_condition(asker *a, const double *metrics, const double *previous)
+static void set_row(asker *a, size_t row, bool is_told, const double *metrics,
+                    const double *previous)
 {
     const mim_domain *d = a->model->domain;
-    for (size_t i = 0; i < a->n_rows; i++) {
-        const mim_normalised out = {a->cpu + i * d->n_threads, a->cpu_mask + i * d->n_threads,
-                                    a->node + i * d->n_node_metrics,
-                                    a->node_mask + i * d->n_node_metrics};
-        mim_domain_normalise(d, metrics, out);
-        a->is_told[i] = a->is_conditional && i < a->n_candidates ? 1 : 0;
-        for (size_t k = 0; k < a->n_cells; k++)
-            a->previous[i * a->n_cells + k] = previous ? (float)(2 * previous[k] - 1) : -1;
-        a->has_previous[i] = previous ? 1 : 0;
+    const mim_normalised out = {a->cpu + row * d->n_threads, a->cpu_mask + row * d->n_threads,
+                                a->node + row * d->n_node_metrics,
+                                a->node_mask + row * d->n_node_metrics};
+    mim_domain_normalise(d, metrics, out);
+    a->is_told[row] = is_told ? 1 : 0;
+    for (size_t k = 0; k < a->n_cells; k++)
+        a->previous[row * a->n_cells + k] = previous ? (float)(2 * previous[k] - 1) : -1;
+    a->has_previous[row] = previous ? 1 : 0;
+}
+
+/* previous: NULL = none. */
+static void set_condition(asker *a, size_t slot, uint64_t id, const double *metrics,
+                          const double *previous)
+{
+    for (size_t c = 0; c < a->n_candidates; c++) {
+        const size_t row = slot * a->n_candidates + c;
+        a->ids[row] = id * MIM_GENERATOR_MAX_CANDIDATES + c;
+        set_row(a, row, a->is_conditional, metrics, previous);
+        if (a->n_rows > a->n_drawn)
+            set_row(a, a->n_drawn + row, false, metrics, previous);
     }
 }
 
@@ -89,6 +107,7 @@ static size_t medoid(size_t n, size_t n_cells, const float *x)
     return best;
 }
 
+/* `candidate` counts over all slots. */
 static void put_weights(const asker *a, size_t candidate, double *weights)
 {
     const size_t n = a->model->domain->n_stressors;
@@ -98,12 +117,12 @@ static void put_weights(const asker *a, size_t candidate, double *weights)
 }
 
 /* Mends every candidate and takes the one that is then expected to miss least. */
-static void choose_mended(asker *a, const double *metrics, double *weights)
+static void choose_mended(asker *a, size_t slot, const double *metrics, double *weights)
 {
     const mim_response *response = a->model->response;
     double least = INFINITY;
     for (size_t i = 0; i < a->n_candidates; i++) {
-        put_weights(a, i, a->candidate);
+        put_weights(a, slot * a->n_candidates + i, a->candidate);
         mim_response_mend(response, a->model->domain, metrics, a->candidate);
         const double miss = mim_response_miss(response, a->model->domain, metrics, a->candidate);
         if (i > 0 && !(miss < least))
@@ -113,18 +132,20 @@ static void choose_mended(asker *a, const double *metrics, double *weights)
     }
 }
 
-static int generate_slot(asker *a, size_t slot, const double *metrics, const double *previous,
-                         double *weights)
+/* Of the slots whose conditions were set: metrics [n_slots][D], weights [n_slots][T][S]. */
+static int generate(asker *a, const double *metrics, double *weights)
 {
-    set_condition(a, metrics, previous);
-    for (size_t i = 0; i < a->n_candidates; i++)
-        a->ids[i] = slot * MIM_GENERATOR_MAX_CANDIDATES + i;
-    int rc = mim_diffusion_solve(a->schedule, a->model->process.prediction, &a->how->sampling,
-                                 a->n_candidates, a->n_cells, a->ids, predict, a, a->x);
-    if (rc == MIM_OK && a->how->is_mended && a->model->response)
-        choose_mended(a, metrics, weights);
-    else if (rc == MIM_OK)
-        put_weights(a, medoid(a->n_candidates, a->n_cells, a->x), weights);
+    const size_t n = a->n_candidates;
+    const int rc =
+        mim_diffusion_solve(a->schedule, mim_process_answer(&a->model->process), &a->how->sampling,
+                            a->n_drawn, a->n_cells, a->ids, predict, a, a->x);
+    for (size_t slot = 0; rc == MIM_OK && slot < a->n_slots; slot++) {
+        double *own = weights + slot * a->n_cells;
+        if (a->how->is_mended && a->model->response)
+            choose_mended(a, slot, metrics + slot * a->model->domain->n_metrics, own);
+        else
+            put_weights(a, slot * n + medoid(n, a->n_cells, a->x + slot * n * a->n_cells), own);
+    }
     return rc;
 }
 
@@ -157,17 +178,18 @@ static int allocate(asker *a)
                   {&a->node_mask, a->n_rows * d->n_node_metrics},
                   {&a->has_previous, a->n_rows},
                   {&a->is_told, a->n_rows},
-                  {&a->x, a->n_candidates * a->n_cells}};
+                  {&a->x, a->n_drawn * a->n_cells},
+                  {&a->idle, a->n_drawn * d->n_threads}};
     size_t total = 0, used = 0;
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         total += arrays[i].n;
     a->memory = calloc(total, sizeof *a->memory);
     a->time = calloc(a->n_rows, sizeof *a->time);
-    a->ids = calloc(a->n_candidates, sizeof *a->ids);
+    a->ids = calloc(a->n_drawn, sizeof *a->ids);
     a->socket = calloc(d->n_threads, sizeof *a->socket);
     a->candidate = calloc(a->n_cells, sizeof *a->candidate);
     if (!a->memory || !a->time || !a->ids || !a->socket || !a->candidate)
-        return mim_fail(MIM_ENOMEM, "%zu candidates of %zu weights", a->n_candidates, a->n_cells);
+        return mim_fail(MIM_ENOMEM, "%zu candidates of %zu weights", a->n_drawn, a->n_cells);
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
         *arrays[i].array = a->memory + used;
         used += arrays[i].n;
@@ -177,7 +199,15 @@ static int allocate(asker *a)
     return MIM_OK;
 }
 
-static int asker_open(asker *a, const mim_model *model, const mim_generation *how)
+static void use_slots(asker *a, size_t n_slots)
+{
+    a->n_slots = n_slots;
+    a->n_candidates = a->how->n_candidates;
+    a->n_drawn = n_slots * a->n_candidates;
+    a->n_rows = a->n_drawn * (a->is_conditional && a->is_unconditional ? 2 : 1);
+}
+
+static int asker_open(asker *a, const mim_model *model, const mim_generation *how, size_t n_slots)
 {
     const mim_domain *d = model->domain;
     int rc = check(how);
@@ -187,8 +217,7 @@ static int asker_open(asker *a, const mim_model *model, const mim_generation *ho
     a->how = how;
     a->is_conditional = how->guidance > 0;
     a->is_unconditional = how->guidance < 1 || how->guidance > 1;
-    a->n_candidates = how->n_candidates;
-    a->n_rows = how->n_candidates * (a->is_conditional && a->is_unconditional ? 2 : 1);
+    use_slots(a, n_slots);
     a->n_cells = d->n_threads * d->n_stressors;
     rc = mim_schedule_create(model->process.schedule, model->process.n_timesteps, &a->schedule);
     const mim_network_options options = {.max_samples = a->n_rows, .max_threads = d->n_threads};
@@ -212,11 +241,32 @@ int mim_diffusion_generate(const mim_model *model, const mim_generation *how, si
                            const double *metrics, double *weights)
 {
     asker a = {0};
-    int rc = asker_open(&a, model, how);
-    for (size_t slot = 0; rc == MIM_OK && slot < n_slots; slot++)
-        rc = generate_slot(&a, slot, metrics + slot * model->domain->n_metrics,
-                           slot > 0 ? weights + (slot - 1) * a.n_cells : NULL,
-                           weights + slot * a.n_cells);
+    int rc = asker_open(&a, model, how, 1);
+    for (size_t slot = 0; rc == MIM_OK && slot < n_slots; slot++) {
+        const double *wanted = metrics + slot * model->domain->n_metrics;
+        set_condition(&a, 0, slot, wanted, slot > 0 ? weights + (slot - 1) * a.n_cells : NULL);
+        rc = generate(&a, wanted, weights + slot * a.n_cells);
+    }
+    asker_close(&a);
+    return rc;
+}
+
+int mim_diffusion_draw(const mim_model *model, const mim_generation *how, size_t n,
+                       const uint64_t *ids, const double *metrics, const double *previous,
+                       const bool *has_previous, double *weights)
+{
+    asker a = {0};
+    if (n == 0)
+        return MIM_OK;
+    int rc = asker_open(&a, model, how, n < MIM_GENERATOR_GROUP ? n : MIM_GENERATOR_GROUP);
+    for (size_t at = 0; rc == MIM_OK && at < n; at += a.n_slots) {
+        if (a.n_slots > n - at)
+            use_slots(&a, n - at);
+        for (size_t i = 0; i < a.n_slots; i++)
+            set_condition(&a, i, ids[at + i], metrics + (at + i) * model->domain->n_metrics,
+                          has_previous[at + i] ? previous + (at + i) * a.n_cells : NULL);
+        rc = generate(&a, metrics + at * model->domain->n_metrics, weights + at * a.n_cells);
+    }
     asker_close(&a);
     return rc;
 }

@@ -11,7 +11,10 @@
 #include "plan/plan.h"
 #include "trace/series.h"
 
-enum { MIM_GENERATOR_MAX_CANDIDATES = 1024 };
+enum {
+    MIM_GENERATOR_MAX_CANDIDATES = 1024,
+    MIM_GENERATOR_GROUP = 16 /* slots that mim_diffusion_draw draws side by side */
+};
 
 typedef struct mim_generation {
     mim_sampling sampling;
@@ -30,6 +33,13 @@ typedef struct mim_generation {
  * slot k draws its noise by k. MIM_EINVAL: an option out of range. */
 int mim_diffusion_generate(const mim_model *model, const mim_generation *how, size_t n_slots,
                            const double *metrics, double *weights);
+
+/* The same for n slots that do not follow each other: the slot before the i-th is previous
+ * [n][T][S] where has_previous [n] says so, else none. Draws by ids [n], which must be below 2^54.
+ * They are drawn in groups, from the first on; to the bit a slot depends on its group. */
+int mim_diffusion_draw(const mim_model *model, const mim_generation *how, size_t n,
+                       const uint64_t *ids, const double *metrics, const double *previous,
+                       const bool *has_previous, double *weights);
 
 /* The same for an adapted series (trace/adapt.h), whose core i is the plan's row i. MIM_EUNSUP: the
  * model knows another number of threads. notes: what is beyond the training range, and what the

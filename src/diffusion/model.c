@@ -4,6 +4,11 @@
 
 #include "core/text.h"
 
+mim_prediction mim_process_answer(const mim_process *process)
+{
+    return process->output == MIM_OUTPUT_SIMPLEX ? MIM_PREDICT_X0 : process->prediction;
+}
+
 int mim_model_create(mim_domain **domain, const mim_architecture *size, const mim_process *process,
                      uint64_t seed, mim_model **model)
 {
@@ -23,6 +28,10 @@ int mim_model_create(mim_domain **domain, const mim_architecture *size, const mi
     made->architecture.n_sockets = made->domain->n_sockets;
     if (process->n_timesteps < 1 || process->n_timesteps > MIM_SCHEDULE_MAX_STEPS)
         rc = mim_fail(MIM_EINVAL, "model: %zu timesteps", process->n_timesteps);
+    else if (!mim_schedule_fits(process->schedule, process->prediction))
+        rc = mim_fail(MIM_EINVAL, "model: a schedule %s and a prediction of %s",
+                      mim_schedule_name(process->schedule),
+                      mim_prediction_name(process->prediction));
     if (rc == MIM_OK)
         rc = mim_network_layout(&made->architecture, &layout);
     if (rc == MIM_OK)

@@ -11,13 +11,26 @@
 #include "diffusion/network.h"
 #include "diffusion/response.h"
 #include "diffusion/schedule.h"
+#include "diffusion/simplex.h"
 
-/* The noise process a model is trained for. */
+/* The noise process a model is trained for, and what its network's numbers mean. */
 typedef struct mim_process {
-    mim_schedule_kind schedule;
+    mim_schedule_kind schedule; /* of a prediction of flow MIM_SCHEDULE_FLOW, else not that */
     size_t n_timesteps;
     mim_prediction prediction;
+    mim_output output;
 } mim_process;
+
+/* What solvers are given: the predicted quantity, or of a simplex x_0. */
+mim_prediction mim_process_answer(const mim_process *process);
+
+/* How a training has gone beside its parameters: what going on from a checkpoint takes. */
+typedef struct mim_course {
+    uint64_t n_skipped;    /* steps left out as their gradient was not finite */
+    uint64_t best_step;    /* of the best validation so far, 0: none */
+    uint64_t n_since_best; /* validations after it */
+    double best_loss;
+} mim_course;
 
 typedef struct mim_model {
     mim_domain *domain;
@@ -26,12 +39,14 @@ typedef struct mim_model {
     mim_params_f *params;
     mim_response *response; /* how the node answers plans; NULL = not known */
     uint64_t seed;          /* of initial values and of everything drawn in training */
-    uint64_t step;          /* training steps taken */
-    uint64_t corpus_hash;   /* of what it is trained on, 0 = not known */
-    char *config;           /* resolved configuration of the training, "" if none */
+    uint64_t step;          /* training steps taken, with the skipped ones */
+    mim_course course;
+    uint64_t corpus_hash; /* of what it is trained on, 0 = not known */
+    char *config;         /* resolved configuration of the training, "" if none */
 } mim_model;
 
-/* Width, depth and so on of `size`; what follows from the domain is filled in. Takes the domain
+/* MIM_EINVAL: schedule and prediction do not go together, or sizes are out of range.
+ * Width, depth and so on of `size`; what follows from the domain is filled in. Takes the domain
  * over (also on failure) and nulls the caller's pointer. Fresh values from `seed`. */
 int mim_model_create(mim_domain **domain, const mim_architecture *size, const mim_process *process,
                      uint64_t seed, mim_model **model);

@@ -8,7 +8,10 @@
 
 #include "core/rng.h"
 
-static const char *const solver_names[MIM_N_SOLVERS] = {"ddpm", "ddim", "dpm++"};
+static const char *const solver_names[MIM_N_SOLVERS] = {"ddpm", "ddim", "dpm++", "euler", "heun"};
+
+/* What a density is at least as wide as. */
+static const double least_deviation = 1e-6;
 
 /* Draws of a sample: row 0 its first state, row 1 + t the noise added at timestep t. */
 static void fill_noise(uint64_t seed, uint64_t id, size_t row, size_t n, float *out)
@@ -25,8 +28,12 @@ typedef struct walk {
     const uint64_t *ids;
     float *x;      /* [n_samples][n_values] */
     float *x0;     /* the same: what x is taken to end at */
-    float *before; /* the same: x0 of the step before */
+    float *before; /* the same: x0 of the step before, or with Heun's method at this step's end */
     float *noise;  /* [n_values] */
+    float *ahead;  /* as x: with Heun's method where Euler's would get */
+    mim_prediction prediction;
+    mim_predict predict;
+    void *context;
 } walk;
 
 void mim_diffusion_guide(size_t n, double w, const float *conditional, const float *unconditional,
@@ -36,15 +43,38 @@ void mim_diffusion_guide(size_t n, double w, const float *conditional, const flo
         guided[i] = unconditional[i] + (float)w * (conditional[i] - unconditional[i]);
 }
 
+/* Mean of x_{t-1}. */
+static double mean_before(const mim_schedule *s, size_t t, float x0, float x)
+{
+    return s->posterior_mean_0[t] * (double)x0 + s->posterior_mean_t[t] * (double)x;
+}
+
+static double deviation_at(const mim_schedule *s, size_t t)
+{
+    return exp(0.5 * s->posterior_log_variance[t]);
+}
+
 void mim_diffusion_step_back(const mim_schedule *s, size_t t, size_t n, const float *x0,
                              const float *noise, float *x)
 {
-    const double sigma = t > 0 ? exp(0.5 * s->posterior_log_variance[t]) : 0;
+    const double sigma = t > 0 ? deviation_at(s, t) : 0;
     for (size_t i = 0; i < n; i++) {
-        double next = s->posterior_mean_0[t] * (double)x0[i];
-        next += s->posterior_mean_t[t] * (double)x[i];
+        const double next = mean_before(s, t, x0[i], x[i]);
         x[i] = (float)(t > 0 ? next + sigma * (double)noise[i] : next);
     }
+}
+
+double mim_diffusion_log_probability(const mim_schedule *s, size_t t, size_t n, const float *x0,
+                                     const float *x, const float *next)
+{
+    const double sigma = fmax(deviation_at(s, t), least_deviation);
+    const double half_log_two_pi = 0.91893853320467274178;
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double away = ((double)next[i] - mean_before(s, t, x0[i], x[i])) / sigma;
+        sum -= 0.5 * away * away;
+    }
+    return sum / (double)n - log(sigma) - half_log_two_pi;
 }
 
 static void step_ddpm(walk *w, size_t t)
@@ -64,6 +94,35 @@ static void step_ddim(walk *w, size_t t, size_t next)
     const double from_0 = s->sqrt_alpha_hat[next] - ratio * s->sqrt_alpha_hat[t];
     for (size_t i = 0; i < w->n_samples * w->n_values; i++)
         w->x[i] = (float)(ratio * (double)w->x[i] + from_0 * (double)w->x0[i]);
+}
+
+/* One step of a flow from t to `next` (SIZE_MAX: to the end), first or second order. */
+static int step_flow(walk *w, size_t t, size_t next)
+{
+    const mim_schedule *s = w->schedule;
+    const size_t n = w->n_samples * w->n_values;
+    if (next == SIZE_MAX) { /* u = 0 */
+        memcpy(w->x, w->x0, n * sizeof *w->x);
+        return MIM_OK;
+    }
+    const double u = s->sqrt_one_minus_alpha_hat[t], end = s->sqrt_one_minus_alpha_hat[next];
+    for (size_t i = 0; i < n; i++)
+        w->ahead[i] =
+            (float)((double)w->x[i] + (end - u) * ((double)w->x[i] - (double)w->x0[i]) / u);
+    if (w->sampling->solver == MIM_SOLVER_EULER) {
+        memcpy(w->x, w->ahead, n * sizeof *w->x);
+        return MIM_OK;
+    }
+    const int rc = w->predict(w->context, next, w->ahead, w->before);
+    if (rc != MIM_OK)
+        return rc;
+    mim_schedule_x0(s, w->prediction, next, n, w->ahead, w->before, w->before);
+    for (size_t i = 0; i < n; i++) {
+        const double velocity = ((double)w->x[i] - (double)w->x0[i]) / u;
+        const double there = ((double)w->ahead[i] - (double)w->before[i]) / end;
+        w->x[i] = (float)((double)w->x[i] + (end - u) * 0.5 * (velocity + there));
+    }
+    return MIM_OK;
 }
 
 /* Half the logarithm of the signal-to-noise ratio. */
@@ -91,26 +150,40 @@ static void step_dpmpp(walk *w, size_t last, size_t t, size_t next)
     memcpy(w->before, w->x0, w->n_samples * w->n_values * sizeof *w->before);
 }
 
-static int walk_back(walk *w, mim_prediction prediction, const size_t *timesteps, size_t n_steps,
-                     mim_predict predict, void *context)
+static int step(walk *w, const size_t *timesteps, size_t n_steps, size_t i)
 {
-    const size_t n = w->n_samples * w->n_values;
-    for (size_t i = 0; i < n_steps; i++) {
-        const size_t t = timesteps[i];
-        int rc = predict(context, t, w->x, w->x0);
+    const size_t t = timesteps[i], next = i + 1 < n_steps ? timesteps[i + 1] : SIZE_MAX;
+    switch (w->sampling->solver) {
+    case MIM_SOLVER_EULER:
+    case MIM_SOLVER_HEUN:
+        return step_flow(w, t, next);
+    case MIM_SOLVER_DDPM:
+        step_ddpm(w, t);
+        return MIM_OK;
+    default:
+        break;
+    }
+    if (next == SIZE_MAX)
+        memcpy(w->x, w->x0, w->n_samples * w->n_values * sizeof *w->x);
+    else if (w->sampling->solver == MIM_SOLVER_DDIM)
+        step_ddim(w, t, next);
+    else
+        step_dpmpp(w, i > 0 ? timesteps[i - 1] : SIZE_MAX, t, next);
+    return MIM_OK;
+}
+
+static int walk_back(walk *w, const size_t *timesteps, size_t n_steps)
+{
+    int rc = MIM_OK;
+    for (size_t i = 0; rc == MIM_OK && i < n_steps; i++) {
+        rc = w->predict(w->context, timesteps[i], w->x, w->x0);
         if (rc != MIM_OK)
             return rc;
-        mim_schedule_x0(w->schedule, prediction, t, n, w->x, w->x0, w->x0);
-        if (w->sampling->solver == MIM_SOLVER_DDPM)
-            step_ddpm(w, t);
-        else if (i + 1 == n_steps)
-            memcpy(w->x, w->x0, n * sizeof *w->x);
-        else if (w->sampling->solver == MIM_SOLVER_DDIM)
-            step_ddim(w, t, timesteps[i + 1]);
-        else
-            step_dpmpp(w, i > 0 ? timesteps[i - 1] : SIZE_MAX, t, timesteps[i + 1]);
+        mim_schedule_x0(w->schedule, w->prediction, timesteps[i], w->n_samples * w->n_values, w->x,
+                        w->x0, w->x0);
+        rc = step(w, timesteps, n_steps, i);
     }
-    return MIM_OK;
+    return rc;
 }
 
 /* The timestep after `first` whose lambda is closest to the wanted one; lambda falls with t. */
@@ -127,9 +200,19 @@ static size_t closest_timestep(const mim_schedule *s, double wanted)
     return wanted - lambda_at(s, high) < lambda_at(s, low) - wanted ? high : low;
 }
 
+static bool is_of_flows(mim_solver solver)
+{
+    return solver == MIM_SOLVER_EULER || solver == MIM_SOLVER_HEUN;
+}
+
 size_t mim_diffusion_timesteps(const mim_schedule *schedule, mim_solver solver, size_t n_steps,
                                size_t *timesteps)
 {
+    if (is_of_flows(solver)) {
+        for (size_t i = 0; i < n_steps; i++)
+            timesteps[i] = (2 * (n_steps - i) * schedule->n_steps + n_steps) / (2 * n_steps) - 1;
+        return n_steps;
+    }
     const size_t last = schedule->n_steps - 1;
     const double top = lambda_at(schedule, 0), bottom = fmax(lambda_at(schedule, last), -4);
     size_t n = 0;
@@ -145,6 +228,23 @@ size_t mim_diffusion_timesteps(const mim_schedule *schedule, mim_solver solver, 
     return n;
 }
 
+static int check(const mim_schedule *schedule, mim_prediction prediction, mim_solver solver,
+                 size_t n_steps)
+{
+    const bool is_flow = schedule->kind == MIM_SCHEDULE_FLOW;
+    if (!mim_schedule_fits(schedule->kind, prediction) && prediction != MIM_PREDICT_X0)
+        return mim_fail(MIM_EINVAL, "sampler: a schedule %s and a prediction of %s",
+                        mim_schedule_name(schedule->kind), mim_prediction_name(prediction));
+    if (!mim_solver_fits(solver, schedule->kind))
+        return mim_fail(MIM_EINVAL, "sampler: solver %s is %s", mim_solver_name(solver),
+                        is_flow ? "not for models that predict flow"
+                                : "for models that predict flow");
+    if (n_steps < 1 || n_steps > schedule->n_steps)
+        return mim_fail(MIM_EINVAL, "sampler: expected 1 to %zu steps, found %zu",
+                        schedule->n_steps, n_steps);
+    return MIM_OK;
+}
+
 int mim_diffusion_solve(const mim_schedule *schedule, mim_prediction prediction,
                         const mim_sampling *sampling, size_t n_samples, size_t n_values,
                         const uint64_t *ids, mim_predict predict, void *context, float *x)
@@ -152,35 +252,69 @@ int mim_diffusion_solve(const mim_schedule *schedule, mim_prediction prediction,
     const bool is_ddpm = sampling->solver == MIM_SOLVER_DDPM;
     const size_t n = n_samples * n_values;
     size_t n_steps = is_ddpm ? schedule->n_steps : sampling->n_steps;
-    if (n_steps < 1 || n_steps > schedule->n_steps)
-        return mim_fail(MIM_EINVAL, "sampler: expected 1 to %zu steps, found %zu",
-                        schedule->n_steps, n_steps);
-    if (n == 0)
-        return MIM_OK;
-    int rc = MIM_OK;
+    int rc = check(schedule, prediction, sampling->solver, n_steps);
+    if (rc != MIM_OK || n == 0)
+        return rc;
     walk w = {.schedule = schedule,
               .sampling = sampling,
               .n_samples = n_samples,
               .n_values = n_values,
               .ids = ids,
-              .x = x};
+              .x = x,
+              .prediction = prediction,
+              .predict = predict,
+              .context = context};
     size_t *timesteps = calloc(n_steps, sizeof *timesteps);
-    w.x0 = calloc(n, sizeof *w.x0);
-    w.before = calloc(n, sizeof *w.before);
-    w.noise = calloc(n_values, sizeof *w.noise);
-    if (!timesteps || !w.x0 || !w.before || !w.noise) {
+    w.x0 = calloc(3 * n + n_values, sizeof *w.x0);
+    if (!timesteps || !w.x0) {
         rc = mim_fail(MIM_ENOMEM, "%zu samples of %zu values", n_samples, n_values);
         goto done;
     }
+    w.before = w.x0 + n;
+    w.ahead = w.before + n;
+    w.noise = w.ahead + n;
     n_steps = mim_diffusion_timesteps(schedule, sampling->solver, n_steps, timesteps);
     for (size_t j = 0; j < n_samples; j++)
         fill_noise(sampling->seed, ids[j], 0, n_values, x + j * n_values);
-    rc = walk_back(&w, prediction, timesteps, n_steps, predict, context);
+    rc = walk_back(&w, timesteps, n_steps);
 done:
     free(timesteps);
     free(w.x0);
-    free(w.before);
-    free(w.noise);
+    return rc;
+}
+
+int mim_diffusion_solve_logged(const mim_schedule *s, mim_prediction prediction, uint64_t seed,
+                               size_t n_samples, size_t n_values, const uint64_t *ids,
+                               mim_predict predict, void *context, float *chain,
+                               double *log_probabilities)
+{
+    const size_t n = n_samples * n_values;
+    int rc = check(s, prediction, MIM_SOLVER_DDPM, s->n_steps);
+    if (rc != MIM_OK || n == 0)
+        return rc;
+    float *x0 = calloc(n, sizeof *x0);
+    if (!x0)
+        return mim_fail(MIM_ENOMEM, "%zu samples of %zu values", n_samples, n_values);
+    for (size_t j = 0; j < n_samples; j++)
+        fill_noise(seed, ids[j], 0, n_values, chain + j * n_values);
+    for (size_t i = 0; rc == MIM_OK && i < s->n_steps; i++) {
+        const size_t t = s->n_steps - 1 - i;
+        const double sigma = fmax(deviation_at(s, t), least_deviation);
+        const float *x = chain + i * n;
+        float *next = chain + (i + 1) * n;
+        rc = predict(context, t, x, x0);
+        if (rc == MIM_OK)
+            mim_schedule_x0(s, prediction, t, n, x, x0, x0);
+        for (size_t j = 0; rc == MIM_OK && j < n_samples; j++) {
+            const size_t at = j * n_values;
+            fill_noise(seed, ids[j], 1 + t, n_values, next + at);
+            for (size_t k = at; k < at + n_values; k++)
+                next[k] = (float)(mean_before(s, t, x0[k], x[k]) + sigma * (double)next[k]);
+            log_probabilities[i * n_samples + j] =
+                mim_diffusion_log_probability(s, t, n_values, x0 + at, x + at, next + at);
+        }
+    }
+    free(x0);
     return rc;
 }
 
@@ -199,6 +333,11 @@ void mim_diffusion_weights(size_t n_stressors, const float *x, double smallest, 
         weights[s] = weights[s] * scale >= smallest ? weights[s] * scale : 0;
 }
 
+bool mim_solver_fits(mim_solver solver, mim_schedule_kind kind)
+{
+    return kind == MIM_SCHEDULE_FLOW ? solver != MIM_SOLVER_DDPM : !is_of_flows(solver);
+}
+
 const char *mim_solver_name(mim_solver solver) { return solver_names[solver]; }
 
 int mim_solver_find(const char *name, mim_solver *solver)
@@ -209,5 +348,5 @@ int mim_solver_find(const char *name, mim_solver *solver)
             return MIM_OK;
         }
     }
-    return mim_fail(MIM_EDATA, "solver: expected ddpm, ddim or dpm++, found %s", name);
+    return mim_fail(MIM_EDATA, "solver: expected ddpm, ddim, dpm++, euler or heun, found %s", name);
 }

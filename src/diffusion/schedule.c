@@ -6,8 +6,8 @@
 
 enum { N_ARRAYS = 11 };
 
-static const char *const schedule_names[MIM_N_SCHEDULES] = {"cosine", "linear"};
-static const char *const prediction_names[MIM_N_PREDICTIONS] = {"x0", "v", "eps"};
+static const char *const schedule_names[MIM_N_SCHEDULES] = {"cosine", "linear", "flow"};
+static const char *const prediction_names[MIM_N_PREDICTIONS] = {"x0", "v", "eps", "flow"};
 
 static double cosine_level(size_t i, size_t n_steps)
 {
@@ -27,6 +27,21 @@ static double beta_at(mim_schedule_kind kind, size_t t, size_t n_steps)
         beta = scale * (1e-4 + share * (0.02 - 1e-4));
     }
     return fmin(0.999, fmax(0, beta));
+}
+
+static void fill_flow(mim_schedule *s)
+{
+    for (size_t t = 0; t < s->n_steps; t++) {
+        const double u = (double)(t + 1) / (double)s->n_steps, signal = 1 - u;
+        s->alpha_hat[t] = signal * signal;
+        s->alpha_hat_prev[t] = t ? s->alpha_hat[t - 1] : 1;
+        s->sqrt_alpha_hat[t] = signal;
+        s->sqrt_one_minus_alpha_hat[t] = u;
+        s->sqrt_recip_alpha_hat[t] = 1 / signal;
+        s->sqrt_recip_alpha_hat_m1[t] = u / signal;
+        s->beta[t] = s->posterior_mean_0[t] = s->posterior_mean_t[t] = NAN;
+        s->posterior_variance[t] = s->posterior_log_variance[t] = NAN;
+    }
 }
 
 static void fill(mim_schedule *s)
@@ -77,7 +92,10 @@ int mim_schedule_create(mim_schedule_kind kind, size_t n_steps, mim_schedule **s
                                        &made->posterior_log_variance};
     for (size_t i = 0; i < N_ARRAYS; i++)
         *arrays[i] = values + i * n_steps;
-    fill(made);
+    if (kind == MIM_SCHEDULE_FLOW)
+        fill_flow(made);
+    else
+        fill(made);
     *schedule = made;
     return MIM_OK;
 }
@@ -91,6 +109,17 @@ void mim_schedule_destroy(mim_schedule **schedule)
     *schedule = NULL;
 }
 
+bool mim_schedule_fits(mim_schedule_kind kind, mim_prediction prediction)
+{
+    return (kind == MIM_SCHEDULE_FLOW) == (prediction == MIM_PREDICT_FLOW);
+}
+
+double mim_schedule_snr(const mim_schedule *s, size_t t)
+{
+    const double ratio = s->sqrt_alpha_hat[t] / s->sqrt_one_minus_alpha_hat[t];
+    return ratio * ratio;
+}
+
 void mim_schedule_noise(const mim_schedule *s, size_t t, size_t n, const float *x0,
                         const float *eps, float *xt)
 {
@@ -99,29 +128,50 @@ void mim_schedule_noise(const mim_schedule *s, size_t t, size_t n, const float *
         xt[i] = a * x0[i] + b * eps[i];
 }
 
+mim_target_formula mim_schedule_target_formula(const mim_schedule *s, mim_prediction prediction,
+                                               size_t t)
+{
+    switch (prediction) {
+    case MIM_PREDICT_X0:
+        return (mim_target_formula){1, 0};
+    case MIM_PREDICT_V:
+        return (mim_target_formula){-s->sqrt_one_minus_alpha_hat[t], s->sqrt_alpha_hat[t]};
+    case MIM_PREDICT_FLOW:
+        return (mim_target_formula){-1, 1};
+    default:
+        return (mim_target_formula){0, 1};
+    }
+}
+
 void mim_schedule_target(const mim_schedule *s, mim_prediction prediction, size_t t, size_t n,
                          const float *x0, const float *eps, float *target)
 {
-    const float a = (float)s->sqrt_alpha_hat[t], b = (float)s->sqrt_one_minus_alpha_hat[t];
+    const mim_target_formula f = mim_schedule_target_formula(s, prediction, t);
+    const float a = (float)f.from_0, b = (float)f.from_eps;
     for (size_t i = 0; i < n; i++)
-        target[i] = prediction == MIM_PREDICT_X0  ? x0[i]
-                    : prediction == MIM_PREDICT_V ? a * eps[i] - b * x0[i]
-                                                  : eps[i];
+        target[i] = a * x0[i] + b * eps[i];
+}
+
+mim_x0_formula mim_schedule_x0_formula(const mim_schedule *s, mim_prediction prediction, size_t t)
+{
+    switch (prediction) {
+    case MIM_PREDICT_V:
+        return (mim_x0_formula){s->sqrt_alpha_hat[t], -s->sqrt_one_minus_alpha_hat[t]};
+    case MIM_PREDICT_EPS:
+        return (mim_x0_formula){s->sqrt_recip_alpha_hat[t], -s->sqrt_recip_alpha_hat_m1[t]};
+    case MIM_PREDICT_FLOW:
+        return (mim_x0_formula){1, -s->sqrt_one_minus_alpha_hat[t]};
+    default:
+        return (mim_x0_formula){0, 1};
+    }
 }
 
 void mim_schedule_x0(const mim_schedule *s, mim_prediction prediction, size_t t, size_t n,
                      const float *xt, const float *predicted, float *x0)
 {
-    double from_x = 0, from_y = 1;
-    if (prediction == MIM_PREDICT_V) {
-        from_x = s->sqrt_alpha_hat[t];
-        from_y = -s->sqrt_one_minus_alpha_hat[t];
-    } else if (prediction == MIM_PREDICT_EPS) {
-        from_x = s->sqrt_recip_alpha_hat[t];
-        from_y = -s->sqrt_recip_alpha_hat_m1[t];
-    }
+    const mim_x0_formula f = mim_schedule_x0_formula(s, prediction, t);
     for (size_t i = 0; i < n; i++) {
-        const double value = from_x * (double)xt[i] + from_y * (double)predicted[i];
+        const double value = f.from_x * (double)xt[i] + f.from_y * (double)predicted[i];
         x0[i] = (float)fmin(1, fmax(-1, value));
     }
 }
@@ -138,7 +188,7 @@ int mim_schedule_find(const char *name, mim_schedule_kind *kind)
             return MIM_OK;
         }
     }
-    return mim_fail(MIM_EDATA, "schedule: expected cosine or linear, found %s", name);
+    return mim_fail(MIM_EDATA, "schedule: expected cosine, linear or flow, found %s", name);
 }
 
 int mim_prediction_find(const char *name, mim_prediction *prediction)
@@ -149,5 +199,5 @@ int mim_prediction_find(const char *name, mim_prediction *prediction)
             return MIM_OK;
         }
     }
-    return mim_fail(MIM_EDATA, "prediction: expected x0, v or eps, found %s", name);
+    return mim_fail(MIM_EDATA, "prediction: expected x0, v, eps or flow, found %s", name);
 }

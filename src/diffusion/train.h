@@ -1,11 +1,12 @@
 /* Supervised training of a model, serial: what one step does to one share of its batch.
  *
- * A step's batch is cut into a fixed number of shards; the gradient of each is summed in float by
- * itself and added to the others in double, so that who computes which shard (and in how many
- * ranks) changes the sum by some 1e-16 of its terms only. All draws (which example, timestep,
- * noise, what is hidden) are functions of (seed, step, number in the batch).
+ * A step's batch is cut into a fixed number of shards (micro-batches): the network sees one at a
+ * time, and gradients are accumulated. The gradient of each is summed in float by itself and added
+ * to the others in double, so that who computes which shard (and in how many ranks) changes the sum
+ * by some 1e-16 of its terms only. All draws (which example, timestep, noise, what is hidden, where
+ * threads go) are functions of (seed, step, number in the batch).
  *
- * Loss: mean squared error of the predicted quantity over all T S values of an example. */
+ * What is minimised: diffusion/objective.h. */
 #ifndef MIM_DIFFUSION_TRAIN_H
 #define MIM_DIFFUSION_TRAIN_H
 
@@ -15,7 +16,10 @@
 
 #include "core/error.h"
 #include "diffusion/examples.h"
+#include "diffusion/feed.h"
 #include "diffusion/model.h"
+#include "diffusion/objective.h"
+#include "diffusion/weighting.h"
 #include "nn/optim.h"
 
 enum { MIM_TRAIN_MAX_BATCH = 1 << 16 };
@@ -31,6 +35,15 @@ typedef struct mim_train_options {
      * metric by itself (so that absent ones do no harm), the previous slot. */
     double hide_all, hide_metric, hide_previous;
     double jitter; /* deviation of the noise added to normalised metrics */
+    /* Changed about in each example, together with their metrics and plans: the threads within each
+     * socket; in this share of examples, the sockets. For networks to which threads are not alike.
+     */
+    bool permutes_threads;
+    double swap_sockets;
+    mim_objective_weights objective;
+    const mim_weighting *weighting; /* of mim_trainer_create(), NULL: all examples alike; a feed has
+                                       its own order */
+    uint64_t max_skipped;           /* steps in a row whose gradient may be not finite */
 } mim_train_options;
 
 typedef struct mim_trainer mim_trainer;
@@ -39,27 +52,30 @@ typedef struct mim_trainer mim_trainer;
  * MIM_EDATA: no example, or one with a value that is not finite. */
 int mim_trainer_create(const mim_train_options *options, mim_model *model,
                        const mim_examples *examples, mim_trainer **trainer);
+/* The same with examples of a feed (borrowed), whose batches and shards are those of the options.
+ */
+int mim_trainer_create_fed(const mim_train_options *options, mim_model *model, mim_feed *feed,
+                           mim_trainer **trainer);
 void mim_trainer_destroy(mim_trainer **trainer);
 size_t mim_trainer_n_values(const mim_trainer *trainer); /* length of a gradient */
 
 size_t mim_trainer_n_bytes(const mim_trainer *trainer); /* memory of a step, parameters apart */
 
 /* Of the model's present step, for shard `shard` < n_shards: adds its part of the gradient and of
- * the loss; over all shards they are those of the mean over the batch. */
-void mim_trainer_shard(mim_trainer *trainer, size_t shard, double *gradient, double *loss);
+ * the loss; over all shards they are those of the mean over the batch. Fails, adding nothing, when
+ * the feed has not the examples. */
+int mim_trainer_shard(mim_trainer *trainer, size_t shard, double *gradient, double *loss);
 /* Clips, optimiser, moving average; model->step grows by 1. `norm` (may be NULL): of the gradient
- * before clipping. MIM_ECHECK when the gradient is not finite; the model is then as it was. */
+ * before clipping. When that is not finite the step is left out: only model->step and
+ * course.n_skipped grow. MIM_ECHECK when more than max_skipped steps in a row were left out. */
 int mim_trainer_apply(mim_trainer *trainer, const double *gradient, double *norm);
 /* All shards and the update. */
 int mim_trainer_step(mim_trainer *trainer, double *loss, double *norm);
 
-/* Sum over examples [first, first + n) of their mean squared error with noise that is always the
- * same, at n_draws timesteps each, spread evenly; nothing is hidden. use_ema: of the moving
- * average. Not more examples at a time than a shard has. */
+/* Sum over examples [first, first + n) of their squared error, without what options.objective adds
+ * to it, with noise that is always the same, at n_draws timesteps each, spread evenly; nothing is
+ * hidden. use_ema: of the moving average. Not more examples at a time than a shard has. */
 double mim_trainer_validate(mim_trainer *trainer, const mim_examples *examples, size_t first,
                             size_t n, size_t n_draws, bool use_ema);
-
-/* Which of n examples stands at a position of the endless sequence of shuffles; n >= 1. */
-size_t mim_train_example(uint64_t seed, size_t n, uint64_t position);
 
 #endif

@@ -1,7 +1,8 @@
 /* The folder of a training: checkpoints, of which the last two are kept, and the log of figures.
  *
  * checkpoint-STEP.h5 (12 digits) to resume from; metrics.jsonl, one JSON object a line; model.h5
- * when the training is done: what generating plans takes, and no more. */
+ * when the training is done: what generating plans takes, and no more. best.h5 is the same of the
+ * best validation, where training may end with it. */
 #ifndef MIM_DIFFUSION_TRAIN_FOLDER_H
 #define MIM_DIFFUSION_TRAIN_FOLDER_H
 
@@ -13,6 +14,8 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "diffusion/model.h"
+
+#define MIM_TRAIN_BEST "best.h5"
 
 /* Steps of the checkpoints in the folder, newest first; the caller frees them. A folder that is not
  * there has none. */

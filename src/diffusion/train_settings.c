@@ -60,8 +60,15 @@ const mim_option mim_model_settings[] = {
      "how noise grows over the timesteps"},
     {"model", "timesteps", MIM_OPTION_INT, "", "250", 1, MIM_SCHEDULE_MAX_STEPS, NULL, NULL,
      "timesteps of the noise process"},
-    {"model", "prediction", MIM_OPTION_CHOICE, "", "x0", 0, 0, "x0|v|eps", NULL,
-     "what the network predicts"},
+    {"model", "prediction", MIM_OPTION_CHOICE, "", "x0", 0, 0, "x0|v|eps|flow", NULL,
+     "what the network predicts: plans, noise (eps), what lies between (v), or the way from plans "
+     "to "
+     "noise on a straight path (flow, which has that path instead of the schedule)"},
+    {"model", "output", MIM_OPTION_CHOICE, "", "free", 0, 0, "free|simplex", NULL,
+     "simplex: threads' weights are shares with idle, which never sum to more than 1 and often are "
+     "exactly 0; with another prediction than x0 that follows from them"},
+    {"model", "normalisation", MIM_OPTION_CHOICE, "", "linear", 0, 0, "linear|log", NULL,
+     "metrics to -1 to 1 by their range, or by the logarithm of 1 + the distance from its minimum"},
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -72,8 +79,10 @@ const mim_option mim_train_settings[] = {
     {"train", "batch", MIM_OPTION_INT, "", "256", 1, MIM_TRAIN_MAX_BATCH, NULL, NULL,
      "examples a step, over all ranks"},
     {"train", "shards", MIM_OPTION_INT, "", "4", 1, MIM_TRAIN_MAX_BATCH, NULL, NULL,
-     "equal parts of a batch, shared out to the ranks; the result depends on it by rounding, and "
-     "not on the ranks"},
+     "equal parts of a batch (micro-batches), shared out to the ranks: gradients are accumulated "
+     "over "
+     "them, and memory is taken for one; the result depends on it by rounding, and not on the "
+     "ranks"},
     {"train", "precision", MIM_OPTION_CHOICE, "", "f32", 0, 0, "f32|bf16", NULL,
      "numbers that matrix products multiply; bf16 is faster where the processor has it "
      "(AVX512-BF16, "
@@ -92,6 +101,8 @@ const mim_option mim_train_settings[] = {
      "decoupled from the gradient (AdamW)"},
     {"train", "clip", MIM_OPTION_REAL, "", "1", 0, 1e9, NULL, NULL,
      "largest norm of a gradient, 0 = any"},
+    {"train", "max_skipped", MIM_OPTION_INT, "steps", "10", 0, 1e12, NULL, NULL,
+     "steps in a row that may be left out because their gradient is not finite"},
     {"train", "ema", MIM_OPTION_REAL, "", "0.999", 0, 0.999999, NULL, NULL,
      "weight of the old in the moving average of the parameters"},
     {"train", "ema_start", MIM_OPTION_INT, "", "1000", 0, 1e12, NULL, NULL,
@@ -104,16 +115,76 @@ const mim_option mim_train_settings[] = {
      "share of examples without their previous slot"},
     {"train", "jitter", MIM_OPTION_REAL, "", "1e-3", 0, 1, NULL, NULL,
      "deviation of the noise on metrics, which are normalised to -1 to 1"},
+    {"train", "snr_gamma", MIM_OPTION_REAL, "", "0", 0, 1e9, NULL, NULL,
+     "timesteps count by their signal to noise up to this (min-SNR weights, 5 is usual; not of "
+     "flow); 0 = all alike"},
+    {"train", "variance_weight", MIM_OPTION_REAL, "", "0", 0, 1e9, NULL, NULL,
+     "of the difference of variances over a shard between what is predicted and what it should be"},
+    {"train", "row_sum_weight", MIM_OPTION_REAL, "", "0", 0, 1e9, NULL, NULL,
+     "of the difference between a thread's weights in all and its wanted CPU use"},
+    {"train", "sparsity_weight", MIM_OPTION_REAL, "", "0", 0, 1e9, NULL, NULL,
+     "of weights on threads that are wanted idle"},
+    {"train", "patience", MIM_OPTION_INT, "", "0", 0, 1e9, NULL, NULL,
+     "validations without a better one after which training ends with the best model; 0 = never"},
+    {"train", "min_improvement", MIM_OPTION_REAL, "share of the loss", "0", 0, 1, NULL, NULL,
+     "by which a validation must be better to count as that"},
     {"train", "checkpoint_every", MIM_OPTION_INT, "steps", "1000", 1, 1e12, NULL, NULL,
      "steps between checkpoints"},
-    {"train", "validate_every", MIM_OPTION_INT, "steps", "500", 1, 1e12, NULL, NULL,
-     "steps between validations"},
-    {"train", "validate_draws", MIM_OPTION_INT, "", "4", 1, 1000, NULL, NULL,
-     "timesteps at which each example is validated"},
     {"train", "log_every", MIM_OPTION_INT, "steps", "100", 1, 1e12, NULL, NULL,
      "steps between lines of metrics.jsonl"},
     {"train", "time_limit_s", MIM_OPTION_REAL, "s", "0", 0, 1e9, NULL, NULL,
      "after this time a checkpoint is written and the exit status is 75; 0 = no limit"},
+    {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+const mim_option mim_examples_settings[] = {
+    {"examples", "in_memory", MIM_OPTION_BYTES, "", "1G", 0, 0, NULL, NULL,
+     "a larger corpus is read as it is needed instead of staying in memory"},
+    {"examples", "read_ahead", MIM_OPTION_INT, "steps", "2", 1, 64, NULL, NULL,
+     "steps whose examples are then read before they are needed"},
+    {"examples", "permute_threads", MIM_OPTION_CHOICE, "", "auto", 0, 0, "auto|on|off", NULL,
+     "change the threads within a socket about in each example; auto: on for networks to which "
+     "they "
+     "are not alike (cell_token, unet)"},
+    {"examples", "swap_sockets", MIM_OPTION_REAL, "share of examples", "0", 0, 1, NULL, NULL,
+     "change the sockets about, which must have as many threads each"},
+    {"examples", "high_io", MIM_OPTION_REAL, "", "1", 0, 1e6, NULL, NULL,
+     "times as often come examples with at least io_threshold of reads and writes"},
+    {"examples", "io_threshold", MIM_OPTION_REAL, "KB/s", "1000", 0, 1e12, NULL, NULL,
+     "see high_io"},
+    {"examples", "tail", MIM_OPTION_REAL, "", "1", 0, 1e6, NULL, NULL,
+     "times as often come examples with a metric of memory or cache above tail_from"},
+    {"examples", "tail_from", MIM_OPTION_REAL, "share of the range", "0.5", 0, 1, NULL, NULL,
+     "see tail"},
+    {"examples", "previous", MIM_OPTION_REAL, "", "1", 0, 1e6, NULL, NULL,
+     "times as often come examples with a slot before"},
+    {"examples", "min_active_cores", MIM_OPTION_INT, "", "0", 0, MIM_DOMAIN_MAX_THREADS, NULL, NULL,
+     "examples with fewer threads of at least active_threshold are left out"},
+    {"examples", "active_threshold", MIM_OPTION_REAL, "%", "20", 0, 100, NULL, NULL,
+     "see min_active_cores"},
+    {"examples", "target_cpu", MIM_OPTION_REAL, "%", "0", 0, 100, NULL, NULL,
+     "examples come the more often the closer their mean CPU use is to this; 0 = all alike"},
+    {"examples", "target_sigma", MIM_OPTION_REAL, "%", "10", 1e-3, 1e6, NULL, NULL,
+     "deviation of the bell curve of that"},
+    {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+const mim_option mim_validate_settings[] = {
+    {"validate", "every", MIM_OPTION_INT, "steps", "500", 1, 1e12, NULL, NULL,
+     "steps between validations"},
+    {"validate", "draws", MIM_OPTION_INT, "", "4", 1, 1000, NULL, NULL,
+     "timesteps at which each example is validated"},
+    {"validate", "examples", MIM_OPTION_INT, "", "4096", 1, 1e9, NULL, NULL,
+     "examples that are validated, evenly chosen of those that are not for training"},
+    {"validate", "n_samples", MIM_OPTION_INT, "", "256", 0, 1e6, NULL, NULL,
+     "of a corpus of a simulated node: examples of these whose metrics the model makes plans of, "
+     "which then run on that node; 0 = none"},
+    {"validate", "solver", MIM_OPTION_CHOICE, "", "auto", 0, 0, "auto|dpm++|ddim|ddpm|euler|heun",
+     NULL, "of these plans; auto: dpm++, of flow euler"},
+    {"validate", "steps", MIM_OPTION_INT, "", "8", 1, MIM_SCHEDULE_MAX_STEPS, NULL, NULL,
+     "of the solver, at most the timesteps"},
+    {"validate", "guidance", MIM_OPTION_REAL, "", "1", 0, 100, NULL, NULL,
+     "1 = the conditional model as it is, more goes beyond the metrics asked for"},
     {NULL, NULL, MIM_OPTION_TEXT, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -151,7 +222,75 @@ static mim_train_options options_of(const mim_config *c, uint64_t n_steps)
         .hide_metric = mim_config_real(c, "train.hide_metric"),
         .hide_previous = mim_config_real(c, "train.hide_previous"),
         .jitter = mim_config_real(c, "train.jitter"),
+        .swap_sockets = mim_config_real(c, "examples.swap_sockets"),
+        .objective = {.snr_gamma = mim_config_real(c, "train.snr_gamma"),
+                      .variance = mim_config_real(c, "train.variance_weight"),
+                      .row_sum = mim_config_real(c, "train.row_sum_weight"),
+                      .sparsity = mim_config_real(c, "train.sparsity_weight")},
+        .max_skipped = (uint64_t)mim_config_int(c, "train.max_skipped"),
     };
+}
+
+static mim_weighting weighting_of(const mim_config *c)
+{
+    return (mim_weighting){
+        .high_io = mim_config_real(c, "examples.high_io"),
+        .io_threshold_kbs = mim_config_real(c, "examples.io_threshold"),
+        .tail = mim_config_real(c, "examples.tail"),
+        .tail_from = mim_config_real(c, "examples.tail_from"),
+        .previous = mim_config_real(c, "examples.previous"),
+        .min_active_cores = size_of(c, "examples.min_active_cores"),
+        .active_percent = mim_config_real(c, "examples.active_threshold"),
+        .target_percent = mim_config_real(c, "examples.target_cpu"),
+        .target_sigma = mim_config_real(c, "examples.target_sigma"),
+    };
+}
+
+/* Also for corpora in memory, so that it does not matter which are. */
+static mim_lessons_options lessons_of(const mim_config *c)
+{
+    return (mim_lessons_options){.max_bytes = mim_config_bytes(c, "examples.in_memory"),
+                                 .max_validation = size_of(c, "validate.examples"),
+                                 .max_fit_rows = MIM_TRAIN_MAX_FIT_ROWS};
+}
+
+static int process_of(const mim_config *c, mim_process *process)
+{
+    mim_process got = {.n_timesteps = size_of(c, "model.timesteps")};
+    int rc = mim_prediction_find(mim_config_text(c, "model.prediction"), &got.prediction);
+    if (rc == MIM_OK)
+        rc = mim_output_find(mim_config_text(c, "model.output"), &got.output);
+    if (rc == MIM_OK)
+        rc = mim_schedule_find(mim_config_text(c, "model.schedule"), &got.schedule);
+    if (got.prediction == MIM_PREDICT_FLOW)
+        got.schedule = MIM_SCHEDULE_FLOW;
+    if (rc == MIM_OK)
+        *process = got;
+    return rc;
+}
+
+static int trial_of(const mim_config *c, const mim_process *process, uint64_t seed,
+                    mim_generation *how)
+{
+    const char *solver = mim_config_text(c, "validate.solver");
+    mim_generation got = {.sampling = {.n_steps = size_of(c, "validate.steps"), .seed = seed},
+                          .guidance = mim_config_real(c, "validate.guidance"),
+                          .smallest = MIM_TRAIN_TRIAL_SMALLEST,
+                          .n_candidates = 1};
+    int rc = MIM_OK;
+    if (strcmp(solver, "auto") == 0)
+        got.sampling.solver =
+            process->prediction == MIM_PREDICT_FLOW ? MIM_SOLVER_EULER : MIM_SOLVER_DPMPP;
+    else
+        rc = mim_solver_find(solver, &got.sampling.solver);
+    if (got.sampling.n_steps > process->n_timesteps)
+        got.sampling.n_steps = process->n_timesteps;
+    if (rc == MIM_OK && !mim_solver_fits(got.sampling.solver, process->schedule))
+        rc = mim_fail(MIM_EUSAGE, "validate.solver = %s does not go with model.prediction = %s",
+                      solver, mim_prediction_name(process->prediction));
+    if (rc == MIM_OK)
+        *how = got;
+    return rc;
 }
 
 /* Fields of the network are settings of the same name. Of the corpus nothing is known yet; what may
@@ -177,33 +316,62 @@ static int architecture_of(const mim_config *c, mim_architecture *size)
     return MIM_OK;
 }
 
+static bool permutes(const mim_config *c, const mim_architecture *size)
+{
+    const char *word = mim_config_text(c, "examples.permute_threads");
+    return strcmp(word, "auto") == 0 ? size->kind != MIM_NETWORK_THREAD_TOKEN
+                                     : strcmp(word, "on") == 0;
+}
+
+/* What settings say together. */
+static int check(const mim_train_plan *p)
+{
+    const mim_train_options *o = &p->options;
+    if (o->batch % o->n_shards)
+        return mim_fail(MIM_EUSAGE,
+                        "train.batch = %zu is no multiple of train.shards = %zu, the equal parts "
+                        "it is cut into",
+                        o->batch, o->n_shards);
+    if (o->objective.variance > 0 && o->batch == o->n_shards)
+        return mim_fail(MIM_EUSAGE,
+                        "train.variance_weight: shards of one example have no variance");
+    return mim_objective_check(&o->objective, p->process.prediction) == MIM_OK
+               ? MIM_OK
+               : mim_fail_in(MIM_EUSAGE, "[train]");
+}
+
 int mim_train_plan_get(const mim_config *c, mim_train_plan *plan)
 {
     const uint64_t n_steps = (uint64_t)mim_config_int(c, "train.steps");
     mim_train_plan got = {
-        .process = {.n_timesteps = size_of(c, "model.timesteps")},
         .options = options_of(c, n_steps),
         .seed = (uint64_t)mim_config_int(c, "train.seed"),
         .n_steps = n_steps,
+        .weighting = weighting_of(c),
+        .lessons = lessons_of(c),
+        .n_ahead = size_of(c, "examples.read_ahead"),
         .checkpoint_every = (uint64_t)mim_config_int(c, "train.checkpoint_every"),
-        .validate_every = (uint64_t)mim_config_int(c, "train.validate_every"),
+        .validate_every = (uint64_t)mim_config_int(c, "validate.every"),
         .log_every = (uint64_t)mim_config_int(c, "train.log_every"),
-        .validate_draws = size_of(c, "train.validate_draws"),
+        .validate_draws = size_of(c, "validate.draws"),
+        .n_trials = size_of(c, "validate.n_samples"),
+        .patience = (uint64_t)mim_config_int(c, "train.patience"),
+        .min_improvement = mim_config_real(c, "train.min_improvement"),
         .time_limit_s = mim_config_real(c, "train.time_limit_s"),
     };
     int rc = architecture_of(c, &got.size);
-    if (rc != MIM_OK)
-        return rc;
-    if (got.options.batch % got.options.n_shards)
-        return mim_fail(MIM_EUSAGE,
-                        "train.batch = %zu is no multiple of train.shards = %zu, the equal parts "
-                        "it is cut into",
-                        got.options.batch, got.options.n_shards);
-    rc = mim_schedule_find(mim_config_text(c, "model.schedule"), &got.process.schedule);
     if (rc == MIM_OK)
-        rc = mim_prediction_find(mim_config_text(c, "model.prediction"), &got.process.prediction);
+        rc = process_of(c, &got.process);
+    if (rc == MIM_OK)
+        rc = mim_normalisation_find(mim_config_text(c, "model.normalisation"), &got.normalisation);
     if (rc == MIM_OK)
         rc = mim_precision_find(mim_config_text(c, "train.precision"), &got.options.precision);
+    if (rc == MIM_OK)
+        rc = trial_of(c, &got.process, got.seed, &got.trial);
+    if (rc != MIM_OK)
+        return rc;
+    got.options.permutes_threads = permutes(c, &got.size);
+    rc = check(&got);
     if (rc == MIM_OK)
         *plan = got;
     return rc;

@@ -118,6 +118,31 @@ char *mim_simulated_host_class(const mim_simulated *node)
                       node->n_sockets, node->n_cores, node->n_cpus, node->n_sockets, io_mode(node));
 }
 
+bool mim_simulated_of_class(const char *host_class, mim_simulated_options *options)
+{
+    static const char beginning[] = "simulated node ";
+    mim_simulated_options found = {0};
+    const char *at = host_class + sizeof beginning - 1;
+    bool is_it = false;
+    if (strncmp(host_class, beginning, sizeof beginning - 1) != 0 ||
+        !(at = scan_number(at, &found.size.n_sockets)) || *at != 'x' ||
+        !scan_number(at + 1, &found.size.n_cores))
+        return false;
+    for (int carries = 0; !is_it && carries < 2; carries++) { /* it must be word for word */
+        mim_simulated *node = NULL;
+        found.has_carry_over = carries == 1;
+        if (mim_simulated_create(&found, &node) != MIM_OK)
+            return false;
+        char *text = mim_simulated_host_class(node);
+        is_it = text && strcmp(text, host_class) == 0;
+        free(text);
+        mim_simulated_destroy(&node);
+        if (is_it)
+            *options = found;
+    }
+    return is_it;
+}
+
 mim_simulated_ceilings mim_simulated_ceilings_of(const mim_simulated *node)
 {
     return (mim_simulated_ceilings){

@@ -57,6 +57,8 @@ void mim_simulated_destroy(mim_simulated **node);
 const char *mim_simulated_name(const mim_simulated *node); /* "simulated-2x10": its host name */
 /* New text for the kind of host (node/known_node.h); NULL when out of memory. */
 char *mim_simulated_host_class(const mim_simulated *node);
+/* The simulated node, without noise, that a kind of host is; false: it is none. */
+bool mim_simulated_of_class(const char *host_class, mim_simulated_options *options);
 /* The model of its CPU says "simulated". */
 int mim_simulated_machine(const mim_simulated *node, mim_machine **machine);
 /* What calibrating it would give for the stressors of a list that the catalogue knows; NULL: for

@@ -28,13 +28,24 @@ const char *mim_family_name(mim_family family)
 
 bool mim_family_is_target(mim_family family) { return family <= MIM_FAMILY_CACHE; }
 
+mim_family mim_metric_target_family(const char *name)
+{
+    static const struct {
+        const char *beginning;
+        mim_family family;
+    } targets[] = {{"avg_cpu_utilizations_core_", MIM_FAMILY_CPU},
+                   {"io_read", MIM_FAMILY_IO_READ},
+                   {"io_write", MIM_FAMILY_IO_WRITE},
+                   {"memory_bandwidth", MIM_FAMILY_MEMORY},
+                   {"l3_cache_usage", MIM_FAMILY_CACHE},
+                   {"pqos_", MIM_FAMILY_CACHE}};
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
+        if (strncmp(name, targets[i].beginning, strlen(targets[i].beginning)) == 0)
+            return targets[i].family;
+    return MIM_N_FAMILIES;
+}
+
 bool mim_metric_is_target(const char *name)
 {
-    static const char *const beginnings[] = {
-        "avg_cpu_utilizations_core_", "io_read",        "io_write",
-        "memory_bandwidth",           "l3_cache_usage", "pqos_"};
-    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
-        if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
-            return true;
-    return false;
+    return mim_metric_target_family(name) != MIM_N_FAMILIES;
 }

@@ -43,7 +43,8 @@ mim_metric mim_metric_of_core(int core, int highest);
 
 const char *mim_family_name(mim_family family); /* "cpu", "io_read", ... */
 bool mim_family_is_target(mim_family family);
-/* Whether a name is that of a metric of such a family, for files that hold names alone. */
+/* For files that hold names alone: the target family of a metric, MIM_N_FAMILIES for others. */
+mim_family mim_metric_target_family(const char *name);
 bool mim_metric_is_target(const char *name);
 
 #endif

@@ -52,7 +52,7 @@ static int make_model(size_t which, mim_model **model)
                                    .dropout = 0.1, /* this and below: of cells */
                                    .encoder_width = 256,
                                    .context_width = 256};
-    const mim_process process = {MIM_SCHEDULE_COSINE, 250, MIM_PREDICT_X0};
+    const mim_process process = {MIM_SCHEDULE_COSINE, 250, MIM_PREDICT_X0, MIM_OUTPUT_FREE};
     char names[N_STRESSORS + 64][32];
     const char *pointers[N_STRESSORS + 64];
     double minimum[64] = {0}, maximum[64];

@@ -48,6 +48,12 @@ mim_model *toy_model(uint64_t seed, mim_prediction prediction)
 
 mim_model *toy_model_of(const mim_architecture *size, uint64_t seed, mim_prediction prediction)
 {
+    return toy_model_with(size, seed, prediction, MIM_OUTPUT_FREE);
+}
+
+mim_model *toy_model_with(const mim_architecture *size, uint64_t seed, mim_prediction prediction,
+                          mim_output output)
+{
     static const double minimum[TOY_D] = {0, 0, 0, NAN}, maximum[TOY_D] = {100, 100, 1000, NAN};
     const mim_domain_parts parts = {.n_metrics = TOY_D,
                                     .n_threads = TOY_T,
@@ -58,7 +64,9 @@ mim_model *toy_model_of(const mim_architecture *size, uint64_t seed, mim_predict
                                     .minimum = minimum,
                                     .maximum = maximum,
                                     .host_class = "toy"};
-    const mim_process process = {MIM_SCHEDULE_COSINE, 100, prediction};
+    const bool is_flow = prediction == MIM_PREDICT_FLOW;
+    const mim_process process = {is_flow ? MIM_SCHEDULE_FLOW : MIM_SCHEDULE_COSINE, 100, prediction,
+                                 output};
     mim_domain *domain = NULL;
     mim_model *model = NULL;
     if (mim_domain_create(&parts, &domain) != MIM_OK ||
@@ -81,5 +89,6 @@ mim_train_options toy_options(void)
                                .clip_norm = 1,
                                .hide_all = 0.1,
                                .hide_previous = 0.1,
-                               .jitter = 1e-3};
+                               .jitter = 1e-3,
+                               .max_skipped = 3};
 }

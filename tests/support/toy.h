@@ -24,6 +24,8 @@ void toy_action(const double metrics[TOY_D], double weights[TOY_T * TOY_S]);
 mim_model *toy_model(uint64_t seed, mim_prediction prediction);
 /* The same with a network of another kind or size. */
 mim_model *toy_model_of(const mim_architecture *size, uint64_t seed, mim_prediction prediction);
+mim_model *toy_model_with(const mim_architecture *size, uint64_t seed, mim_prediction prediction,
+                          mim_output output);
 mim_train_options toy_options(void);
 
 #endif
