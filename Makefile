@@ -152,7 +152,7 @@ $(BUILD)/completion/%: $(BUILD)/bin/%
 # Third-party samples of old dialects, looked for beside the checkout; their tests skip without.
 export MIMESYS_TEST_DIALECTS ?= $(wildcard ../shared/data/traces/dialects)
 
-## check       builds with gcc, clang and sanitizers, all tests but the long ones (some 5 min)
+## check       builds with gcc, clang and sanitizers, all tests but the long ones (some 20 min)
 check:
 	@scripts/check.sh
 

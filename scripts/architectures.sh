@@ -23,13 +23,13 @@ mkdir -p "$folder"
 
 value() { sed -n "s/^ *\"$2\": \"*\([^\",]*\).*/\1/p" "$1" 2>/dev/null | head -n 1; } # FILE KEY
 
-# Settings of what each kind is: as large as it can learn something in some minutes of a core.
+# Settings of what each kind is: as large as it can learn something in some minutes of a core, with
+# batches so small that there are some hundred steps.
 settings() { # KIND
     case $1 in
-    thread_token) echo --set model.width=128 --set model.blocks=4 --set model.heads=4 ;;
-    cell_token) echo --set model.width=64 --set model.blocks=3 --set model.heads=4 \
-        --set train.batch=64 --set train.shards=8 ;;
-    unet) echo --set model.width=64 --set model.heads=4 ;;
+    thread_token) echo --set model.width=128 --set model.blocks=4 --set model.heads=4 --set train.batch=64 ;;
+    cell_token) echo --set model.width=64 --set model.blocks=3 --set model.heads=4 --set train.batch=16 ;;
+    unet) echo --set model.width=64 --set model.heads=4 --set train.batch=64 ;;
     *) echo "architectures: kind $1: expected thread_token, cell_token or unet" >&2 && return 1 ;;
     esac
 }
@@ -75,7 +75,8 @@ train() { # KIND PREDICTION OUTPUT
     steps=$(count_steps "$name" "${arguments[@]}")
     if [ "$(value "$folder/$name/model/summary.json" status)" != "done" ]; then
         "$bin/mimesys_train" "${arguments[@]}" --steps "$steps" --set validate.every="$steps" \
-            --set train.warmup=$((steps / 20)) --set train.ema_start=$((steps / 20)) \
+            --set train.warmup=$((steps / 20)) --set train.ema_start=$((steps / 2)) \
+            --set train.ema="$(awk -v n="$steps" 'BEGIN {print 1 - 1 / (2 + n / 20)}')" \
             --set train.checkpoint_every=$((steps / 10 + 1)) --set train.log_every=$((steps / 50 + 1)) \
             --out "$folder/$name/model" --resume auto >&2
     fi

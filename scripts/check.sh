@@ -38,7 +38,7 @@ step()
 step "packages" 1800 make --no-print-directory deps
 step "build with gcc, no warnings" 900 scripts/silent.sh make -j"$jobs" all tests
 step "build with clang, no warnings" 900 \
-    scripts/silent.sh make -j"$jobs" BUILD=build/clang CC=clang CFLAGS=-O1 all tests
+    scripts/silent.sh make -j"$jobs" BUILD=build/clang CC=clang CFLAGS=-O0 all tests
 step "format" 120 make --no-print-directory check-format
 step "unit tests" 900 make --no-print-directory check-unit
 step "reference loops under valgrind" 900 make --no-print-directory check-valgrind
@@ -46,8 +46,11 @@ step "tests at 1 to 4 ranks" 900 make --no-print-directory check-mpi
 step "program tests" 1500 make --no-print-directory check-cli
 step "learning on a Slurm cluster on this machine" 300 make --no-print-directory check-slurm SLURM=learn
 step "build with sanitizers" 900 make -j"$jobs" ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" programs tests
+# Without those that compute or wait for long, which check-full runs too.
+slow='network|dit|extended|contain_live|fleet'
+quick=$(for test in tests/test_*.c; do basename "$test" .c; done | sed 's/^test_//' | grep -vxE "$slow" | xargs)
 step "unit tests with sanitizers" 1200 \
-    make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-unit
+    make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-unit TESTS="$quick"
 step "tests at 2 ranks with sanitizers" 900 env MPI_RANKS=2 \
     make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-mpi MPI_TESTS="agree campaign start_agreement joint rows_h5 gather_file hosts"
 step "program tests with sanitizers" 1500 \
@@ -55,8 +58,10 @@ step "program tests with sanitizers" 1500 \
 step "fuzz corpora with sanitizers" 600 \
     make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-corpus
 if [ "$full" = full ]; then
+    step "slow unit tests with sanitizers" 900 make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" \
+        check-unit TESTS="${slow//|/ }"
     step "races (thread sanitizer)" 1200 make -j"$jobs" TSAN=1 BUILD=build/tsan CFLAGS="-O1 -g" \
-        check-unit TESTS="executor executor_compat executor_watch start_file scratch kernels_system"
+        check-unit TESTS="executor executor_compat executor_watch start_file scratch kernels_system feedback disturbance rows"
     step "the extended list, all of it on two threads" 900 env MIMESYS_TEST_FULL=1 \
         make --no-print-directory check-unit TESTS=extended
     step "kills at random moments" 3000 env TEST_TIMEOUT_S=2700 BIN="$PWD/build/bin" tests/run cli tests/long_kill.sh \
