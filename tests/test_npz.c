@@ -174,8 +174,8 @@ static void test_what_numpy_wrote(void **state)
         assert_int_equal(mim_npz_array(npz, i)->n_values, n_values[k]);
         assert_int_equal(mim_npz_floats(npz, i, values), MIM_OK);
         for (size_t v = 0; v < n_values[k]; v++) {
-            const float expected[] = {(float)v / 8, (float)v / 4 - 0.5f, k == 2 ? halves[v] : 0,
-                                      (float)v, 0.75f, 0};
+            const float expected[] = {
+                (float)v / 8, (float)v / 4 - 0.5f, k == 2 ? halves[v] : 0, (float)v, 0.75f, 0};
             assert_true(values[v] == expected[k]);
         }
     }
@@ -325,14 +325,10 @@ static void test_other_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_heads),
-        cmocka_unit_test(test_starts),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_what_numpy_wrote),
-        WITH_PATH(test_round_trip),
-        WITH_PATH(test_refused_weights),
-        WITH_PATH(test_damage),
-        WITH_PATH(test_other_files),
+        cmocka_unit_test(test_heads),  cmocka_unit_test(test_starts),
+        cmocka_unit_test(test_values), cmocka_unit_test(test_what_numpy_wrote),
+        WITH_PATH(test_round_trip),    WITH_PATH(test_refused_weights),
+        WITH_PATH(test_damage),        WITH_PATH(test_other_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

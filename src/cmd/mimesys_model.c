@@ -16,7 +16,8 @@
 #include "nn/weights.h"
 
 static const mim_command commands[] = {
-    {"show", "the tensors of a model or of a .npz file, their shapes and how large their values are"},
+    {"show",
+     "the tensors of a model or of a .npz file, their shapes and how large their values are"},
     {"export", "a model's weights as OUT.npz, to be read by NumPy or PyTorch"},
     {"import", "weights of a .npz file as a new model"},
     {NULL, NULL},
@@ -63,11 +64,10 @@ static const mim_program program = {
         "finite.\n\n"
         "An imported model is at step 0: mimesys_train --resume OUT.h5 trains it further, where\n"
         "it was made with the settings of that training, mimesys_generate uses it as it is.",
-    .json_keys =
-        "show: file, parameters: what it is of\n"
-        "kind, step, prediction, schedule: of a model, null of a .npz file\n"
-        "tensors: name -> shape, rms, max_abs\n"
-        "export, import: file, parameters, tensors: what was written",
+    .json_keys = "show: file, parameters: what it is of\n"
+                 "kind, step, prediction, schedule: of a model, null of a .npz file\n"
+                 "tensors: name -> shape, rms, max_abs\n"
+                 "export, import: file, parameters, tensors: what was written",
     .files = "MODEL.h5: a model or checkpoint (HDF5, schema mimesys_checkpoint)\n"
              "OUT.npz: one array a tensor, floats of 4 bytes, not compressed",
     .examples = "mimesys_model show model/model.h5\n"
@@ -213,9 +213,9 @@ static int say_written(const mim_args *args, const char *out, const mim_tensors 
 {
     const bool is_dry = mim_args_has(args, "dry-run");
     if (mim_args_has(args, "json")) {
-        json_t *all = json_pack("{s:s, s:I, s:I}", "file", out, "parameters",
-                                (json_int_t)layout->n_values, "tensors",
-                                (json_int_t)layout->n_tensors);
+        json_t *all =
+            json_pack("{s:s, s:I, s:I}", "file", out, "parameters", (json_int_t)layout->n_values,
+                      "tensors", (json_int_t)layout->n_tensors);
         const int rc = all ? mim_json_print(all, stdout) : mim_fail(MIM_ENOMEM, "JSON text");
         json_decref(all);
         return rc;
@@ -230,10 +230,9 @@ static int export_weights(const mim_args *args, const char *path, const char *ou
     mim_model *model = NULL;
     int rc = mim_checkpoint_read(path, false, &model);
     if (rc == MIM_OK && !mim_args_has(args, "dry-run"))
-        rc = mim_weights_export(model->params->layout,
-                                mim_args_has(args, "live") ? model->params->values
-                                                           : model->params->ema,
-                                out);
+        rc = mim_weights_export(
+            model->params->layout,
+            mim_args_has(args, "live") ? model->params->values : model->params->ema, out);
     if (rc == MIM_OK)
         rc = say_written(args, out, model->params->layout);
     mim_model_destroy(&model);

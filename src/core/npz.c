@@ -139,14 +139,14 @@ static int open_archive(mim_npz *npz)
     zip_error_init_with_code(&error, code);
     const bool is_data = code != ZIP_ER_NOENT && code != ZIP_ER_OPEN && code != ZIP_ER_OPNOTSUPP &&
                          code != ZIP_ER_READ && code != ZIP_ER_MEMORY;
-    const int rc =
-        is_data ? mim_fail(MIM_EDATA, "%s: no .npz file (a zip archive of arrays): %s", npz->path,
-                           zip_error_strerror(&error))
-                : mim_fail(code == ZIP_ER_MEMORY ? MIM_ENOMEM : MIM_EIO, "%s: %s", npz->path,
-                           code == ZIP_ER_NOENT       ? strerror(ENOENT)
-                           : code == ZIP_ER_OPNOTSUPP ? "expected a regular file"
-                           : system                   ? strerror(system)
-                                                      : zip_error_strerror(&error));
+    const int rc = is_data
+                       ? mim_fail(MIM_EDATA, "%s: no .npz file (a zip archive of arrays): %s",
+                                  npz->path, zip_error_strerror(&error))
+                       : mim_fail(code == ZIP_ER_MEMORY ? MIM_ENOMEM : MIM_EIO, "%s: %s", npz->path,
+                                  code == ZIP_ER_NOENT       ? strerror(ENOENT)
+                                  : code == ZIP_ER_OPNOTSUPP ? "expected a regular file"
+                                  : system                   ? strerror(system)
+                                                             : zip_error_strerror(&error));
     zip_error_fini(&error);
     return rc;
 }
@@ -223,8 +223,7 @@ int mim_npz_floats(mim_npz *npz, size_t i, float *floats)
         rc = read_bytes(npz, m->name, file, n, bytes, &n_read);
     if (rc == MIM_OK) /* the checksum is compared at the end */
         rc = read_bytes(npz, m->name, file, 1, &beyond, &n_more);
-    if (rc == MIM_OK &&
-        (rc = mim_npy_floats(&m->array, bytes, n_read + n_more, floats)) != MIM_OK)
+    if (rc == MIM_OK && (rc = mim_npy_floats(&m->array, bytes, n_read + n_more, floats)) != MIM_OK)
         rc = mim_fail_in(rc, "%s: %s", npz->path, m->name);
     if (file)
         zip_fclose(file);
