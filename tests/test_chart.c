@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* memmem */
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -14,6 +15,7 @@
 #include <cairo.h>
 #include <cmocka.h>
 
+#include "core/atomic_file.h"
 #include "core/text.h"
 #include "report/chart.h"
 #include "report/ticks.h"
@@ -281,6 +283,38 @@ static void test_many_panels_and_labels(void **state)
     free(path);
 }
 
+/* The same picture as lines: the form follows the ending, whatever the texts. */
+static void test_forms(void **state)
+{
+    static const struct {
+        const char *name, *begins, *holds;
+    } forms[] = {{"a.png", "\x89PNG", NULL},
+                 {"a.svg", "<?xml", "width=\"1200\" height="},
+                 {"a.pdf", "%PDF-", "MediaBox [ 0 0 1200 "},
+                 {"a.other", "\x89PNG", NULL}};
+    static const double x[] = {0, 1, 2}, y[] = {1, 3, 2};
+    for (size_t i = 0; i < N_OF(forms); i++) {
+        mim_chart *chart = NULL;
+        char *path = mim_join_path(*state, forms[i].name), *bytes = NULL;
+        size_t n = 0;
+        assert_int_equal(mim_chart_has_form(path), i < 3);
+        assert_int_equal(mim_chart_create("a <b> & \"c\" \xff", "step", &chart), MIM_OK);
+        assert_int_equal(mim_chart_panel(chart, "panel", "", 0, 0), MIM_OK);
+        assert_int_equal(mim_chart_curve(chart, "curve", 3, x, y), MIM_OK);
+        assert_int_equal(mim_chart_write(chart, path), MIM_OK);
+        assert_int_equal(mim_read_file(path, 1 << 24, &bytes, &n), MIM_OK);
+        assert_memory_equal(bytes, forms[i].begins, strlen(forms[i].begins));
+        if (forms[i].holds && !memmem(bytes, n, forms[i].holds, strlen(forms[i].holds)))
+            fail_msg("%s: no %s", forms[i].name, forms[i].holds);
+        mim_chart_destroy(&chart);
+        assert_int_equal(unlink(path), 0);
+        free(bytes);
+        free(path);
+    }
+    assert_false(mim_chart_has_form(".png"));
+    assert_false(mim_chart_has_form("a.PNG"));
+}
+
 static void test_unwritable(void **state)
 {
     double x[2] = {0, 1};
@@ -308,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_hostile_values),
         cmocka_unit_test(test_hostile_texts),
         cmocka_unit_test(test_many_panels_and_labels),
+        cmocka_unit_test(test_forms),
         cmocka_unit_test(test_unwritable),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

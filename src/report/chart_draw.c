@@ -423,7 +423,8 @@ static void time_axis(cairo_t *cr, const mim_chart *chart, const layout *l)
     put_aligned(cr, LEFT + b.width / 2.0, l->height - 12.0, 0.5, chart->x_label);
 }
 
-int mim_chart_draw(const mim_chart *chart, cairo_surface_t **surface)
+int mim_chart_draw(const mim_chart *chart, mim_chart_canvas *canvas, void *context,
+                   cairo_surface_t **surface)
 {
     layout l = {0};
     cairo_surface_t *probe = cairo_image_surface_create(CAIRO_FORMAT_A8, 1, 1);
@@ -432,8 +433,7 @@ int mim_chart_draw(const mim_chart *chart, cairo_surface_t **surface)
     cairo_destroy(cr);
     cairo_surface_destroy(probe);
 
-    cairo_surface_t *s =
-        cairo_image_surface_create(CAIRO_FORMAT_RGB24, MIM_CHART_WIDTH, (int)l.height);
+    cairo_surface_t *s = canvas(context, MIM_CHART_WIDTH, l.height);
     cr = cairo_create(s);
     cairo_set_source_rgb(cr, 1.0, 1.0, 1.0);
     cairo_paint(cr);

@@ -34,7 +34,10 @@ struct mim_chart {
     mim_chart_box *panels;
 };
 
-/* A new image surface with the whole chart; the caller destroys it. */
-int mim_chart_draw(const mim_chart *chart, cairo_surface_t **surface);
+/* What the whole chart is drawn on, so many pixels large: a new surface. */
+typedef cairo_surface_t *mim_chart_canvas(void *context, double width, double height);
+/* The caller destroys the surface. */
+int mim_chart_draw(const mim_chart *chart, mim_chart_canvas *canvas, void *context,
+                   cairo_surface_t **surface);
 
 #endif

@@ -1,9 +1,10 @@
 /* Training beside PyTorch: whole steps (forward, backward, clipping, AdamW, moving average) of the
- * same network from the same weights on the same batch, ours here, PyTorch's in a process of its own
- * (torch_peer.py), in turn in one run, each at the better of 1 and 2 threads. PyTorch is given a
- * batch that is ready; our steps draw and noise theirs. One thread is timed by the CPU time of its
- * process, two by the clock. Medians; one JSON object a line, two lines a precision: samples/s, and
- * peak memory since both were set up (PyTorch's with Python, ours without what its peer was handed).
+ * same network from the same weights on the same batch, ours here, PyTorch's in a process of its
+ * own (torch_peer.py), in turn in one run, each at the better of 1 and 2 threads, PyTorch's also
+ * with its batch whole or in 2 or 4 parts, whichever is fastest. PyTorch is given a batch that is
+ * ready; our steps draw and noise theirs. One thread is timed by the CPU time of its process, two
+ * by the clock. Medians; one JSON object a line, two lines a precision: samples/s, and peak memory
+ * since both were set up (PyTorch's with Python, ours without what its peer was handed).
  *
  * The first loss and all gradients must agree, or there is no ratio.
  * usage: bench_torch [REPETITIONS], from the root of the repository */
@@ -349,8 +350,8 @@ static int agree(const bench *b, peer *p, double limit, const char *library, boo
     const double gradient = json_number_value(json_object_get(answer, "difference"));
     const char *tensor = json_string_value(json_object_get(answer, "tensor"));
     const double off = fabs(loss - b->loss) / b->loss;
-    *do_agree = json_is_number(json_object_get(answer, "difference")) && off <= limit &&
-                gradient <= limit;
+    *do_agree =
+        json_is_number(json_object_get(answer, "difference")) && off <= limit && gradient <= limit;
     if (*do_agree)
         snprintf(text, n_text,
                  ", \"loss_difference\": %.2g, \"gradient_difference\": %.2g, \"library\": \"%s\"",
@@ -366,15 +367,19 @@ static int agree(const bench *b, peer *p, double limit, const char *library, boo
 static int measure(bench *b, peer *p, size_t n, double *rates, mim_precision precision,
                    const char *name, const char *library)
 {
-    char text[256], memory[64];
+    char text[320], memory[64];
     bool do_agree = false;
-    double theirs = 0;
+    double theirs = 0, n_parts = 0;
     int rc = agree(b, p, limits[precision], library, &do_agree, text, sizeof text);
     if (rc != MIM_OK || !do_agree) {
         if (rc == MIM_OK)
             bench_null(name, "samples/s", text);
         return rc;
     }
+    if ((rc = peer_number(p, "tune", "parts", &n_parts)) != MIM_OK)
+        return rc;
+    const size_t n_text = strlen(text);
+    snprintf(text + n_text, sizeof text - n_text, ", \"peer_parts\": %.0f", n_parts);
     malloc_trim(0);
     peak_bytes(true);
     rc = take_turns(b, p, n, rates);
@@ -393,15 +398,15 @@ static int measure(bench *b, peer *p, size_t n, double *rates, mim_precision pre
 
 static int set_up(bench *b, mim_precision precision)
 {
-    b->options = (mim_train_options){
-        .batch = N_BATCH,
-        .n_shards = N_SHARDS,
-        .adam = {0.9, 0.999, 1e-8, .weight_decay = 0.01, .is_decoupled = true},
-        .rate = {.base = 1e-4, .floor = 1, .n_steps = 1},
-        .ema = {.beta = 0.995},
-        .precision = precision,
-        .clip_norm = 1,
-        .hide_all = 0.1};
+    b->options =
+        (mim_train_options){.batch = N_BATCH,
+                            .n_shards = N_SHARDS,
+                            .adam = {0.9, 0.999, 1e-8, .weight_decay = 0.01, .is_decoupled = true},
+                            .rate = {.base = 1e-4, .floor = 1, .n_steps = 1},
+                            .ema = {.beta = 0.995},
+                            .precision = precision,
+                            .clip_norm = 1,
+                            .hide_all = 0.1};
     int rc = bench_model_create(&size, &b->model);
     if (rc == MIM_OK)
         rc = bench_examples_create(b->model->domain, &b->data);
