@@ -76,16 +76,25 @@ static void test_resumed(void **state)
     } cases[] = {
         {"{\"step\":1,\"loss\":9}\n{\"step\":2,\"loss\":8}\n{\"step\":3,\"loss\":7}\n"
          "{\"step\":4,\"loss\":6}\n{\"step\":3,\"loss\":5}\n{\"step\":4,\"loss\":4}\n",
-         4, 2, {1, 2, 3, 4}, {9, 8, 5, 4}},
+         4,
+         2,
+         {1, 2, 3, 4},
+         {9, 8, 5, 4}},
         {"{\"step\":1,\"loss\":9}\n{\"step\":2,\"loss\":8}\n{\"step\":3,\"loss\":7}\n"
          "{\"step\":4,\"loss\":6}\n{\"step\":3,\"loss\":5}\n",
-         3, 2, {1, 2, 3}, {9, 8, 5}},
+         3,
+         2,
+         {1, 2, 3},
+         {9, 8, 5}},
         {"{\"step\":1,\"loss\":9}\n{\"step\":1,\"loss\":8}\n", 1, 0, {1}, {8}},
         {"{\"step\":5,\"loss\":9}\n{\"step\":0,\"loss\":1}\n", 1, 1, {0}, {1}},
         /* a figure of the first time at the step does not live on */
         {"{\"step\":1,\"loss\":9}\n{\"step\":2,\"loss\":8}\n{\"step\":3,\"loss\":7}\n"
          "{\"step\":2,\"norm\":1}\n",
-         2, 2, {1, 2}, {9, NAN}},
+         2,
+         2,
+         {1, 2},
+         {9, NAN}},
     };
     (void)state;
     for (size_t i = 0; i < N_OF(cases); i++) {

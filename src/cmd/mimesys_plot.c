@@ -36,7 +36,8 @@ static const mim_program program = {
         "has ended or is still going on. Several are drawn over each other, each called LABEL, or\n"
         "else as its folder is.\n\n"
         "The figure has a panel for each of loss, loss of validation, normalised L1 of tried\n"
-        "plans, throughput, learning rate and norm of the gradient, for what the trainings have.\n\n"
+        "plans, throughput, learning rate and norm of the gradient, for what the trainings "
+        "have.\n\n"
         "A training that was resumed logs some steps again: the later lines count. A last line\n"
         "that is cut, as after a kill, is passed over; any other line that is not as it should\n"
         "be is an error that names it.",
@@ -125,8 +126,7 @@ static int read_run(job *j, const char *text)
         rc = check_outputs(j->args, r->path);
     for (size_t i = 0; rc == MIM_OK && i + 1 < j->n; i++)
         if (strcmp(j->runs[i].label, r->label) == 0)
-            rc = mim_fail(MIM_EUSAGE,
-                          "%s and %s are both called %s: tell them apart as RUN:LABEL",
+            rc = mim_fail(MIM_EUSAGE, "%s and %s are both called %s: tell them apart as RUN:LABEL",
                           j->runs[i].path, r->path, r->label);
     return rc == MIM_OK ? mim_train_log_read(r->path, &r->log) : rc;
 }
@@ -146,9 +146,8 @@ static void put_least(json_t *object, const mim_train_log *log, mim_log_figure f
 
 static json_t *run_json(const run *r)
 {
-    static const mim_log_figure last[] = {
-        MIM_LOG_LOSS, MIM_LOG_EXAMPLES_PER_S, MIM_LOG_RATE, MIM_LOG_NORM, MIM_LOG_VALIDATION,
-        MIM_LOG_NL1};
+    static const mim_log_figure last[] = {MIM_LOG_LOSS, MIM_LOG_EXAMPLES_PER_S, MIM_LOG_RATE,
+                                          MIM_LOG_NORM, MIM_LOG_VALIDATION,     MIM_LOG_NL1};
     const mim_train_log *log = r->log;
     json_t *object =
         json_pack("{s:s?, s:s?, s:I, s:b, s:I, s:I, s:I}", "file", r->path, "label", r->label,

@@ -30,9 +30,9 @@ typedef enum {
 const char *mim_log_figure_key(mim_log_figure figure);
 
 typedef struct mim_train_log {
-    size_t n;       /* records, by growing step */
-    double *step;   /* [n] whole numbers */
-    double *values; /* [n][MIM_N_LOG], NaN where a step has none */
+    size_t n;                   /* records, by growing step */
+    double *step;               /* [n] whole numbers */
+    double *values;             /* [n][MIM_N_LOG], NaN where a step has none */
     size_t n_lines, n_replaced; /* lines read; records that later lines took the place of */
     bool is_cut;                /* the last line was */
 } mim_train_log;

@@ -7,7 +7,7 @@
  * since both were set up (PyTorch's with Python, ours without what its peer was handed).
  *
  * The first loss and all gradients must agree, or there is no ratio.
- * usage: bench_torch [REPETITIONS], from the root of the repository */
+ * usage: bench_torch [REPETITIONS [server|cells]], from the root of the repository */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <malloc.h>
@@ -32,9 +32,17 @@
 #include "tests/support/bench.h"
 #include "tests/support/bench_model.h"
 
-enum { N_DEFAULT = 7, N_BATCH = 128, N_SHARDS = 4, MAX_THREADS = 2 };
+enum { N_DEFAULT = 7, MAX_BATCH = 128, MAX_THREADS = 2 };
 
-static const bench_size size = {"server", MIM_NETWORK_THREAD_TOKEN, 20, 2, 256, 6, 8};
+typedef struct subject {
+    bench_size size;
+    size_t n_batch, n_shards;
+} subject;
+
+static const subject subjects[] = {
+    {{"server", MIM_NETWORK_THREAD_TOKEN, 20, 2, 256, 6, 8}, 128, 4},
+    {{"cells", MIM_NETWORK_CELL_TOKEN, 20, 2, 256, 6, 8}, 8, 1}, /* without dropout */
+};
 
 /* Largest differences of a tensor's gradient over its largest value. */
 static const double limits[] = {[MIM_PRECISION_F32] = 1e-4, [MIM_PRECISION_BF16] = 5e-2};
@@ -115,6 +123,7 @@ static int peer_number(peer *p, const char *question, const char *key, double *n
 /* ---- what it is handed ---------------------------------------------------------------------- */
 
 typedef struct bench {
+    const subject *subject;
     char folder[64];
     mim_train_options options;
     mim_model *model;
@@ -136,7 +145,7 @@ static void disturb(mim_params_f *p)
 /* The trainer's batch of step 0, drawn as it draws it. */
 static int draw_batch(const bench *b, mim_batch *batch)
 {
-    const mim_feed_options options = {.n_batch = N_BATCH, .n_shards = 1};
+    const mim_feed_options options = {.n_batch = b->subject->n_batch, .n_shards = 1};
     const mim_model *m = b->model;
     mim_schedule *schedule = NULL;
     mim_order *order = NULL;
@@ -149,7 +158,7 @@ static int draw_batch(const bench *b, mim_batch *batch)
         rc = mim_feed_of_examples(&options, order, &b->data.examples, &feed);
     if (rc == MIM_OK)
         rc = mim_feed_shard(feed, 0, 0, &examples);
-    for (uint32_t i = 0; rc == MIM_OK && i < N_BATCH; i++) {
+    for (uint32_t i = 0; rc == MIM_OK && i < b->subject->n_batch; i++) {
         const double u = mim_rng_u01(m->seed, MIM_STREAM_TIMESTEP, 0, i, 0);
         const mim_batch_place place = {
             .step = 0, .number = i, .slot = i, .t = (size_t)(u * (double)m->process.n_timesteps)};
@@ -163,11 +172,12 @@ static int draw_batch(const bench *b, mim_batch *batch)
 
 static int write_batch(const mim_batch *batch, const mim_domain *d, const char *path)
 {
-    float time[N_BATCH], socket[64];
-    const size_t cells[] = {N_BATCH, d->n_threads, d->n_stressors};
-    const size_t threads[] = {N_BATCH, d->n_threads}, node[] = {N_BATCH, d->n_node_metrics};
-    const size_t samples[] = {N_BATCH}, thread[] = {d->n_threads};
-    for (size_t i = 0; i < N_BATCH; i++)
+    const size_t n = batch->n;
+    float time[MAX_BATCH], socket[64];
+    const size_t cells[] = {n, d->n_threads, d->n_stressors};
+    const size_t threads[] = {n, d->n_threads}, node[] = {n, d->n_node_metrics};
+    const size_t samples[] = {n}, thread[] = {d->n_threads};
+    for (size_t i = 0; i < n; i++)
         time[i] = (float)batch->time[i];
     for (size_t i = 0; i < d->n_threads; i++)
         socket[i] = (float)batch->socket[i];
@@ -205,7 +215,7 @@ static int write_gradient(bench *b, const char *path)
     float *gradient = calloc(n, sizeof *gradient);
     int rc = sums && gradient ? MIM_OK : mim_fail(MIM_ENOMEM, "gradient");
     b->loss = 0;
-    for (size_t shard = 0; rc == MIM_OK && shard < N_SHARDS; shard++)
+    for (size_t shard = 0; rc == MIM_OK && shard < b->subject->n_shards; shard++)
         rc = mim_trainer_shard(b->trainer, shard, sums, &b->loss);
     for (size_t i = 0; rc == MIM_OK && i < n; i++)
         gradient[i] = (float)sums[i];
@@ -221,11 +231,12 @@ static int hand_over(bench *b)
     char *weights = path_of(b, "weights.npz"), *input = path_of(b, "input.npz");
     char *gradient = path_of(b, "gradient.npz"), *options = path_of(b, "options.json");
     mim_batch *batch = NULL;
-    json_t *settings = json_pack("{s:i, s:f, s:f, s:f, s:f}", "heads", (int)size.n_heads, "lr",
-                                 b->options.rate.base, "decay", b->options.adam.weight_decay,
-                                 "clip_norm", b->options.clip_norm, "ema", b->options.ema.beta);
+    json_t *settings =
+        json_pack("{s:i, s:f, s:f, s:f, s:f}", "heads", (int)b->subject->size.n_heads, "lr",
+                  b->options.rate.base, "decay", b->options.adam.weight_decay, "clip_norm",
+                  b->options.clip_norm, "ema", b->options.ema.beta);
     int rc = weights && input && gradient && options && settings
-                 ? mim_batch_create(b->model->domain, N_BATCH, &batch)
+                 ? mim_batch_create(b->model->domain, b->subject->n_batch, &batch)
                  : mim_fail(MIM_ENOMEM, "file names");
     if (rc == MIM_OK)
         rc = mim_json_write(settings, options);
@@ -267,17 +278,17 @@ static int our_step(bench *b, int n_threads, double *samples_per_s)
     bench_set_threads(n_threads);
     const bench_timer timer = bench_start(n_threads);
     const int rc = mim_trainer_step(b->trainer, &loss, NULL);
-    *samples_per_s = N_BATCH / (bench_stop_ns(&timer, &is_alone) * 1e-9);
+    *samples_per_s = (double)b->subject->n_batch / (bench_stop_ns(&timer, &is_alone) * 1e-9);
     return rc;
 }
 
-static int their_step(peer *p, int n_threads, double *samples_per_s)
+static int their_step(const bench *b, peer *p, int n_threads, double *samples_per_s)
 {
     char question[32];
     double seconds = 0;
     snprintf(question, sizeof question, "steps 1 %d", n_threads);
     const int rc = peer_number(p, question, "seconds", &seconds);
-    *samples_per_s = N_BATCH / seconds;
+    *samples_per_s = (double)b->subject->n_batch / seconds;
     return rc;
 }
 
@@ -306,7 +317,7 @@ static int take_turns(bench *b, peer *p, size_t n, double *rates)
             double ours = 0, theirs = 0;
             rc = our_step(b, threads, &ours);
             if (rc == MIM_OK)
-                rc = their_step(p, threads, &theirs);
+                rc = their_step(b, p, threads, &theirs);
             if (i == 0)
                 continue;
             rates[(size_t)(threads - 1) * n + i - 1] = ours;
@@ -316,9 +327,9 @@ static int take_turns(bench *b, peer *p, size_t n, double *rates)
     return rc;
 }
 
-static void print_rates(const char *precision, size_t n, double *rates, const char *agreement)
+static void print_rates(const char *name, size_t n, double *rates, const char *agreement)
 {
-    char name[64], more[512];
+    char more[512];
     double median[2][MAX_THREADS], spread[2][MAX_THREADS];
     int best[2] = {0, 0};
     for (int side = 0; side < 2; side++)
@@ -328,7 +339,6 @@ static void print_rates(const char *precision, size_t n, double *rates, const ch
             if (median[side][t] > median[side][best[side]])
                 best[side] = t;
         }
-    snprintf(name, sizeof name, "torch_train_%s_%s", size.name, precision);
     snprintf(more, sizeof more,
              ", \"threads\": %d, \"peer_threads\": %d, \"by_threads\": [%.4g, %.4g], "
              "\"peer_by_threads\": [%.4g, %.4g], \"peer_spread\": %.3g%s",
@@ -388,8 +398,9 @@ static int measure(bench *b, peer *p, size_t n, double *rates, mim_precision pre
         rc = peer_number(p, "memory", "bytes", &theirs);
     if (rc != MIM_OK)
         return rc;
-    print_rates(mim_precision_name(precision), n, rates, text);
-    snprintf(memory, sizeof memory, "torch_memory_%s_%s", size.name, mim_precision_name(precision));
+    print_rates(name, n, rates, text);
+    snprintf(memory, sizeof memory, "torch_memory_%s_%s", b->subject->size.name,
+             mim_precision_name(precision));
     bench_line(memory, ours, "B", theirs, ours / theirs, 1, 0, "");
     return MIM_OK;
 }
@@ -399,15 +410,17 @@ static int measure(bench *b, peer *p, size_t n, double *rates, mim_precision pre
 static int set_up(bench *b, mim_precision precision)
 {
     b->options =
-        (mim_train_options){.batch = N_BATCH,
-                            .n_shards = N_SHARDS,
+        (mim_train_options){.batch = b->subject->n_batch,
+                            .n_shards = b->subject->n_shards,
                             .adam = {0.9, 0.999, 1e-8, .weight_decay = 0.01, .is_decoupled = true},
                             .rate = {.base = 1e-4, .floor = 1, .n_steps = 1},
                             .ema = {.beta = 0.995},
                             .precision = precision,
                             .clip_norm = 1,
                             .hide_all = 0.1};
-    int rc = bench_model_create(&size, &b->model);
+    int rc = bench_model_create(&b->subject->size, &b->model);
+    if (rc == MIM_OK)
+        b->model->architecture.dropout = 0;
     if (rc == MIM_OK)
         rc = bench_examples_create(b->model->domain, &b->data);
     if (rc == MIM_OK)
@@ -417,13 +430,14 @@ static int set_up(bench *b, mim_precision precision)
     return rc == MIM_OK ? hand_over(b) : rc;
 }
 
-static int bench_precision(mim_precision precision, size_t n, double *rates)
+static int bench_network(const subject *which, mim_precision precision, size_t n, double *rates)
 {
-    bench b = {.folder = "/tmp/mimesys_bench_torch.XXXXXX"};
+    bench b = {.subject = which, .folder = "/tmp/mimesys_bench_torch.XXXXXX"};
     peer p = {0};
     json_t *answer = NULL;
     char name[64];
-    snprintf(name, sizeof name, "torch_train_%s_%s", size.name, mim_precision_name(precision));
+    snprintf(name, sizeof name, "torch_train_%s_%s", which->size.name,
+             mim_precision_name(precision));
     if (precision == MIM_PRECISION_BF16 && !mim_gemm_has_bf16(mim_gemm_find(NULL))) {
         bench_null(name, "samples/s", "not supported here: the processor has no bf16");
         return MIM_OK;
@@ -458,14 +472,17 @@ static int bench_precision(mim_precision precision, size_t n, double *rates)
 
 int main(int argc, char **argv)
 {
+    const char *only = argc > 2 ? argv[2] : NULL;
     int64_t n = N_DEFAULT;
     int rc = argc > 1 ? mim_parse_i64("repetitions", argv[1], 3, 1000, &n) : MIM_OK;
     double *rates = calloc(2 * MAX_THREADS * (size_t)n, sizeof *rates);
     if (rc == MIM_OK && !rates)
         rc = mim_fail(MIM_ENOMEM, "rates");
     bench_set_threads(1);
-    for (int precision = 0; rc == MIM_OK && precision < 2; precision++)
-        rc = bench_precision((mim_precision)precision, (size_t)n, rates);
+    for (size_t i = 0; rc == MIM_OK && i < sizeof subjects / sizeof *subjects; i++)
+        for (int precision = 0; rc == MIM_OK && precision < 2; precision++)
+            if (!only || strcmp(only, subjects[i].size.name) == 0)
+                rc = bench_network(&subjects[i], (mim_precision)precision, (size_t)n, rates);
     free(rates);
     if (rc != MIM_OK)
         fprintf(stderr, "bench_torch: %s\n", mim_error());

@@ -1,5 +1,6 @@
-"""The thread_token denoiser (src/diffusion/denoiser.h) in PyTorch, as bench_torch's peer: same
-network, same numbers, same batch, written as one writes it for PyTorch.
+"""The denoisers thread_token (src/diffusion/denoiser.h) and cell_token (network_cell_token.c; no slot
+before, a context of metrics only, no dropout) in PyTorch, as bench_torch's peers: same network, same
+numbers, same batch, written as one writes them for PyTorch.
 
 usage: torch_peer.py FOLDER PRECISION, with FOLDER/weights.npz, input.npz and gradient.npz; answers
 each line of standard input with one JSON object:
@@ -26,10 +27,10 @@ folder, precision = sys.argv[1:3]
 
 
 class Block(nn.Module):
-    def __init__(self, width, heads, hidden):
+    def __init__(self, width, heads, hidden, condition_width):
         super().__init__()
         self.heads = heads
-        self.condition = nn.Linear(width, 6 * width)
+        self.condition = nn.Linear(condition_width, 6 * width)
         self.qkv = nn.Linear(width, 3 * width)
         self.mix = nn.Linear(width, width)
         self.mlp1 = nn.Linear(width, hidden)
@@ -54,11 +55,11 @@ class Block(nn.Module):
 
 
 class Last(nn.Module):
-    def __init__(self, width, stressors):
+    def __init__(self, width, n_out, condition_width):
         super().__init__()
-        self.condition = nn.Linear(width, 2 * width)
-        self.weight = nn.Parameter(torch.zeros(stressors, width))
-        self.bias = nn.Parameter(torch.zeros(stressors))
+        self.condition = nn.Linear(condition_width, 2 * width)
+        self.weight = nn.Parameter(torch.zeros(n_out, width))
+        self.bias = nn.Parameter(torch.zeros(n_out))
 
     def forward(self, x, condition):
         scale, shift = self.condition(condition).chunk(2, -1)
@@ -66,35 +67,70 @@ class Last(nn.Module):
         return F.linear(x, self.weight, self.bias)
 
 
-class Denoiser(nn.Module):
-    def __init__(self, shapes, heads, wave_width):
+class Body(nn.Module):
+    """Blocks, last layer, and the sinusoid of a timestep."""
+
+    def __init__(self, shapes, heads):
         super().__init__()
-        width, thread_in = shapes["thread.weight"]
-        node_in = shapes["global.weight"][1]
+        n_out, width = shapes["last.weight"]
         hidden = shapes["block0.mlp1.weight"][0]
-        self.thread = nn.Linear(thread_in, width)
-        self.socket = nn.Parameter(torch.zeros(shapes["socket"]))
-        setattr(self, "global", nn.Linear(node_in, width))
-        self.time1, self.time2 = nn.Linear(width, width), nn.Linear(width, width)
-        self.node1, self.node2 = nn.Linear(node_in, width), nn.Linear(width, width)
+        condition = shapes["last.condition.weight"][1]
         self.n_blocks = sum(name.endswith(".qkv.weight") for name in shapes)
         for i in range(self.n_blocks):
-            setattr(self, f"block{i}", Block(width, heads, hidden))
-        self.last = Last(width, shapes["last.weight"][0])
-        rate = -np.log(10000.0) / (wave_width // 2 - 1)
-        self.frequency = torch.from_numpy(np.exp(rate * np.arange(wave_width // 2)))
+            setattr(self, f"block{i}", Block(width, heads, hidden, condition))
+        self.last = Last(width, n_out, condition)
+        steps = np.arange(width // 2)
+        self.frequency = torch.from_numpy(np.exp(-np.log(10000.0) / (width // 2 - 1) * steps))
+
+    def wave(self, time_step):
+        angle = time_step.double()[:, None] * self.frequency
+        return torch.cat([angle.sin(), angle.cos()], -1).float()
+
+    def run(self, x, condition):
+        condition = F.silu(condition)[:, None]
+        for i in range(self.n_blocks):
+            x = getattr(self, f"block{i}")(x, condition)
+        return self.last(x, condition)
+
+
+def linear_of(shapes, name):
+    n_out, n_in = shapes[name + ".weight"]
+    return nn.Linear(n_in, n_out)
+
+
+class ThreadTokens(Body):
+    def __init__(self, shapes, heads):
+        super().__init__(shapes, heads)
+        for name in ("thread", "global", "time1", "time2", "node1", "node2"):
+            setattr(self, name, linear_of(shapes, name))
+        self.socket = nn.Parameter(torch.zeros(shapes["socket"]))
 
     def forward(self, batch):
-        angle = batch["time"].double()[:, None] * self.frequency
-        wave = torch.cat([angle.sin(), angle.cos()], -1).float()
         whole = getattr(self, "global")(batch["node_in"])
         threads = self.thread(batch["thread_in"]) + self.socket[batch["socket"]]
         x = torch.cat([whole[:, None], threads], 1)
-        condition = self.time2(F.silu(self.time1(wave)))
-        condition = F.silu(condition + self.node2(F.silu(self.node1(batch["node_in"]))))[:, None]
-        for i in range(self.n_blocks):
-            x = getattr(self, f"block{i}")(x, condition)
-        return self.last(x, condition)[:, 1:]
+        condition = self.time2(F.silu(self.time1(self.wave(batch["time"]))))
+        condition = condition + self.node2(F.silu(self.node1(batch["node_in"])))
+        return self.run(x, condition)[:, 1:]
+
+
+class CellTokens(Body):
+    def __init__(self, shapes, heads):
+        super().__init__(shapes, heads)
+        for name in ("token", "time1", "time2", "context1", "context2", "context3"):
+            setattr(self, name, linear_of(shapes, name))
+        self.stressor = nn.Parameter(torch.zeros(shapes["stressor"]))
+        self.thread = nn.Parameter(torch.zeros(shapes["thread"]))
+
+    def forward(self, batch):
+        b, n_threads, n_stressors = batch["noisy"].shape
+        place = (self.stressor[:, None] + self.thread[None]).flatten(0, 1)
+        x = self.token(batch["noisy"].transpose(1, 2).reshape(b, -1, 1)) + place
+        wave = self.time2(F.mish(self.time1(self.wave(batch["time"]))))
+        known = F.mish(self.context2(F.mish(self.context1(batch["known"]))))
+        context = self.context3(known) * batch["told"]
+        answer = self.run(x, torch.cat([wave, context], -1))
+        return answer.view(b, n_stressors, n_threads).transpose(1, 2)
 
 
 def read_batch(path):
@@ -102,6 +138,9 @@ def read_batch(path):
     told = raw["is_conditional"][:, None]  # the others are told no metric
     return {
         "x0": raw["x0"],
+        "noisy": raw["noisy"],
+        "known": torch.cat([raw["cpu"], raw["node"]], -1),
+        "told": told,
         "time": raw["time"],
         "socket": raw["socket"].long(),
         "thread_in": torch.cat(
@@ -121,8 +160,8 @@ def read_batch(path):
 
 def make_network(options):
     weights = {n: torch.from_numpy(a) for n, a in np.load(folder + "/weights.npz").items()}
-    network = Denoiser({n: tuple(w.shape) for n, w in weights.items()}, options["heads"],
-                       weights["time1.weight"].shape[1])
+    kind = CellTokens if "stressor" in weights else ThreadTokens
+    network = kind({n: tuple(w.shape) for n, w in weights.items()}, options["heads"])
     network.load_state_dict(weights)
     return network
 
