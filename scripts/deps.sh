@@ -19,7 +19,8 @@ testbed)
     packages=$testbed
     ;;
 bench)
-    packages="stress-ng fio python3-torch python3-numpy"
+    # PyTorch multiplies with what provides libblas.so.3: the reference one is no peer
+    packages="stress-ng fio python3-torch python3-numpy libopenblas0-pthread"
     ;;
 *)
     echo "deps.sh: $1: expected build, testbed or bench" >&2
