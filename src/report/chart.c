@@ -101,6 +101,14 @@ int mim_chart_panel(mim_chart *chart, const char *title, const char *y_label, do
     return MIM_OK;
 }
 
+int mim_chart_panel_log(mim_chart *chart, const char *title, const char *y_label)
+{
+    const int rc = mim_chart_panel(chart, title, y_label, 0, 0);
+    if (rc == MIM_OK)
+        chart->panels[chart->n_panels - 1].is_log = true;
+    return rc;
+}
+
 static int find_or_add_label(mim_chart *chart, const char *label, size_t *index)
 {
     char *copy = printable_copy(label);
@@ -146,6 +154,8 @@ int mim_chart_curve(mim_chart *chart, const char *label, size_t n, const double 
         memcpy(line.x, x, n * sizeof *x);
         memcpy(line.y, y, n * sizeof *y);
     }
+    for (size_t i = 0; i < n && panel->is_log; i++)
+        line.y[i] = y[i] > 0 && y[i] <= MIM_CHART_LARGEST ? log10(y[i]) : (double)NAN;
     panel->lines[panel->n_lines++] = line;
     return MIM_OK;
 }

@@ -20,6 +20,9 @@ void mim_chart_destroy(mim_chart **chart);
  * with 0 in view. */
 int mim_chart_panel(mim_chart *chart, const char *title, const char *y_label, double y_min,
                     double y_max);
+/* The same with a logarithmic axis, whose ends are whole powers of ten around the data. Values of 0
+ * and below break its curves. */
+int mim_chart_panel_log(mim_chart *chart, const char *title, const char *y_label);
 /* A curve in the newest panel (MIM_EINVAL when there is none); x, y: [n], NaN, infinite or above
  * 1e100 breaks the line. The same label has the same colour in every panel; the same label again in
  * one panel is a repetition, drawn thinner and lighter. Copies. */

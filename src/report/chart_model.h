@@ -17,12 +17,13 @@ typedef struct mim_chart_line {
     size_t label;   /* index into the chart's labels */
     bool is_repeat; /* the label is already in the panel */
     size_t n;
-    double *x, *y; /* [n] each, one allocation owned by x */
+    double *x, *y; /* [n] each, one allocation owned by x; y of a log panel: log10 of the value */
 } mim_chart_line;
 
 typedef struct mim_chart_box {
     char *title, *unit;
     double y_min, y_max;
+    bool is_log;
     size_t n_lines;
     mim_chart_line *lines;
 } mim_chart_box;

@@ -10,14 +10,15 @@
 static const struct {
     const char *title, *unit;
     mim_log_figure first, second;
+    bool is_log; /* what falls by powers of ten */
 } panels[] = {
-    {"Loss", "", MIM_LOG_LOSS, MIM_N_LOG},
+    {"Loss", "", MIM_LOG_LOSS, MIM_N_LOG, true},
     {"Loss of validation (light: without the moving average)", "", MIM_LOG_VALIDATION,
-     MIM_LOG_VALIDATION_LIVE},
-    {"Normalised L1 of tried plans", "", MIM_LOG_NL1, MIM_N_LOG},
-    {"Throughput", "examples/s", MIM_LOG_EXAMPLES_PER_S, MIM_N_LOG},
-    {"Learning rate", "", MIM_LOG_RATE, MIM_N_LOG},
-    {"Norm of the gradient", "", MIM_LOG_NORM, MIM_N_LOG},
+     MIM_LOG_VALIDATION_LIVE, true},
+    {"Normalised L1 of tried plans", "", MIM_LOG_NL1, MIM_N_LOG, false},
+    {"Throughput", "examples/s", MIM_LOG_EXAMPLES_PER_S, MIM_N_LOG, false},
+    {"Learning rate", "", MIM_LOG_RATE, MIM_N_LOG, false},
+    {"Norm of the gradient", "", MIM_LOG_NORM, MIM_N_LOG, true},
 };
 
 static bool has_figure(size_t n, const mim_train_log *const *logs, mim_log_figure figure)
@@ -58,7 +59,8 @@ int mim_train_figure(size_t n, const mim_train_log *const *logs, const char *con
     for (size_t p = 0; rc == MIM_OK && p < sizeof panels / sizeof *panels; p++) {
         if (!has_figure(n, logs, panels[p].first))
             continue;
-        rc = mim_chart_panel(chart, panels[p].title, panels[p].unit, 0, 0);
+        rc = panels[p].is_log ? mim_chart_panel_log(chart, panels[p].title, panels[p].unit)
+                              : mim_chart_panel(chart, panels[p].title, panels[p].unit, 0, 0);
         for (size_t i = 0; rc == MIM_OK && i < n; i++) {
             rc = add_curve(chart, logs[i], labels[i], panels[p].first);
             if (rc == MIM_OK && panels[p].second != MIM_N_LOG)
