@@ -12,14 +12,15 @@ build)
     # util-linux: setpriv, mount; procps: ps; clang and its run-time library: fuzz targets
     packages="make gcc libc6-dev pkg-config
         libopenmpi-dev openmpi-bin libhdf5-openmpi-dev hdf5-tools libiniparser-dev libjansson-dev
-        librandom123-dev libdnnl-dev liblapacke-dev libhwloc-dev libcairo2-dev libzstd-dev fonts-dejavu-core libcmocka-dev
+        librandom123-dev libdnnl-dev liblapacke-dev libhwloc-dev libcairo2-dev libzstd-dev libzip-dev fonts-dejavu-core libcmocka-dev
         procps util-linux groff-base clang libclang-rt-dev $testbed"
     ;;
 testbed)
     packages=$testbed
     ;;
 bench)
-    packages="stress-ng fio"
+    # PyTorch multiplies with what provides libblas.so.3: the reference one is no peer
+    packages="stress-ng fio python3-torch python3-numpy libopenblas0-pthread"
     ;;
 *)
     echo "deps.sh: $1: expected build, testbed or bench" >&2

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* memmem */
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -14,6 +15,7 @@
 #include <cairo.h>
 #include <cmocka.h>
 
+#include "core/atomic_file.h"
 #include "core/text.h"
 #include "report/chart.h"
 #include "report/ticks.h"
@@ -281,6 +283,71 @@ static void test_many_panels_and_labels(void **state)
     free(path);
 }
 
+/* On a logarithmic axis powers of ten are a straight line, and what is not positive is a gap. */
+static void test_logarithmic(void **state)
+{
+    static const double x[] = {0, 1, 2, 3}, y[] = {1e-3, 1e-2, 1e-1, 1},
+                        none[] = {0, -1, NAN, 1e200};
+    char *path = mim_join_path(*state, "a.svg"), *text = NULL;
+    mim_chart *chart = NULL;
+    size_t n = 0;
+    double at[4][2];
+    assert_int_equal(mim_chart_create("title", "step", &chart), MIM_OK);
+    assert_int_equal(mim_chart_panel_log(chart, "panel", ""), MIM_OK);
+    assert_int_equal(mim_chart_curve(chart, "curve", 4, x, y), MIM_OK);
+    assert_int_equal(mim_chart_curve(chart, "nothing", 4, x, none), MIM_OK);
+    assert_int_equal(mim_chart_write(chart, path), MIM_OK);
+    assert_int_equal(mim_read_file(path, 1 << 24, &text, &n), MIM_OK);
+    const char *line = strstr(text, "d=\"M ");
+    for (; line; line = strstr(line + 1, "d=\"M "))
+        if (sscanf(line, "d=\"M %lf %lf L %lf %lf L %lf %lf L %lf %lf", &at[0][0], &at[0][1],
+                   &at[1][0], &at[1][1], &at[2][0], &at[2][1], &at[3][0], &at[3][1]) == 8 &&
+            at[1][0] > at[0][0] + 100 && at[2][0] > at[1][0] + 100 && at[3][0] > at[2][0] + 100)
+            break; /* no frame and no letter */
+    assert_non_null(line);
+    for (int i = 2; i < 4; i++) {
+        assert_true(fabs((at[i][0] - at[i - 1][0]) - (at[1][0] - at[0][0])) < 0.01);
+        assert_true(fabs((at[i][1] - at[i - 1][1]) - (at[1][1] - at[0][1])) < 0.01);
+    }
+    assert_true(at[3][1] < at[0][1] - 100); /* upwards, over the whole panel */
+    mim_chart_destroy(&chart);
+    assert_int_equal(unlink(path), 0);
+    free(text);
+    free(path);
+}
+
+/* The same picture as lines: the form follows the ending, whatever the texts. */
+static void test_forms(void **state)
+{
+    static const struct {
+        const char *name, *begins, *holds;
+    } forms[] = {{"a.png", "\x89PNG", NULL},
+                 {"a.svg", "<?xml", "width=\"1200\" height="},
+                 {"a.pdf", "%PDF-", "MediaBox [ 0 0 1200 "},
+                 {"a.other", "\x89PNG", NULL}};
+    static const double x[] = {0, 1, 2}, y[] = {1, 3, 2};
+    for (size_t i = 0; i < N_OF(forms); i++) {
+        mim_chart *chart = NULL;
+        char *path = mim_join_path(*state, forms[i].name), *bytes = NULL;
+        size_t n = 0;
+        assert_int_equal(mim_chart_has_form(path), i < 3);
+        assert_int_equal(mim_chart_create("a <b> & \"c\" \xff", "step", &chart), MIM_OK);
+        assert_int_equal(mim_chart_panel(chart, "panel", "", 0, 0), MIM_OK);
+        assert_int_equal(mim_chart_curve(chart, "curve", 3, x, y), MIM_OK);
+        assert_int_equal(mim_chart_write(chart, path), MIM_OK);
+        assert_int_equal(mim_read_file(path, 1 << 24, &bytes, &n), MIM_OK);
+        assert_memory_equal(bytes, forms[i].begins, strlen(forms[i].begins));
+        if (forms[i].holds && !memmem(bytes, n, forms[i].holds, strlen(forms[i].holds)))
+            fail_msg("%s: no %s", forms[i].name, forms[i].holds);
+        mim_chart_destroy(&chart);
+        assert_int_equal(unlink(path), 0);
+        free(bytes);
+        free(path);
+    }
+    assert_false(mim_chart_has_form(".png"));
+    assert_false(mim_chart_has_form("a.PNG"));
+}
+
 static void test_unwritable(void **state)
 {
     double x[2] = {0, 1};
@@ -308,6 +375,8 @@ int main(void)
         cmocka_unit_test(test_hostile_values),
         cmocka_unit_test(test_hostile_texts),
         cmocka_unit_test(test_many_panels_and_labels),
+        cmocka_unit_test(test_logarithmic),
+        cmocka_unit_test(test_forms),
         cmocka_unit_test(test_unwritable),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/labelled_path.h"
 #include "cmd/program_main.h"
 #include "core/atomic_file.h"
 #include "core/summary.h"
@@ -149,36 +150,16 @@ static int check_input(const mim_args *args, const char *input)
     return rc;
 }
 
-/* Control characters, those of two bytes in UTF-8 included, would steer the reader's terminal. */
-static int check_label(const char *text, const char *label)
-{
-    for (const unsigned char *p = (const unsigned char *)label; *p; p++)
-        if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
-            return mim_fail(MIM_EUSAGE,
-                            "--measured %s: expected a label without control characters", text);
-    return MIM_OK;
-}
-
-/* "FILE:LABEL" is split at the last ':' when the part before it is a file and the whole is not. */
 static int split_label(const char *text, measured *m)
 {
-    const char *colon = strrchr(text, ':');
-    if (!(m->path = mim_strdup(text)))
-        return mim_fail(MIM_ENOMEM, "--measured %s", text);
-    m->label = mim_basename(text);
-    if (!colon || access(text, F_OK) == 0)
-        return MIM_OK;
-    m->path[colon - text] = 0;
-    if (access(m->path, F_OK) != 0) {
-        m->path[colon - text] = ':';
-        return MIM_OK;
-    }
-    m->label = colon + 1;
-    if (!*m->label)
-        return mim_fail(MIM_EUSAGE, "--measured %s: expected a label after the ':'", text);
-    if (strcmp(m->label, "wanted") == 0)
+    int rc = mim_labelled_path("--measured", text, &m->path, &m->label);
+    if (rc == MIM_OK && m->label && strcmp(m->label, "wanted") == 0)
         return mim_fail(MIM_EUSAGE, "--measured %s: the label wanted is taken", text);
-    return MIM_OK;
+    if (rc == MIM_OK && !m->label) {
+        m->label = mim_basename(text);
+        rc = mim_label_check("--measured", text, m->label);
+    }
+    return rc;
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -207,8 +188,6 @@ static int read_measured(const mim_args *args, const char *text, measured *m)
 {
     mim_stats *stats = NULL;
     int rc = split_label(text, m);
-    if (rc == MIM_OK)
-        rc = check_label(text, m->label);
     if (rc == MIM_OK)
         rc = check_input(args, m->path);
     if (rc == MIM_OK)

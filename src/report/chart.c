@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <cairo-pdf.h>
+#include <cairo-svg.h>
+
 #include "core/atomic_file.h"
 #include "core/text.h"
 #include "report/chart_model.h"
@@ -98,6 +101,14 @@ int mim_chart_panel(mim_chart *chart, const char *title, const char *y_label, do
     return MIM_OK;
 }
 
+int mim_chart_panel_log(mim_chart *chart, const char *title, const char *y_label)
+{
+    const int rc = mim_chart_panel(chart, title, y_label, 0, 0);
+    if (rc == MIM_OK)
+        chart->panels[chart->n_panels - 1].is_log = true;
+    return rc;
+}
+
 static int find_or_add_label(mim_chart *chart, const char *label, size_t *index)
 {
     char *copy = printable_copy(label);
@@ -143,44 +154,92 @@ int mim_chart_curve(mim_chart *chart, const char *label, size_t n, const double 
         memcpy(line.x, x, n * sizeof *x);
         memcpy(line.y, y, n * sizeof *y);
     }
+    for (size_t i = 0; i < n && panel->is_log; i++)
+        line.y[i] = y[i] > 0 && y[i] <= MIM_CHART_LARGEST ? log10(y[i]) : (double)NAN;
     panel->lines[panel->n_lines++] = line;
     return MIM_OK;
 }
 
-typedef struct png_bytes {
+/* ---- writing -------------------------------------------------------------------------------- */
+
+typedef struct file_bytes {
     unsigned char *bytes;
     size_t n, capacity;
-} png_bytes;
+} file_bytes;
 
 static cairo_status_t gather(void *context, const unsigned char *data, unsigned int length)
 {
-    png_bytes *png = context;
-    if (png->n + length > png->capacity) {
-        size_t capacity = 2 * (png->n + length);
-        unsigned char *grown = realloc(png->bytes, capacity);
+    file_bytes *file = context;
+    if (file->n + length > file->capacity) {
+        size_t capacity = 2 * (file->n + length);
+        unsigned char *grown = realloc(file->bytes, capacity);
         if (!grown)
             return CAIRO_STATUS_NO_MEMORY;
-        png->bytes = grown;
-        png->capacity = capacity;
+        file->bytes = grown;
+        file->capacity = capacity;
     }
-    memcpy(png->bytes + png->n, data, length);
-    png->n += length;
+    memcpy(file->bytes + file->n, data, length);
+    file->n += length;
     return CAIRO_STATUS_SUCCESS;
 }
 
+static cairo_surface_t *png_canvas(void *context, double width, double height)
+{
+    (void)context;
+    return cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)width, (int)height);
+}
+
+static cairo_surface_t *svg_canvas(void *context, double width, double height)
+{
+    cairo_surface_t *surface = cairo_svg_surface_create_for_stream(gather, context, width, height);
+    cairo_svg_surface_set_document_unit(surface, CAIRO_SVG_UNIT_PX);
+    return surface;
+}
+
+static cairo_surface_t *pdf_canvas(void *context, double width, double height)
+{
+    return cairo_pdf_surface_create_for_stream(gather, context, width, height);
+}
+
+static const struct form {
+    const char *suffix;
+    mim_chart_canvas *canvas;
+    bool is_image; /* still to be encoded */
+} forms[] = {{".png", png_canvas, true}, {".svg", svg_canvas, false}, {".pdf", pdf_canvas, false}};
+
+static const struct form *form_of(const char *path)
+{
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (mim_has_suffix(path, forms[i].suffix))
+            return &forms[i];
+    return NULL;
+}
+
+bool mim_chart_has_form(const char *path) { return form_of(path) != NULL; }
+
 int mim_chart_write(const mim_chart *chart, const char *path)
 {
-    png_bytes png = {0};
+    const struct form *form = form_of(path);
+    file_bytes file = {0};
     cairo_surface_t *surface = NULL;
-    int rc = mim_chart_draw(chart, &surface);
-    if (rc != MIM_OK)
+    if (!form)
+        form = &forms[0];
+    int rc = mim_chart_draw(chart, form->canvas, &file, &surface);
+    if (rc != MIM_OK) {
+        free(file.bytes);
         return mim_fail_in(rc, "%s", path);
-    cairo_status_t status = cairo_surface_write_to_png_stream(surface, gather, &png);
+    }
+    cairo_status_t status = CAIRO_STATUS_SUCCESS;
+    if (form->is_image)
+        status = cairo_surface_write_to_png_stream(surface, gather, &file);
+    cairo_surface_finish(surface);
+    if (status == CAIRO_STATUS_SUCCESS)
+        status = cairo_surface_status(surface);
     if (status != CAIRO_STATUS_SUCCESS)
-        rc = mim_fail(MIM_ENOMEM, "%s: no PNG: %s", path, cairo_status_to_string(status));
+        rc = mim_fail(MIM_ENOMEM, "%s: no figure: %s", path, cairo_status_to_string(status));
     else
-        rc = mim_atomic_write(path, png.bytes, png.n);
+        rc = mim_atomic_write(path, file.bytes, file.n);
     cairo_surface_destroy(surface);
-    free(png.bytes);
+    free(file.bytes);
     return rc;
 }

@@ -19,7 +19,8 @@ enum {
     PANEL_GAP = 8,
     FOOT = 46, /* time marks and the axis label */
     MAX_TEXT_BYTES = 512,
-    MAX_NOTES = 6, /* small lines below the title */
+    MAX_NOTES = 6,  /* small lines below the title */
+    MAX_MARKS = 16, /* of a panel's axis */
 };
 
 typedef struct colour {
@@ -226,27 +227,79 @@ static void title(cairo_t *cr, const mim_chart *chart)
 
 /* ---- panels --------------------------------------------------------------------------------- */
 
-static mim_ticks find_value_range(const mim_chart_box *panel, double height, double *low,
-                                  double *high)
+/* The marks of a panel's axis. */
+typedef struct marks {
+    size_t n;
+    double at[MAX_MARKS];
+    char text[MAX_MARKS][MIM_TICK_TEXT_BYTES];
+    const char *unit;
+} marks;
+
+static marks marks_of(const mim_ticks *ticks)
 {
-    const size_t n_marks = height > 200.0 ? 8 : 5;
-    *low = panel->y_min;
-    *high = panel->y_max;
-    if (*high > *low)
-        return mim_ticks_choose(*low, *high, n_marks + 1, panel->unit);
-    *low = *high = 0.0;
+    marks m = {.unit = ticks->unit};
+    for (; m.n < ticks->n && m.n < MAX_MARKS; m.n++) {
+        m.at[m.n] = mim_ticks_at(ticks, m.n);
+        mim_ticks_text(ticks, m.n, m.text[m.n]);
+    }
+    return m;
+}
+
+/* Smallest and largest of the panel's numbers around `low` and `high`, which are given. */
+static void widen(const mim_chart_box *panel, double *low, double *high)
+{
     for (size_t k = 0; k < panel->n_lines; k++)
         for (size_t i = 0; i < panel->lines[k].n; i++)
             if (is_drawable(panel->lines[k].y[i])) {
                 *low = fmin(*low, panel->lines[k].y[i]);
                 *high = fmax(*high, panel->lines[k].y[i]);
             }
-    if (*high - *low < 1e-100)
-        *high = *low + 1.0;
-    mim_ticks ticks = mim_ticks_choose(*low, *high, n_marks, panel->unit);
-    *high = mim_ticks_round_up(&ticks, *high);
-    *low = -mim_ticks_round_up(&ticks, -*low);
-    return mim_ticks_choose(*low, *high, n_marks + 1, panel->unit);
+}
+
+/* Whole powers of ten, with 2 and 5 times them between where there are few. */
+static marks find_log_range(const mim_chart_box *panel, size_t n_marks, double *low, double *high)
+{
+    static const double between[] = {1, 2, 5};
+    marks m = {.unit = panel->unit};
+    *low = INFINITY;
+    *high = -INFINITY;
+    widen(panel, low, high);
+    if (*low > *high)
+        *low = *high = 0;
+    *low = floor(*low);
+    *high = fmax(ceil(*high), *low + 1);
+    const double step = ceil((*high - *low) / (double)n_marks);
+    const size_t n_between = *high - *low <= 2 ? 3 : 1;
+    for (double power = *low; power <= *high; power += step)
+        for (size_t i = 0; i < n_between && m.n < MAX_MARKS; i++) {
+            const double at = power + log10(between[i]);
+            if (at > *high)
+                break;
+            m.at[m.n] = at;
+            snprintf(m.text[m.n++], MIM_TICK_TEXT_BYTES, "%g", between[i] * pow(10, power));
+        }
+    return m;
+}
+
+static marks find_value_range(const mim_chart_box *panel, double height, double *low, double *high)
+{
+    const size_t n_marks = height > 200.0 ? 8 : 5;
+    mim_ticks ticks;
+    if (panel->is_log)
+        return find_log_range(panel, n_marks, low, high);
+    *low = panel->y_min;
+    *high = panel->y_max;
+    if (!(*high > *low)) {
+        *low = *high = 0.0;
+        widen(panel, low, high);
+        if (*high - *low < 1e-100)
+            *high = *low + 1.0;
+        ticks = mim_ticks_choose(*low, *high, n_marks, panel->unit);
+        *high = mim_ticks_round_up(&ticks, *high);
+        *low = -mim_ticks_round_up(&ticks, -*low);
+    }
+    ticks = mim_ticks_choose(*low, *high, n_marks + 1, panel->unit);
+    return marks_of(&ticks);
 }
 
 typedef struct box {
@@ -266,9 +319,8 @@ static double to_py(const box *b, double y)
     return b->y + (1.0 - fmin(fmax(up, -2.0), 3.0)) * b->height;
 }
 
-static void grid(cairo_t *cr, const box *b, const mim_ticks *x_ticks, const mim_ticks *y_ticks)
+static void grid(cairo_t *cr, const box *b, const mim_ticks *x_ticks, const marks *y_marks)
 {
-    char text[MIM_TICK_TEXT_BYTES];
     cairo_set_dash(cr, NULL, 0, 0.0);
     cairo_set_line_width(cr, 1.0);
     set_colour(cr, grid_ink, 1.0);
@@ -277,8 +329,8 @@ static void grid(cairo_t *cr, const box *b, const mim_ticks *x_ticks, const mim_
         cairo_move_to(cr, x, b->y);
         cairo_line_to(cr, x, b->y + b->height);
     }
-    for (size_t i = 0; i < y_ticks->n; i++) {
-        double y = floor(to_py(b, mim_ticks_at(y_ticks, i))) + 0.5;
+    for (size_t i = 0; i < y_marks->n; i++) {
+        double y = floor(to_py(b, y_marks->at[i])) + 0.5;
         cairo_move_to(cr, b->x, y);
         cairo_line_to(cr, b->x + b->width, y);
     }
@@ -288,9 +340,8 @@ static void grid(cairo_t *cr, const box *b, const mim_ticks *x_ticks, const mim_
     cairo_stroke(cr);
     set_colour(cr, faint_ink, 1.0);
     set_font(cr, TEXT_SIZE, false);
-    for (size_t i = 0; i < y_ticks->n; i++)
-        put_aligned(cr, b->x - 8.0, to_py(b, mim_ticks_at(y_ticks, i)) + 4.0, 1.0,
-                    mim_ticks_text(y_ticks, i, text));
+    for (size_t i = 0; i < y_marks->n; i++)
+        put_aligned(cr, b->x - 8.0, to_py(b, y_marks->at[i]) + 4.0, 1.0, y_marks->text[i]);
 }
 
 typedef struct pen {
@@ -396,16 +447,16 @@ static void draw_panel(cairo_t *cr, const mim_chart *chart, const layout *l, siz
              .height = l->panel_height,
              .x_low = l->x_low,
              .x_high = l->x_high};
-    mim_ticks y_ticks = find_value_range(panel, b.height, &b.y_low, &b.y_high);
+    const marks y_marks = find_value_range(panel, b.height, &b.y_low, &b.y_high);
 
-    grid(cr, &b, &l->x_ticks, &y_ticks);
+    grid(cr, &b, &l->x_ticks, &y_marks);
     curves(cr, chart, panel, &b);
     set_colour(cr, ink, 1.0);
     set_font(cr, TEXT_SIZE + 1, true);
     double width = put_text(cr, LEFT, b.y - 8.0, 900.0, panel->title, strlen(panel->title));
     set_colour(cr, faint_ink, 1.0);
     set_font(cr, TEXT_SIZE + 1, false);
-    put_text(cr, LEFT + width + 10.0, b.y - 8.0, 200.0, y_ticks.unit, strlen(y_ticks.unit));
+    put_text(cr, LEFT + width + 10.0, b.y - 8.0, 200.0, y_marks.unit, strlen(y_marks.unit));
     if (!has_points(panel))
         put_aligned(cr, b.x + b.width / 2.0, b.y + b.height / 2.0, 0.5, "no data");
 }
@@ -423,7 +474,8 @@ static void time_axis(cairo_t *cr, const mim_chart *chart, const layout *l)
     put_aligned(cr, LEFT + b.width / 2.0, l->height - 12.0, 0.5, chart->x_label);
 }
 
-int mim_chart_draw(const mim_chart *chart, cairo_surface_t **surface)
+int mim_chart_draw(const mim_chart *chart, mim_chart_canvas *canvas, void *context,
+                   cairo_surface_t **surface)
 {
     layout l = {0};
     cairo_surface_t *probe = cairo_image_surface_create(CAIRO_FORMAT_A8, 1, 1);
@@ -432,8 +484,7 @@ int mim_chart_draw(const mim_chart *chart, cairo_surface_t **surface)
     cairo_destroy(cr);
     cairo_surface_destroy(probe);
 
-    cairo_surface_t *s =
-        cairo_image_surface_create(CAIRO_FORMAT_RGB24, MIM_CHART_WIDTH, (int)l.height);
+    cairo_surface_t *s = canvas(context, MIM_CHART_WIDTH, l.height);
     cr = cairo_create(s);
     cairo_set_source_rgb(cr, 1.0, 1.0, 1.0);
     cairo_paint(cr);

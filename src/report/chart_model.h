@@ -17,12 +17,13 @@ typedef struct mim_chart_line {
     size_t label;   /* index into the chart's labels */
     bool is_repeat; /* the label is already in the panel */
     size_t n;
-    double *x, *y; /* [n] each, one allocation owned by x */
+    double *x, *y; /* [n] each, one allocation owned by x; y of a log panel: log10 of the value */
 } mim_chart_line;
 
 typedef struct mim_chart_box {
     char *title, *unit;
     double y_min, y_max;
+    bool is_log;
     size_t n_lines;
     mim_chart_line *lines;
 } mim_chart_box;
@@ -34,7 +35,10 @@ struct mim_chart {
     mim_chart_box *panels;
 };
 
-/* A new image surface with the whole chart; the caller destroys it. */
-int mim_chart_draw(const mim_chart *chart, cairo_surface_t **surface);
+/* What the whole chart is drawn on, so many pixels large: a new surface. */
+typedef cairo_surface_t *mim_chart_canvas(void *context, double width, double height);
+/* The caller destroys the surface. */
+int mim_chart_draw(const mim_chart *chart, mim_chart_canvas *canvas, void *context,
+                   cairo_surface_t **surface);
 
 #endif

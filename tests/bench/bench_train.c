@@ -14,66 +14,31 @@
 #include <string.h>
 
 #include "core/clock.h"
-#include "core/rng.h"
 #include "core/text.h"
 #include "diffusion/generator.h"
 #include "diffusion/train.h"
 #include "nn/dit.h"
 #include "tests/support/bench.h"
+#include "tests/support/bench_model.h"
 
-enum { N_STRESSORS = 20, N_NODE = 8, N_EXAMPLES = 256, N_DEFAULT = 7, N_SLOTS = 60, N_SHARDS = 4 };
+enum { N_DEFAULT = 7, N_SLOTS = 60, N_SHARDS = 4 };
 enum { N_RUNS = 2, N_SPARE = 3 }; /* of products a step; steps that others may disturb */
 
 static const struct {
-    const char *name;
-    mim_network_name kind;
-    size_t n_threads, n_sockets, width, n_blocks, n_heads, shard, n_shards;
+    bench_size size;
+    size_t shard, n_shards;
 } cases[] = {
-    {"laptop", MIM_NETWORK_THREAD_TOKEN, 2, 1, 128, 4, 4, 64, N_SHARDS},
-    {"server", MIM_NETWORK_THREAD_TOKEN, 20, 2, 256, 6, 8, 32, N_SHARDS}, /* batch 128 */
-    {"cells", MIM_NETWORK_CELL_TOKEN, 20, 2, 256, 6, 8, 8, 1},            /* as in ini/parity.ini */
+    {{"laptop", MIM_NETWORK_THREAD_TOKEN, 2, 1, 128, 4, 4}, 64, N_SHARDS},
+    {{"server", MIM_NETWORK_THREAD_TOKEN, 20, 2, 256, 6, 8}, 32, N_SHARDS}, /* batch 128 */
+    {{"cells", MIM_NETWORK_CELL_TOKEN, 20, 2, 256, 6, 8}, 8, 1}, /* as in ini/parity.ini */
 };
 
 /* Tokens of a sample. */
 static size_t n_tokens(size_t which)
 {
-    return cases[which].kind == MIM_NETWORK_CELL_TOKEN ? cases[which].n_threads * N_STRESSORS
-                                                       : cases[which].n_threads + 1;
-}
-
-static int make_model(size_t which, mim_model **model)
-{
-    const size_t n_threads = cases[which].n_threads, n = n_threads + N_NODE;
-    const mim_architecture size = {.kind = cases[which].kind,
-                                   .width = cases[which].width,
-                                   .n_blocks = cases[which].n_blocks,
-                                   .n_heads = cases[which].n_heads,
-                                   .mlp_ratio = 4,
-                                   .dropout = 0.1, /* this and below: of cells */
-                                   .encoder_width = 256,
-                                   .context_width = 256};
-    const mim_process process = {MIM_SCHEDULE_COSINE, 250, MIM_PREDICT_X0, MIM_OUTPUT_FREE};
-    char names[N_STRESSORS + 64][32];
-    const char *pointers[N_STRESSORS + 64];
-    double minimum[64] = {0}, maximum[64];
-    mim_domain *domain = NULL;
-    for (size_t i = 0; i < n + N_STRESSORS; i++) {
-        snprintf(names[i], sizeof names[i],
-                 i < n_threads ? "avg_cpu_utilizations_core_%02zu" : "name_%zu", i);
-        pointers[i] = names[i];
-    }
-    for (size_t m = 0; m < n; m++)
-        maximum[m] = 100;
-    const mim_domain_parts parts = {.n_metrics = n,
-                                    .n_threads = n_threads,
-                                    .n_stressors = N_STRESSORS,
-                                    .n_sockets = cases[which].n_sockets,
-                                    .metrics = pointers,
-                                    .actions = pointers + n,
-                                    .minimum = minimum,
-                                    .maximum = maximum};
-    const int rc = mim_domain_create(&parts, &domain);
-    return rc == MIM_OK ? mim_model_create(&domain, &size, &process, 1, model) : rc;
+    return cases[which].size.kind == MIM_NETWORK_CELL_TOKEN
+               ? cases[which].size.n_threads * BENCH_STRESSORS
+               : cases[which].size.n_threads + 1;
 }
 
 /* What is timed beside products. */
@@ -155,12 +120,12 @@ static int bench_training(size_t which, mim_model *model, const mim_examples *ex
         mim_trainer *trainer = NULL;
         options.precision = (mim_precision)p;
         rc = mim_trainer_create(&options, model, examples, &trainer);
-        work w = {.name = cases[which].name,
+        work w = {.name = cases[which].size.name,
                   .flop = 3 * mim_network_flop(&model->architecture, options.batch,
-                                               cases[which].n_threads),
+                                               cases[which].size.n_threads),
                   .n_rows = cases[which].shard * n_tokens(which),
-                  .width = cases[which].width,
-                  .hidden = 4 * cases[which].width,
+                  .width = cases[which].size.width,
+                  .hidden = 4 * cases[which].size.width,
                   .run = run_step,
                   .context = trainer};
         if (rc == MIM_OK)
@@ -239,7 +204,7 @@ static int bench_generating(size_t which, const mim_model *model, const double *
                                 .smallest = 0.02,
                                 .n_candidates = 8,
                                 .is_mended = true};
-    const size_t n_cells = cases[which].n_threads * N_STRESSORS;
+    const size_t n_cells = cases[which].size.n_threads * BENCH_STRESSORS;
     double spread, *weights = calloc(N_SLOTS * n_cells, sizeof *weights);
     int rc = weights ? MIM_OK : mim_fail(MIM_ENOMEM, "weights");
     for (size_t i = 0; rc == MIM_OK && i < n; i++) {
@@ -250,7 +215,7 @@ static int bench_generating(size_t which, const mim_model *model, const double *
     if (rc == MIM_OK) {
         char name[64];
         const double value = bench_median(n, values, &spread);
-        snprintf(name, sizeof name, "generate_60_slots_%s", cases[which].name);
+        snprintf(name, sizeof name, "generate_60_slots_%s", cases[which].size.name);
         bench_line(name, value, "s", 0, 0, n, spread, "");
     }
     free(weights);
@@ -259,36 +224,26 @@ static int bench_generating(size_t which, const mim_model *model, const double *
 
 static int bench(size_t which, size_t n, double *values)
 {
-    const size_t n_metrics = cases[which].n_threads + N_NODE;
-    const size_t n_cells = cases[which].n_threads * N_STRESSORS;
-    float *metric = calloc(N_EXAMPLES * n_metrics, sizeof *metric);
-    float *action = calloc(N_EXAMPLES * n_cells, sizeof *action);
-    double *asked = calloc(N_SLOTS * n_metrics, sizeof *asked);
-    uint8_t *mask = calloc(N_EXAMPLES * n_metrics, 1), *has_previous = calloc(N_EXAMPLES, 1);
     mim_model *model = NULL;
-    int rc = metric && action && asked && mask && has_previous ? make_model(which, &model)
-                                                               : mim_fail(MIM_ENOMEM, "examples");
-    for (size_t i = 0; rc == MIM_OK && i < N_EXAMPLES * n_metrics; i++) {
-        metric[i] = (float)(100 * mim_rng_u01(1, MIM_STREAM_TEST, i, 0, 0));
-        mask[i] = 1;
-        if (i < N_SLOTS * n_metrics)
-            asked[i] = (double)metric[i];
-    }
-    for (size_t i = 0; rc == MIM_OK && i < N_EXAMPLES * n_cells; i++)
-        action[i] = (float)(mim_rng_u01(1, MIM_STREAM_TEST, i, 1, 0) / N_STRESSORS);
-    const mim_examples examples = {N_EXAMPLES, NULL, metric, mask, action, action, has_previous};
+    bench_examples data = {0};
+    double *asked = NULL;
+    int rc = bench_model_create(&cases[which].size, &model);
     if (rc == MIM_OK)
-        rc = mim_response_fit(model->domain, &examples, &model->response);
+        rc = bench_examples_create(model->domain, &data);
+    const size_t n_asked = rc == MIM_OK ? N_SLOTS * model->domain->n_metrics : 0;
+    if (rc == MIM_OK && !(asked = calloc(n_asked, sizeof *asked)))
+        rc = mim_fail(MIM_ENOMEM, "metrics");
+    for (size_t i = 0; rc == MIM_OK && i < n_asked; i++)
+        asked[i] = (double)data.metric[i];
     if (rc == MIM_OK)
-        rc = bench_training(which, model, &examples, n, values);
-    if (rc == MIM_OK && cases[which].kind == MIM_NETWORK_THREAD_TOKEN) /* of cells: minutes */
+        rc = mim_response_fit(model->domain, &data.examples, &model->response);
+    if (rc == MIM_OK)
+        rc = bench_training(which, model, &data.examples, n, values);
+    if (rc == MIM_OK && cases[which].size.kind == MIM_NETWORK_THREAD_TOKEN) /* of cells: minutes */
         rc = bench_generating(which, model, asked, n, values);
     mim_model_destroy(&model);
-    free(metric);
-    free(action);
+    bench_examples_clear(&data);
     free(asked);
-    free(mask);
-    free(has_previous);
     return rc;
 }
 
@@ -300,7 +255,7 @@ int main(int argc, char **argv)
     double *values = calloc(3 * (size_t)asked, sizeof *values);
     bench_set_threads(1);
     for (size_t i = 0; rc == MIM_OK && values && i < sizeof cases / sizeof *cases; i++)
-        if (!only || strcmp(only, cases[i].name) == 0)
+        if (!only || strcmp(only, cases[i].size.name) == 0)
             rc = bench(i, (size_t)asked, values);
     for (int p = 0; rc == MIM_OK && values && p < 2; p++)
         if (!only || strcmp(only, "body") == 0)
