@@ -1,6 +1,9 @@
 /* Training shared out to ranks: the shards of a batch to compute, their gradients summed. Every
  * rank holds the whole model and takes the same steps.
  *
+ * The gradient is cut into buckets. The ranks begin to sum one up, without waiting for it, as soon
+ * as their last shard adds nothing more to it, while that shard goes on with the layers before.
+ *
  * Gradients are summed in double over all shards and ranks and rounded to float once: results at
  * different rank counts differ only where the sum of doubles lies within some 1e-16 of its largest
  * term of a float's rounding boundary, in the last bit of that gradient. */
@@ -15,9 +18,13 @@
 
 typedef struct mim_train_mpi mim_train_mpi;
 
-/* Collective. Keeps `trainer` (borrowed), which has the same model on all ranks, and a duplicate of
- * comm. n_shards: as the trainer's; a rank beyond them computes nothing. */
-int mim_train_mpi_create(MPI_Comm comm, mim_trainer *trainer, size_t n_shards, mim_train_mpi **job);
+enum { MIM_TRAIN_MPI_MAX_BUCKETS = 64 };
+
+/* Collective. Keeps `trainer` (borrowed), which has the same model on all ranks, and duplicates of
+ * comm. n_shards: as the trainer's; a rank beyond them computes nothing. bucket_bytes: of a bucket,
+ * more where there would be too many; 0: one bucket. */
+int mim_train_mpi_create(MPI_Comm comm, mim_trainer *trainer, size_t n_shards, size_t bucket_bytes,
+                         mim_train_mpi **job);
 void mim_train_mpi_destroy(mim_train_mpi **job);
 
 /* Collective: one step. loss, norm and *is_wished (whether any rank wished to stop) are the same on

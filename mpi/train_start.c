@@ -242,7 +242,8 @@ int mim_train_job_prepare(mim_train_job *j)
         if (rc != MIM_OK)
             return rc;
     }
-    return mim_train_mpi_create(j->comm, j->trainer, j->plan.options.n_shards, &j->parallel);
+    return mim_train_mpi_create(j->comm, j->trainer, j->plan.options.n_shards, j->plan.bucket_bytes,
+                                &j->parallel);
 }
 
 void mim_train_job_clear(mim_train_job *j)

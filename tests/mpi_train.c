@@ -16,7 +16,7 @@ static toy data;
 
 /* 30 steps on all ranks; each rank has taken them alone, too. Stated rounding: 1e-6 of the largest
  * parameter (in the first steps usually none). */
-static int ranks_agree(MPI_Comm comm)
+static int agree_with(MPI_Comm comm, size_t bucket_bytes)
 {
     mim_model *alone = toy_model(6, MIM_PREDICT_V), *together = toy_model(6, MIM_PREDICT_V);
     mim_train_options options = toy_options();
@@ -27,7 +27,8 @@ static int ranks_agree(MPI_Comm comm)
     mpi_check(comm, alone && together);
     mpi_check(comm, mim_trainer_create(&options, alone, &data.examples, &single) == MIM_OK);
     mpi_check(comm, mim_trainer_create(&options, together, &data.examples, &shared) == MIM_OK);
-    mpi_check(comm, mim_train_mpi_create(comm, shared, options.n_shards, &job) == MIM_OK);
+    mpi_check(comm,
+              mim_train_mpi_create(comm, shared, options.n_shards, bucket_bytes, &job) == MIM_OK);
     for (int i = 0; i < N_STEPS; i++) {
         double loss = 0, norm = 0, wanted_loss = 0, wanted_norm = 0;
         bool is_wished = true;
@@ -58,6 +59,12 @@ static int ranks_agree(MPI_Comm comm)
     return 0;
 }
 
+/* In one bucket, in some, and in as many as there may be. */
+static int ranks_agree(MPI_Comm comm)
+{
+    return agree_with(comm, 0) || agree_with(comm, 4096) || agree_with(comm, 8);
+}
+
 /* The wish of one is known to all, and so is its failure, which costs no step. */
 static int one_stops_all(MPI_Comm comm)
 {
@@ -71,7 +78,7 @@ static int one_stops_all(MPI_Comm comm)
     toy_fill(&data, 100);
     mpi_check(comm, model != NULL);
     mpi_check(comm, mim_trainer_create(&options, model, &data.examples, &trainer) == MIM_OK);
-    mpi_check(comm, mim_train_mpi_create(comm, trainer, options.n_shards, &job) == MIM_OK);
+    mpi_check(comm, mim_train_mpi_create(comm, trainer, options.n_shards, 512, &job) == MIM_OK);
     for (int who = 0; who < n_ranks; who++) {
         double loss, norm;
         bool is_wished = false;
@@ -104,7 +111,7 @@ static int drift_is_found(MPI_Comm comm)
     MPI_Comm_size(comm, &n_ranks);
     mpi_check(comm, model != NULL);
     mpi_check(comm, mim_trainer_create(&options, model, &data.examples, &trainer) == MIM_OK);
-    mpi_check(comm, mim_train_mpi_create(comm, trainer, options.n_shards, &job) == MIM_OK);
+    mpi_check(comm, mim_train_mpi_create(comm, trainer, options.n_shards, 0, &job) == MIM_OK);
     if (rank == n_ranks - 1)
         model->params->values[7] = nextafterf(model->params->values[7], 1);
     const int expected = n_ranks > 1 ? MIM_ECHECK : MIM_OK;
@@ -168,7 +175,7 @@ static int a_feed_fails_on_all(MPI_Comm comm)
     mpi_check(comm, mim_order_create(6, 100, NULL, &order) == MIM_OK);
     mpi_check(comm, mim_feed_of_examples(&o, order, &data.examples, &feed) == MIM_OK);
     mpi_check(comm, mim_trainer_create_fed(&options, model, feed, &trainer) == MIM_OK);
-    mpi_check(comm, mim_train_mpi_create(comm, trainer, options.n_shards, &job) == MIM_OK);
+    mpi_check(comm, mim_train_mpi_create(comm, trainer, options.n_shards, 0, &job) == MIM_OK);
     mpi_check(comm, mim_train_mpi_step(job, MIM_OK, false, &loss, &norm, &is_wished) == MIM_EINVAL);
     mpi_check(comm, strstr(mim_error(), "of 2") != NULL);
     mpi_check(comm, model->step == 0);

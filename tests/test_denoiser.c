@@ -67,7 +67,8 @@ static mim_denoiser_input_d view(const inputs *in)
                                   in->has_previous,
                                   in->time,
                                   sockets,
-                                  false};
+                                  false,
+                                  NULL};
 }
 
 /* A net with all its parameters away from zero: fresh ones answer 0. */

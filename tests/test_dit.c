@@ -60,7 +60,7 @@ static void make(net *n, const mim_dit_shape *shape, size_t n_conditions,
     mim_test_fill(n->params->n_values, 1, n->params->values);
     for (size_t i = 0; i < n->params->n_values; i++)
         n->params->values[i] *= 0.4;
-    n->call = (mim_dit_call){B, N, n_conditions, dropout, false};
+    n->call = (mim_dit_call){B, N, n_conditions, dropout, false, NULL};
     mim_test_fill(B * N * D, 2, n->tokens);
     mim_test_fill(B * T * C, 3, n->condition);
     mim_test_fill(B * N * D, 4, n->weights);
@@ -229,7 +229,7 @@ static void test_groups(void **state)
     mim_test_fill(n_samples * one, 3, dy);
     mim_test_fill(n_samples * T * C, 4, condition);
     dropout.samples = numbers;
-    mim_dit_call call = {n_samples, n_tokens, T, &dropout, false};
+    mim_dit_call call = {n_samples, n_tokens, T, &dropout, false, NULL};
     memcpy(mim_dit_tokens_d(dit), tokens, n_samples * one * sizeof *tokens);
     memcpy(y, mim_dit_forward_d(dit, p->values, &call, condition),
            n_samples * one * sizeof *tokens);
@@ -375,7 +375,7 @@ static void make_big(big *b, mim_precision precision)
     for (uint32_t i = 0; i < BIG_B; i++)
         b->samples[i] = 100 - i;
     b->dropout = (mim_dit_dropout){0.1, 0.1, 5, 6, 7, b->samples};
-    b->call = (mim_dit_call){BIG_B, BIG_N, 1, &b->dropout, false};
+    b->call = (mim_dit_call){BIG_B, BIG_N, 1, &b->dropout, false, NULL};
     free(numbers);
 }
 

@@ -81,7 +81,8 @@ static void test_shards(void **state)
         gradients[k] = calloc(n, sizeof(double));
         assert_non_null(gradients[k]);
         for (size_t shard = options.n_shards; shard-- > 0;)
-            assert_int_equal(mim_trainer_shard(trainer, shard, gradients[k], &losses[k]), MIM_OK);
+            assert_int_equal(mim_trainer_shard(trainer, shard, gradients[k], &losses[k], NULL),
+                             MIM_OK);
         mim_trainer_destroy(&trainer);
         mim_model_destroy(&model);
     }
@@ -94,6 +95,66 @@ static void test_shards(void **state)
     assert_true(fabs(losses[0] - losses[1]) < 1e-6 * losses[0]);
     free(gradients[0]);
     free(gradients[1]);
+}
+
+/* What a trainer tells of a gradient while it computes the rest. */
+typedef struct told {
+    const double *gradient, *wanted; /* wanted: the same without telling */
+    size_t n, n_early;               /* values told of; of these, with others still to come */
+    uint8_t *times;
+} told;
+
+static void count(void *context, size_t first, size_t n)
+{
+    told *t = context;
+    assert_true(n > 0 && first + n <= t->n);
+    for (size_t i = first; i < first + n; i++) {
+        assert_int_equal(t->times[i]++, 0);
+        assert_memory_equal(&t->gradient[i], &t->wanted[i], sizeof *t->gradient);
+        if (first + n < t->n) /* the end of all is complete at last only */
+            t->n_early++;
+    }
+}
+
+/* Every value is told of once, complete, and those of blocks before others are computed. */
+static void test_ready(void **state)
+{
+    static const mim_architecture kinds[] = {
+        {.width = 16, .n_blocks = 3, .n_heads = 2, .mlp_ratio = 2},
+        {.kind = MIM_NETWORK_CELL_TOKEN,
+         .width = 16,
+         .n_blocks = 3,
+         .n_heads = 2,
+         .mlp_ratio = 2,
+         .encoder = MIM_CONTEXT_METRICS_ONLY,
+         .encoder_width = 8,
+         .context_width = 8}};
+    (void)state;
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        double *sums[2], loss = 0;
+        mim_model *model = toy_model_of(&kinds[k], 4, MIM_PREDICT_X0);
+        const mim_train_options options = toy_options();
+        assert_non_null(model);
+        mim_trainer *trainer = make_trainer(&options, model);
+        const size_t n = mim_trainer_n_values(trainer);
+        told t = {.n = n, .times = calloc(n, 1)};
+        const mim_grads_ready ready = {count, &t};
+        for (int i = 0; i < 2; i++)
+            assert_non_null(sums[i] = calloc(n, sizeof *sums[i]));
+        assert_non_null(t.times);
+        assert_int_equal(mim_trainer_shard(trainer, 0, sums[0], &loss, NULL), MIM_OK);
+        t.wanted = sums[0];
+        t.gradient = sums[1];
+        assert_int_equal(mim_trainer_shard(trainer, 0, sums[1], &loss, &ready), MIM_OK);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(t.times[i], 1);
+        assert_true(t.n_early > n / 2);
+        free(sums[0]);
+        free(sums[1]);
+        free(t.times);
+        mim_trainer_destroy(&trainer);
+        mim_model_destroy(&model);
+    }
 }
 
 static void check_plans(const mim_model *model, mim_solver solver, size_t n_steps, double guidance,
@@ -348,6 +409,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_loss),
         cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_ready),
         cmocka_unit_test(test_learns),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_bad_gradient),

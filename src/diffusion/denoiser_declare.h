@@ -14,6 +14,7 @@ typedef struct MIM_DENOISER_INPUT {
     const uint32_t *socket;       /* [T] below n_sockets */
     bool has_same_values; /* the parameters are those of the call before, so what was made of them
                              for it (bf16 copies) still holds */
+    const mim_grads_ready *ready; /* NULL, or told by backward */
 } MIM_DENOISER_INPUT;
 
 typedef struct MIM_DENOISER MIM_DENOISER;

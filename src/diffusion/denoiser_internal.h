@@ -197,7 +197,8 @@ static mim_dit_call MIM_NN(call_of)(const MIM_DENOISER_INPUT *in)
     return (mim_dit_call){.n_samples = in->n_samples,
                           .n_tokens = in->n_threads + 1,
                           .n_conditions = 1,
-                          .has_same_values = in->has_same_values};
+                          .has_same_values = in->has_same_values,
+                          .ready = in->ready};
 }
 
 void MIM_NN(mim_denoiser_forward)(MIM_DENOISER *net, const MIM_REAL *values,

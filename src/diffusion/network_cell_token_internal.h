@@ -191,7 +191,8 @@ static mim_dit_call MIM_NN(call_of)(const OWN *own, const MIM_NETWORK_INPUT *in,
     mim_dit_call call = {.n_samples = in->n_samples,
                          .n_tokens = n_tokens(&own->a),
                          .n_conditions = n_conditions(&own->a),
-                         .has_same_values = in->has_same_values};
+                         .has_same_values = in->has_same_values,
+                         .ready = in->ready};
     if (!in->dropout || !(own->a.dropout > 0))
         return call;
     *dropout = (mim_dit_dropout){.attention = own->a.dropout,

@@ -17,6 +17,7 @@ typedef struct MIM_NETWORK_INPUT {
     const mim_network_dropout *dropout; /* NULL: nothing falls */
     bool has_same_values; /* the parameters are those of the call before, so what was made of them
                              for it still holds */
+    const mim_grads_ready *ready; /* NULL, or told by backward as far as a kind can */
 } MIM_NETWORK_INPUT;
 
 typedef struct MIM_NETWORK MIM_NETWORK;

@@ -44,7 +44,8 @@ static MIM_NN(mim_denoiser_input) MIM_NN(input_of)(const OWN *own, const MIM_NET
            .has_previous = in->has_previous,
            .time = in->time,
            .socket = in->socket,
-           .has_same_values = in->has_same_values};
+           .has_same_values = in->has_same_values,
+           .ready = in->ready};
     if (!in->is_conditional)
         return out;
     const size_t b = in->n_samples, t = in->n_threads, g = own->n_node_metrics;

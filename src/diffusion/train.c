@@ -80,7 +80,29 @@ size_t mim_trainer_n_bytes(const mim_trainer *r)
            r->model->params->n_values * sizeof *r->gradient;
 }
 
-int mim_trainer_shard(mim_trainer *r, size_t shard, double *gradient, double *loss)
+/* A gradient on its way from the network to the caller. */
+typedef struct handover {
+    mim_params_f *params;
+    double *gradient;
+    const mim_grads_ready *ready;
+    size_t first, end; /* handed over */
+} handover;
+
+static void hand_over(void *context, size_t first, size_t n)
+{
+    handover *h = context;
+    if (n == 0)
+        return;
+    h->first = first;
+    if (h->end == 0)
+        h->end = first + n;
+    mim_grads_move_f(h->params, first, n, h->gradient);
+    if (h->ready)
+        h->ready->tell(h->ready->context, first, n);
+}
+
+int mim_trainer_shard(mim_trainer *r, size_t shard, double *gradient, double *loss,
+                      const mim_grads_ready *ready)
 {
     mim_params_f *params = r->model->params;
     const uint64_t seed = r->model->seed, step = r->model->step;
@@ -98,12 +120,17 @@ int mim_trainer_shard(mim_trainer *r, size_t shard, double *gradient, double *lo
         mim_batch_put(r->batch, r->model, r->schedule, &r->options, &examples, i, &p);
     }
     const mim_network_dropout dropout = {seed, (uint32_t)step, r->batch->numbers};
-    const mim_network_input_f input = input_of(r, params->values, r->n_shard, &dropout);
+    handover h = {params, gradient, ready, 0, 0};
+    const mim_grads_ready early = {hand_over, &h};
+    mim_network_input_f input = input_of(r, params->values, r->n_shard, &dropout);
+    input.ready = ready ? &early : NULL;
     mim_network_forward_f(r->network, params->values, &input, r->batch->predicted);
     *loss += judge(r, &r->objective, r->n_shard, r->options.batch);
     mim_network_backward_f(r->network, params->values, &input, r->batch->d_predicted,
                            params->grads);
-    mim_grads_move_f(params, gradient);
+    const size_t first = h.first, end = h.end;
+    hand_over(&h, end, params->n_values - end);
+    hand_over(&h, 0, first);
     return MIM_OK;
 }
 
@@ -146,7 +173,7 @@ int mim_trainer_step(mim_trainer *r, double *loss, double *norm)
     double sum = 0;
     int rc = MIM_OK;
     for (size_t shard = 0; rc == MIM_OK && shard < r->options.n_shards; shard++)
-        rc = mim_trainer_shard(r, shard, r->gradient, &sum);
+        rc = mim_trainer_shard(r, shard, r->gradient, &sum, NULL);
     if (rc == MIM_OK)
         rc = mim_trainer_apply(r, r->gradient, norm);
     memset(r->gradient, 0, r->model->params->n_values * sizeof *r->gradient);

@@ -63,8 +63,11 @@ size_t mim_trainer_n_bytes(const mim_trainer *trainer); /* memory of a step, par
 
 /* Of the model's present step, for shard `shard` < n_shards: adds its part of the gradient and of
  * the loss; over all shards they are those of the mean over the batch. Fails, adding nothing, when
- * the feed has not the examples. */
-int mim_trainer_shard(mim_trainer *trainer, size_t shard, double *gradient, double *loss);
+ * the feed has not the examples.
+ * `ready` (may be NULL) is told of each value of the gradient once, of many of them while the
+ * others are still computed; this call does not look at those again. */
+int mim_trainer_shard(mim_trainer *trainer, size_t shard, double *gradient, double *loss,
+                      const mim_grads_ready *ready);
 /* Clips, optimiser, moving average; model->step grows by 1. `norm` (may be NULL): of the gradient
  * before clipping. When that is not finite the step is left out: only model->step and
  * course.n_skipped grow. MIM_ECHECK when more than max_skipped steps in a row were left out. */

@@ -128,6 +128,9 @@ const mim_option mim_train_settings[] = {
      "validations without a better one after which training ends with the best model; 0 = never"},
     {"train", "min_improvement", MIM_OPTION_REAL, "share of the loss", "0", 0, 1, NULL, NULL,
      "by which a validation must be better to count as that"},
+    {"train", "bucket", MIM_OPTION_BYTES, "", "4M", 0, 0, NULL, NULL,
+     "bytes of the gradient that ranks sum up at a time, while the rest is still computed; 0 = all "
+     "of it at the end"},
     {"train", "checkpoint_every", MIM_OPTION_INT, "steps", "1000", 1, 1e12, NULL, NULL,
      "steps between checkpoints"},
     {"train", "log_every", MIM_OPTION_INT, "steps", "100", 1, 1e12, NULL, NULL,
@@ -350,6 +353,7 @@ int mim_train_plan_get(const mim_config *c, mim_train_plan *plan)
         .weighting = weighting_of(c),
         .lessons = lessons_of(c),
         .n_ahead = size_of(c, "examples.read_ahead"),
+        .bucket_bytes = mim_config_bytes(c, "train.bucket"),
         .checkpoint_every = (uint64_t)mim_config_int(c, "train.checkpoint_every"),
         .validate_every = (uint64_t)mim_config_int(c, "validate.every"),
         .log_every = (uint64_t)mim_config_int(c, "train.log_every"),

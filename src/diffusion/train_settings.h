@@ -25,7 +25,8 @@ typedef struct mim_train_plan {
     mim_train_options options;
     mim_weighting weighting;
     mim_lessons_options lessons;
-    size_t n_ahead; /* steps read ahead of a corpus that is not in memory */
+    size_t bucket_bytes; /* of the sums that ranks share at a time, 0: all at once */
+    size_t n_ahead;      /* steps read ahead of a corpus that is not in memory */
     uint64_t seed, n_steps;
     uint64_t checkpoint_every, validate_every, log_every; /* steps */
     size_t validate_draws;

@@ -81,6 +81,7 @@ typedef struct mim_dit_call {
     const mim_dit_dropout *dropout; /* NULL: none */
     bool has_same_values;           /* the parameters are those of the call before: what was made of
                                        them for it still holds */
+    const mim_grads_ready *ready;   /* told of block after block by backward; NULL: nobody */
 } mim_dit_call;
 
 #define MIM_DIT MIM_NN(mim_dit)

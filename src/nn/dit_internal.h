@@ -88,9 +88,9 @@ static size_t MIM_NN(most)(size_t a, size_t b) { return a > b ? a : b; }
 static size_t MIM_NN(n_work)(const TRUNK *t)
 {
     const size_t rows = max_rows(&t->o), samples = max_group(&t->o);
-    const mim_dit_call tokens = {rows, 1, 1, NULL, false};
-    const mim_dit_call rows_of_conditions = {rows / 32 + 2 * samples, 1, t->o.max_conditions, NULL,
-                                             false};
+    const mim_dit_call tokens = {rows, 1, 1, NULL, false, NULL};
+    const mim_dit_call rows_of_conditions = {
+        rows / 32 + 2 * samples, 1, t->o.max_conditions, NULL, false, NULL};
     const mim_adaln norm = MIM_NN(norm)(t, &rows_of_conditions);
     const mim_gelu gelu = MIM_NN(gelu_shape)(t, &tokens, NULL);
     const mim_attention attention = MIM_NN(attention)(t, samples, t->o.max_tokens, NULL);
@@ -531,6 +531,14 @@ static void MIM_NN(modulate_backward)(const TRUNK *t, const MIM_REAL *values,
     (t->s.activation, rows * in, condition, d_condition, d_condition);
 }
 
+/* Nothing more is added to the gradients of block i's layers. */
+static void MIM_NN(tell)(const TRUNK *t, const mim_dit_call *call, size_t i)
+{
+    const size_t first = t->weight[i][0], end = t->bias[i][N_LAYERS - 1] + t->s.width;
+    if (call->ready)
+        call->ready->tell(call->ready->context, first, end - first);
+}
+
 static void MIM_NN(group_backward)(const TRUNK *t, const MIM_REAL *values, const mim_dit_call *call,
                                    MIM_REAL *grads)
 {
@@ -549,6 +557,7 @@ static void MIM_NN(group_backward)(const TRUNK *t, const MIM_REAL *values, const
     for (size_t i = end; i-- > 0;) {
         MIM_NN(mlp_backward)(t, values, i, call, grads);
         MIM_NN(attention_backward)(t, values, i, call, grads);
+        MIM_NN(tell)(t, call, i);
     }
 }
 
@@ -564,6 +573,8 @@ static const MIM_REAL *MIM_NN(trunk_backward)(DIT *dit, const MIM_REAL *values,
         mim_dit_dropout dropout;
         const size_t left = call->n_samples - i;
         const TRUNK g = MIM_NN(group)(t, call, i, left < n ? left : n, &own, &dropout);
+        if (left > n) /* others will add to the gradients */
+            own.ready = NULL;
         MIM_NN(group_backward)(&g, values, &own, grads);
     }
     MIM_NN(modulate_backward)(t, values, call, condition, grads, d_condition);

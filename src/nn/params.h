@@ -59,6 +59,14 @@ size_t mim_tensors_find(const mim_tensors *layout, const char *name);
  * difference. */
 int mim_tensors_match(const mim_tensors *expected, const mim_tensors *found);
 
+/* Told by a backward call, while it goes on, of gradients that it adds nothing more to: values
+ * first to first + n - 1. Each range ends where the one before began. Those that it does not tell
+ * of are ready when the call returns. */
+typedef struct mim_grads_ready {
+    void (*tell)(void *context, size_t first, size_t n);
+    void *context;
+} mim_grads_ready;
+
 #include "nn/as_float.h"
 #include "nn/params_declare.h"
 

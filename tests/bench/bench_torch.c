@@ -216,7 +216,7 @@ static int write_gradient(bench *b, const char *path)
     int rc = sums && gradient ? MIM_OK : mim_fail(MIM_ENOMEM, "gradient");
     b->loss = 0;
     for (size_t shard = 0; rc == MIM_OK && shard < b->subject->n_shards; shard++)
-        rc = mim_trainer_shard(b->trainer, shard, sums, &b->loss);
+        rc = mim_trainer_shard(b->trainer, shard, sums, &b->loss, NULL);
     for (size_t i = 0; rc == MIM_OK && i < n; i++)
         gradient[i] = (float)sums[i];
     if (rc == MIM_OK)

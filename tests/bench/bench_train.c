@@ -150,7 +150,7 @@ typedef struct body {
 static int run_body(void *context)
 {
     body *b = context;
-    const mim_dit_call call = {CELL_BATCH, CELL_TOKENS, 1, NULL, false};
+    const mim_dit_call call = {CELL_BATCH, CELL_TOKENS, 1, NULL, false, NULL};
     float *d_answer = mim_dit_d_answer_f(b->dit), *tokens = mim_dit_tokens_f(b->dit);
     for (size_t i = 0; i < CELL_BATCH * CELL_TOKENS * CELL_WIDTH; i++)
         d_answer[i] = tokens[i] = (float)(i % 7) * 0.1f - 0.3f;
