@@ -66,7 +66,7 @@ MAN_PAGES := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/man/%.1)
 COMPLETIONS := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/completion/%)
 
 .PHONY: all lib tests programs docs help deps deps-testbed deps-bench demo demo-full check check-unit check-mpi check-cli \
-	check-slurm check-corpus check-valgrind check-full bench fidelity fuzz fuzz-programs install uninstall format check-format lint clean info
+	check-slurm check-corpus check-valgrind check-full bench imitate fuzz fuzz-programs install uninstall format check-format lint clean info
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -169,7 +169,7 @@ check-mpi: $(MPI_TEST_PROGRAMS)
 	@tests/run mpi $(MPI_TEST_PROGRAMS)
 
 ## check-cli   tests of the programs only (CLI="trace run" picks some)
-CLI_HELPERS := tests/make_corpus tests/make_model tests/make_runs bench/fidelity_lines
+CLI_HELPERS := tests/make_corpus tests/make_model tests/make_runs bench/imitate_lines
 CLI ?= $(patsubst tests/cli_%.sh,%,$(wildcard tests/cli_*.sh))
 check-cli: programs $(CLI_HELPERS:%=$(BUILD)/%)
 	@BIN=$(abspath $(BUILD)/bin) tests/run cli $(CLI:%=tests/cli_%.sh)
@@ -213,18 +213,18 @@ demo: deps
 
 ## demo-full   the same with more measurements, on seven whole traces (some 2 h; can be stopped and resumed)
 demo-full: deps
-	@$(MAKE) --no-print-directory -j2 all $(BUILD)/bench/fidelity_lines
+	@$(MAKE) --no-print-directory -j2 all $(BUILD)/bench/imitate_lines
 	@scripts/demo.sh $(BUILD) full
 
 ## bench       speed and accuracy beside peers, one JSON object a line, also in build/bench.jsonl
 bench: $(BENCH_PROGRAMS)
 	@scripts/bench.sh $(BUILD) $(BENCH_PROGRAMS)
 
-## fidelity    recorded traces: wanted against measured, with the noise floor (some 40 min a method;
+## imitate     recorded traces: wanted against measured, with the noise floor (some 40 min a method;
 ##             CORPUS and CHECKPOINT add methods, TRACES, METHODS, REPETITIONS choose, OUT is the
 ##             folder; what was run is kept, FORCE=1 starts anew)
-fidelity: programs $(BUILD)/bench/fidelity_lines
-	@scripts/fidelity.sh $(BUILD)
+imitate: programs $(BUILD)/bench/imitate_lines
+	@scripts/imitate_all.sh $(BUILD)
 
 # ---- the machine -----------------------------------------------------------------------------
 

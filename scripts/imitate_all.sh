@@ -1,14 +1,14 @@
 #!/bin/bash
 # Recorded traces, imitated by each method: tables, and at the end one JSON object a line, kept in
 # OUT.jsonl, of all slots and of the accepted ones. A second start goes on where the first was cut
-# off. usage: scripts/fidelity.sh BUILD [TRACE...]
+# off. usage: scripts/imitate_all.sh BUILD [TRACE...]
 # Environment: TRACES (files, or names such as sort; default all recorded ones), OUT (folder,
-# default BUILD/fidelity) and what scripts/imitate.sh takes.
+# default BUILD/imitate) and what scripts/imitate.sh takes.
 set -eu
 cd "$(dirname "$0")/.."
 build=$1
 shift
-out=${OUT:-$build/fidelity}
+out=${OUT:-$build/imitate}
 # shellcheck disable=SC2086 # TRACES is a list
 [ $# -gt 0 ] || set -- ${TRACES:-tests/data/traces/stats-*.txt}
 mkdir -p "$out"
@@ -24,8 +24,8 @@ for trace in "$@"; do
     all+=("$out/$name/all.json") accepted+=("$out/$name/accepted.json")
 done
 printf '\n== means\n'
-"$build/bench/fidelity_lines" --table "${all[@]}"
+"$build/bench/imitate_lines" --table "${all[@]}"
 {
-    "$build/bench/fidelity_lines" "${all[@]}"
-    "$build/bench/fidelity_lines" "${accepted[@]}"
+    "$build/bench/imitate_lines" "${all[@]}"
+    "$build/bench/imitate_lines" "${accepted[@]}"
 } | tee "$out.jsonl"
