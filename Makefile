@@ -233,8 +233,8 @@ bench: $(BENCH_PROGRAMS)
 
 ## fidelity    how exactly the executor gives what is asked, beside stress-ng, fio and --compat, with
 ##             goals and verdicts (some 10 min; PARTS="cpu io share drift repeat sampler dose"
-##             chooses, STRICT=1 fails on a missed goal, TRIES repeats disturbed slots, QUICK=1 shows
-##             that it works, OUT is the figures' name)
+##             chooses, STRICT=1 fails on a missed goal, PATIENCE=3 repeats longer what others
+##             disturb, QUICK=1 shows that it works, OUT is the figures' name)
 fidelity: programs $(BUILD)/bench/fidelity $(BUILD)/bench/fidelity_plot
 	@scripts/fidelity.sh $(BUILD)
 

@@ -37,7 +37,7 @@ report $? "the page of curves is a PNG"
 
 # ---- without its peers
 mkdir "$scratch/none"
-PATH=$scratch/none timeout 60 "$program" --quick --all-slots --tries 1 --lines "$OUT.jsonl" cpu \
+timeout 60 env "PATH=$scratch/none" "$program" --quick --all-slots --tries 1 --lines "$OUT.jsonl" cpu \
     >"$scratch/out" 2>"$scratch/err" &&
     [ "$(grep -c '"peers":{"stress-ng":"not installed"}' "$OUT.jsonl")" -eq 2 ] &&
     grep -q 'stress-ng not installed' "$scratch/out"

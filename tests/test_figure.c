@@ -38,7 +38,7 @@ static void test_verdicts(void **state)
         {0.5, NAN, NAN, 0.1, 0.1, 50, 0, FIGURE_NO_GOAL},
         {0.5, 1.0, NAN, 0.3, 0.1, 50, 0, FIGURE_MISSED}, /* behind the peer */
         {0.4, 1.0, NAN, 0.3, 0.125, 50, 0, FIGURE_MET},
-        {0.5, 1.0, NAN, 0.3, NAN, 50, 0, FIGURE_MET},  /* only shown beside it */
+        {0.5, 1.0, NAN, 0.3, NAN, 50, 0, FIGURE_MET}, /* only shown beside it */
         {0.5, 1.0, NAN, NAN, 0.1, 50, 0, FIGURE_MET}, /* no peer to be behind of */
     };
     for (size_t i = 0; i < N_OF(cases); i++) {

@@ -47,8 +47,7 @@ static int add_bars(mim_chart *chart, const char *label, size_t n, const double 
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < per_bar; j++) {
             const double along = (double)(j / 2) / STROKES;
-            points[i * per_bar + j] =
-                x[i] - bars_width / 2.0 + width * ((double)k + 0.9 * along);
+            points[i * per_bar + j] = x[i] - bars_width / 2.0 + width * ((double)k + 0.9 * along);
             up[i * per_bar + j] = j + 1 == per_bar ? NAN : (j + j / 2) % 2 ? y[i] : 0.0;
         }
     int rc = mim_chart_curve(chart, label, n * per_bar, points, up);

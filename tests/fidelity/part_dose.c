@@ -33,14 +33,14 @@ static double weight_of(size_t i) { return 0.1 * (double)(i + 1); }
 /* "8 HddRead_1MB_NoSleep" */
 static void make_label(const suite *s, size_t column, char label[64])
 {
-    static const char *const prefixes[] = {"BM_", "STRESS_NG_", "DIRECT", "HASHING_", "LIBC_",
-                                           "SWISSMAP_"};
+    static const char *const prefixes[] = {"BM_",      "STRESS_NG_", "DIRECT",
+                                           "HASHING_", "LIBC_",      "SWISSMAP_"};
     const char *name = mim_actions_name(s->actions, column);
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
             name += strlen(prefixes[i]);
-    snprintf(label, 64, "%zu %.*s", column, (int)strcspn(name, "<:/") < 34 ? (int)strcspn(name, "<:/") : 34,
-             name);
+    snprintf(label, 64, "%zu %.*s", column,
+             (int)strcspn(name, "<:/") < 34 ? (int)strcspn(name, "<:/") : 34, name);
 }
 
 static int read_slot(void *context, size_t window, const mim_run_result *r, size_t slot)
@@ -77,8 +77,9 @@ static void conclude(response *one, const sums *all)
         const bool is_measured = all->of[w].n > 0;
         one->asked_pct[w] = 100.0 * weight_of(w);
         one->given_pct[w] = is_measured ? 100.0 * given_share(one, all, w) : NAN;
-        one->bytes_pct[w] =
-            is_measured && full > 0.0 ? 100.0 * all->of[w].bytes / (double)all->of[w].n / full : NAN;
+        one->bytes_pct[w] = is_measured && full > 0.0
+                                ? 100.0 * all->of[w].bytes / (double)all->of[w].n / full
+                                : NAN;
         one->n_measured += is_measured;
     }
 }
@@ -94,8 +95,8 @@ static int measure(suite *s, size_t column, response *one)
     one->is_paced = stressor->is_paced;
     one->is_slow = stressor->is_paced && stressor->sleep_us >= slow_us;
     all.per_weight = s->is_quick || !one->is_paced ? 1
-                     : one->is_slow              ? SLOW_PER_WEIGHT
-                                                 : PACED_PER_WEIGHT;
+                     : one->is_slow                ? SLOW_PER_WEIGHT
+                                                   : PACED_PER_WEIGHT;
     const size_t n_windows = N_WEIGHTS * all.per_weight;
     int rc = mim_plan_create(n_windows, 1, s->actions, &plan);
     for (size_t w = 0; rc == MIM_OK && w < n_windows; w++)
@@ -118,8 +119,8 @@ static double error_of(const response *one)
     values errors = {0};
     for (size_t w = 0; w < N_WEIGHTS; w++) {
         double error = fabs(one->given_pct[w] - one->asked_pct[w]);
-        if (isfinite(error) &&
-            values_add(&errors, one->is_paced ? 100.0 * error / one->asked_pct[w] : error) != MIM_OK)
+        if (isfinite(error) && values_add(&errors, one->is_paced ? 100.0 * error / one->asked_pct[w]
+                                                                 : error) != MIM_OK)
             break;
     }
     const double mean = values_mean(&errors);
@@ -202,4 +203,4 @@ static int run(suite *s)
     return rc;
 }
 
-const suite_part suite_dose = {"dose", "dose response of every stressor", 200.0, run};
+const suite_part suite_dose = {"dose", "dose response of every stressor", 170.0, run};

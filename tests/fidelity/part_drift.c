@@ -109,5 +109,5 @@ static int run(suite *s)
     return rc;
 }
 
-const suite_part suite_drift = {"drift", "a thousand slots against the absolute schedule", 90.0,
+const suite_part suite_drift = {"drift", "a thousand slots against the absolute schedule", 80.0,
                                 run};

@@ -113,4 +113,4 @@ static int run(suite *s)
     return rc;
 }
 
-const suite_part suite_repeat = {"repeat", "the same plan again and again", 120.0, run};
+const suite_part suite_repeat = {"repeat", "the same plan again and again", 90.0, run};

@@ -53,4 +53,4 @@ static int run(suite *s)
     return rc;
 }
 
-const suite_part suite_sampler = {"sampler", "what sampling once a second costs", 20.0, run};
+const suite_part suite_sampler = {"sampler", "what sampling once a second costs", 15.0, run};

@@ -68,8 +68,10 @@ static int measure(suite *s, size_t row, const mim_plan *plan, const mim_calibra
 {
     int rc = MIM_OK;
     for (uint64_t seed = 1; rc == MIM_OK && seed <= (s->is_quick ? 1 : N_SEEDS); seed++) {
-        const mim_execute_options options = {
-            .slot_s = slot_s, .n_iters = 1, .seed = seed, .is_compat = is_compat};
+        const mim_execute_options options = {.slot_s = s->is_quick ? slot_s / 2.0 : slot_s,
+                                             .n_iters = 1,
+                                             .seed = seed,
+                                             .is_compat = is_compat};
         shares sums = {.n_stressors = rows[row].names[MIX - 1] ? MIX : MIX - 1};
         double error = 0.0;
         rc = suite_collect(s, plan, calibration, &options, read_slot, &sums, n, n_rejected);
@@ -182,4 +184,4 @@ static int run(suite *s)
 }
 
 const suite_part suite_share = {"share", "rows of mixed costs beside the original's dispatch",
-                                150.0, run};
+                                130.0, run};

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "node/quiet.h"
 #include "trace/accept.h"
 #include "trace/stats.h"
 
@@ -52,13 +53,23 @@ void suite_destroy(suite **s)
 
 bool suite_may_repeat(const suite *s, size_t n_done)
 {
-    return n_done < s->n_tries && mim_clock_mono_ns() < s->repeat_until_ns;
+    bool is_quiet = false;
+    while (n_done < s->n_tries && !is_quiet && mim_clock_mono_ns() < s->repeat_until_ns) {
+        mim_quiet_reading before, after;
+        mim_quiet quiet;
+        mim_quiet_read("", NULL, &before);
+        mim_clock_sleep_until(mim_clock_mono_ns() + MIM_NS_PER_S);
+        mim_quiet_read("", NULL, &after);
+        mim_quiet_between(&before, &after, &quiet);
+        is_quiet = !mim_quiet_is_disturbed(&quiet, false);
+    }
+    return is_quiet;
 }
 
 int suite_calibrate(const suite *s, const mim_actions *actions, mim_calibration **calibration)
 {
-    const mim_calibrate_options how = {
-        .seconds_each = s->is_quick ? 0.1 : 0.7, .n_repeats = s->is_quick ? 3 : 7};
+    const mim_calibrate_options how = {.seconds_each = s->is_quick ? 0.1 : 0.7,
+                                       .n_repeats = s->is_quick ? 3 : 7};
     return mim_calibrate(s->machine, actions, s->scratch, &how, NULL, calibration);
 }
 
@@ -91,16 +102,17 @@ static void judge(const suite *s, const mim_disturbance *d, double slot_s, suite
     const size_t wanted = (size_t)ceil(least_judged_s / slot_s - 1e-9);
     for (size_t first = 0, n; d->is_known && first < n_slots; first += n) {
         n = n_slots - first < 2 * wanted ? n_slots - first : wanted;
-        bool is_accepted = s->takes_all ||
-                           (mean_of(n, steal + first) <= MIM_ACCEPT_MAX_STEAL_PCT &&
-                            mean_of(n, others + first) <= MIM_ACCEPT_MAX_OTHERS_PCT);
+        bool is_accepted =
+            s->takes_all || (mean_of(n, steal + first) <= MIM_ACCEPT_MAX_STEAL_PCT &&
+                             mean_of(n, others + first) <= MIM_ACCEPT_MAX_OTHERS_PCT);
         for (size_t i = first; i < first + n; i++)
             run->is_accepted[i] = is_accepted;
         run->n_accepted += is_accepted ? n : 0;
     }
 }
 
-static int read_disturbance(const suite *s, const char *text, size_t n_bytes, double slot_s, suite_run *run)
+static int read_disturbance(const suite *s, const char *text, size_t n_bytes, double slot_s,
+                            suite_run *run)
 {
     mim_stats *stats = NULL;
     mim_disturbance *disturbance = NULL;
@@ -144,8 +156,8 @@ int suite_run_plan(suite *s, const mim_plan *plan, const mim_calibration *calibr
     *run = (suite_run){0};
     if (!(with_stats.stats = open_memstream(&text, &n_bytes)))
         return mim_fail(MIM_ENOMEM, "stats text");
-    int rc = mim_execute(plan, s->machine, calibration, s->scratch, &with_stats, NULL,
-                         &run->result);
+    int rc =
+        mim_execute(plan, s->machine, calibration, s->scratch, &with_stats, NULL, &run->result);
     if (fclose(with_stats.stats) != 0 && rc == MIM_OK)
         rc = mim_fail(MIM_ENOMEM, "stats text");
     if (rc == MIM_OK && (run->result->is_stopped || run->result->n_failed > 0))

@@ -31,7 +31,7 @@ typedef struct suite {
 /* One file each, ended by one of these, listed in fidelity.c. */
 typedef struct suite_part {
     const char *name, *what;
-    double limit_s; /* begun later than this nothing is repeated */
+    double limit_s; /* of the suite's time for it and its repetitions; what is left is the next's */
     int (*run)(suite *s);
 } suite_part;
 
@@ -40,7 +40,8 @@ extern const suite_part suite_dose, suite_cpu, suite_io, suite_share, suite_drif
 
 int suite_create(const char *bin, suite **s); /* the rest is the caller's to set */
 void suite_destroy(suite **s);
-/* Whether a disturbed measurement may be tried again; n_done: times it was tried. */
+/* Whether a disturbed measurement may be tried again; n_done: times it was tried. Waits until the
+ * machine is quiet, or until it is too late. */
 bool suite_may_repeat(const suite *s, size_t n_done);
 
 /* Costs and rates of these stressors here; pointers to names of the catalogue. */

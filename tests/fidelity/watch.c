@@ -174,7 +174,8 @@ static void add_use(pid_t pid, int depth, use *u)
 static const char *const extra_types[][2] = {{"x_slot", "slot begin_us,E late_us own_cpu_us,E"},
                                              {NULL, NULL}};
 
-static int judge(const suite *s, const char *text, size_t n_bytes, size_t n_slots, watch_slot *slots)
+static int judge(const suite *s, const char *text, size_t n_bytes, size_t n_slots,
+                 watch_slot *slots)
 {
     mim_stats *stats = NULL;
     mim_series *series = NULL;

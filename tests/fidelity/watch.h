@@ -21,8 +21,8 @@ int watch_start_executor(const suite *s, const mim_plan *plan, const mim_calibra
                          const mim_execute_options *options, pid_t *pid, int64_t *start_ns);
 
 typedef struct watch_slot {
-    double cpu_pct;                      /* CPU time of the processes, of all CPUs' */
-    double read_mib_s, write_mib_s;      /* asked of storage, as the kernel accounts it to them */
+    double cpu_pct;                 /* CPU time of the processes, of all CPUs' */
+    double read_mib_s, write_mib_s; /* asked of storage, as the kernel accounts it to them */
     double disk_read_mib_s, disk_write_mib_s; /* at the disks, others' too; NaN = not known */
     bool is_accepted;
 } watch_slot;

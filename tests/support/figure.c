@@ -94,8 +94,8 @@ static void peers_text(const figure *f, char *text, size_t n_bytes)
     text[0] = '\0';
     for (size_t i = 0; i < f->n_peers && n < n_bytes; i++) {
         value_text(f->peers[i].value, f->peers[i].reason, value);
-        int written = snprintf(text + n, n_bytes - n, "%s%s %s", i ? ", " : "", f->peers[i].name,
-                               value);
+        int written =
+            snprintf(text + n, n_bytes - n, "%s%s %s", i ? ", " : "", f->peers[i].name, value);
         n += written > 0 ? (size_t)written : 0;
     }
 }

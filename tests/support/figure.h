@@ -61,7 +61,7 @@ void figure_add_curve(figure *f, const char *label, size_t n, const double *x, c
 /* Where figures go: the table to `table`, lines to `lines`; counts verdicts. */
 typedef struct figure_report {
     FILE *table, *lines;
-    const char *part; /* of the row printed last; NULL at first */
+    const char *part;  /* of the row printed last; NULL at first */
     bool is_disturbed; /* figures are of disturbed slots, too: nothing can be judged */
     size_t n_verdicts[FIGURE_N_VERDICTS];
 } figure_report;
