@@ -11,6 +11,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 build=$1
 out=${OUT:-$build/fidelity}
+rm -f "$out.png"
 # shellcheck disable=SC2086 # PARTS is a list
 timeout -k 10 3600 "$build/bench/fidelity" --bin "$build/bin" --lines "$out.jsonl" \
     ${TRIES:+--tries "$TRIES"} ${PATIENCE:+--patience "$PATIENCE"} ${STRICT:+--strict} \

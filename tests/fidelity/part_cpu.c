@@ -61,7 +61,7 @@ static int watch_once(suite *s, bool is_ours, size_t i, given *g)
     int rc = is_ours ? start_ours(s, loads[i], n + 4, &pid, &start_ns)
                      : start_peer(s, loads[i], &pid, &start_ns);
     if (rc == MIM_OK)
-        rc = watch_slots(s, pid, start_ns, slot_s, n, slots);
+        rc = watch_slots(s, pid, start_ns, slot_s, false, n, slots);
     watch_stop(&pid);
     for (size_t k = n_skipped; rc == MIM_OK && k < n; k++) {
         if (slots[k].is_accepted)

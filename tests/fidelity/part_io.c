@@ -96,7 +96,7 @@ static int watch_once(const asked *a, tool which, size_t i, given *g)
     int rc = which == OURS ? start_ours(a, rates[i], &pid, &start_ns)
                            : start_peer(a, which, rates[i], &pid, &start_ns);
     if (rc == MIM_OK)
-        rc = watch_slots(a->s, pid, start_ns, slot_s, n, slots);
+        rc = watch_slots(a->s, pid, start_ns, slot_s, true, n, slots);
     watch_stop(&pid);
     for (size_t k = N_SKIPPED; rc == MIM_OK && k < n; k++) {
         const watch_slot *slot = &slots[k];
@@ -118,7 +118,7 @@ static int measure(const asked *a, tool which, given *g)
     int rc = MIM_OK;
     for (size_t i = 0; i < (which == HDD ? 1 : n_rates_of(a->s)); i++)
         for (size_t n_done = 0; rc == MIM_OK && g->mib_s[i].n < n_slots_of(a->s) &&
-                                (n_done == 0 || suite_may_repeat(a->s, n_done));
+                                (n_done == 0 || (which != HDD && suite_may_repeat(a->s, n_done)));
              n_done++)
             rc = watch_once(a, which, i, g);
     for (size_t i = 0; i < N_RATES; i++) {

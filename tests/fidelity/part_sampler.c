@@ -16,7 +16,7 @@ static int watch(suite *s, const char *program, const char *file, size_t n, valu
     watch_slot slots[N_SECONDS + N_SKIPPED];
     pid_t pid = watch_start(arguments);
     /* half a second off: no edge is where it samples */
-    int rc = pid > 0 ? watch_slots(s, pid, mim_clock_mono_ns() + MIM_NS_PER_S / 2, 1.0,
+    int rc = pid > 0 ? watch_slots(s, pid, mim_clock_mono_ns() + MIM_NS_PER_S / 2, 1.0, false,
                                    n + N_SKIPPED, slots)
                      : mim_fail(MIM_EIO, "%s: cannot be started", program);
     watch_stop(&pid);

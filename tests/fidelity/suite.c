@@ -12,7 +12,11 @@
 #include "trace/stats.h"
 
 /* The kernel counts idle time in steps of 10 ms: shorter slots are judged together. */
-static const double least_judged_s = 0.5;
+static const double least_judged_s = 1.0;
+static const double least_for_overshoot_s = 0.5;
+/* Kernel threads work for who asks for much block I/O, and count as others: so many times as much
+ * of the CPUs may then be used (as in node/quiet.c). */
+static const double io_others_factor = 5.0;
 static const uint64_t max_written_bytes = UINT64_C(32) << 30;
 
 int suite_create(const char *bin, suite **s)
@@ -93,26 +97,38 @@ static double mean_of(size_t n, const double *numbers)
     return sum;
 }
 
-/* All slots of a stretch are accepted or none; its figures are the means, as they add up over
- * time. */
-static void judge(const suite *s, const mim_disturbance *d, double slot_s, suite_run *run)
+void suite_judge(const suite *s, size_t n_slots, double slot_s, bool is_io, const double *steal_pct,
+                 const double *others_pct, bool *is_accepted)
 {
-    const double *steal = d->figures[0], *others = d->figures[1];
-    const size_t n_slots = run->result->n_slots;
+    const double most_others = MIM_ACCEPT_MAX_OTHERS_PCT * (is_io ? io_others_factor : 1.0);
     const size_t wanted = (size_t)ceil(least_judged_s / slot_s - 1e-9);
-    for (size_t first = 0, n; d->is_known && first < n_slots; first += n) {
+    for (size_t first = 0, n; first < n_slots; first += n) {
         n = n_slots - first < 2 * wanted ? n_slots - first : wanted;
-        bool is_accepted =
-            s->takes_all || (mean_of(n, steal + first) <= MIM_ACCEPT_MAX_STEAL_PCT &&
-                             mean_of(n, others + first) <= MIM_ACCEPT_MAX_OTHERS_PCT);
+        const bool is_quiet = mean_of(n, steal_pct + first) <= MIM_ACCEPT_MAX_STEAL_PCT &&
+                              mean_of(n, others_pct + first) <= most_others;
         for (size_t i = first; i < first + n; i++)
-            run->is_accepted[i] = is_accepted;
-        run->n_accepted += is_accepted ? n : 0;
+            is_accepted[i] = is_quiet || s->takes_all;
     }
 }
 
-static int read_disturbance(const suite *s, const char *text, size_t n_bytes, double slot_s,
-                            suite_run *run)
+/* Block I/O without pauses, as fast as the disk may be. */
+static bool asks_much_io(const mim_plan *plan)
+{
+    const size_t n_threads = mim_plan_n_threads(plan), n = mim_plan_n_stressors(plan);
+    bool is = false;
+    for (size_t i = 0; i < mim_plan_n_windows(plan) * n_threads; i++)
+        for (size_t k = 0; k < n; k++) {
+            const mim_stressor *stressor = mim_actions_stressor(mim_plan_actions(plan), k);
+            is = is || (mim_plan_weights(plan, i / n_threads, i % n_threads)[k] > 0.0 &&
+                        (stressor->stress_class == MIM_STRESS_READ ||
+                         stressor->stress_class == MIM_STRESS_WRITE) &&
+                        stressor->sleep_us == 0);
+        }
+    return is;
+}
+
+static int read_disturbance(const suite *s, const mim_plan *plan, const char *text, size_t n_bytes,
+                            double slot_s, suite_run *run)
 {
     mim_stats *stats = NULL;
     mim_disturbance *disturbance = NULL;
@@ -123,7 +139,10 @@ static int read_disturbance(const suite *s, const char *text, size_t n_bytes, do
     if (rc == MIM_OK)
         rc = mim_disturbance_read(stats, run->result->n_slots, &disturbance);
     if (rc == MIM_OK)
-        judge(s, disturbance, slot_s, run);
+        suite_judge(s, run->result->n_slots, slot_s, asks_much_io(plan), disturbance->figures[0],
+                    disturbance->figures[1], run->is_accepted);
+    for (size_t i = 0; rc == MIM_OK && i < run->result->n_slots; i++)
+        run->n_accepted += run->is_accepted[i];
     mim_disturbance_destroy(&disturbance);
     mim_stats_destroy(&stats);
     return rc;
@@ -164,8 +183,8 @@ int suite_run_plan(suite *s, const mim_plan *plan, const mim_calibration *calibr
         rc = mim_fail(MIM_ESTOPPED, "a run ended before its time: %s",
                       run->result->failure ? run->result->failure : "stopped or a stressor failed");
     if (rc == MIM_OK)
-        rc = read_disturbance(s, text, n_bytes, options->slot_s, run);
-    if (rc == MIM_OK && options->slot_s >= least_judged_s)
+        rc = read_disturbance(s, plan, text, n_bytes, options->slot_s, run);
+    if (rc == MIM_OK && options->slot_s >= least_for_overshoot_s)
         rc = add_overshoots(s, run, options->is_compat);
     if (rc != MIM_OK)
         suite_run_clear(run);

@@ -16,7 +16,6 @@
 #include "core/clock.h"
 #include "core/text.h"
 #include "node/sampler.h"
-#include "trace/accept.h"
 #include "trace/series.h"
 
 enum { MAX_DEPTH = 3, STOP_POLLS = 200 };
@@ -174,31 +173,47 @@ static void add_use(pid_t pid, int depth, use *u)
 static const char *const extra_types[][2] = {{"x_slot", "slot begin_us,E late_us own_cpu_us,E"},
                                              {NULL, NULL}};
 
-static int judge(const suite *s, const char *text, size_t n_bytes, size_t n_slots,
-                 watch_slot *slots)
+static double value_of(const mim_series *series, size_t slot, const char *metric)
+{
+    const size_t column = mim_series_find(series, metric);
+    return column == SIZE_MAX ? NAN : mim_series_at(series, slot, column);
+}
+
+/* figures: [2][n_slots] and is_accepted: [n_slots] are work space. */
+static void fill_from(const suite *s, const mim_series *series, double slot_s, bool is_io,
+                      size_t n_slots, double *figures, bool *is_accepted, watch_slot *slots)
+{
+    /* with records that came too close to each other what slot is which cannot be told */
+    const bool is_known = series->n_slots == n_slots;
+    for (size_t i = 0; i < n_slots; i++) {
+        figures[i] = is_known ? value_of(series, i, "steal_pct") : NAN;
+        figures[n_slots + i] = is_known ? value_of(series, i, "others_cpu_pct") : NAN;
+        slots[i].disk_read_mib_s = is_known ? value_of(series, i, "io_read") / 1024.0 : NAN;
+        slots[i].disk_write_mib_s = is_known ? value_of(series, i, "io_write") / 1024.0 : NAN;
+    }
+    suite_judge(s, n_slots, slot_s, is_io, figures, figures + n_slots, is_accepted);
+    for (size_t i = 0; i < n_slots; i++)
+        slots[i].is_accepted = is_accepted[i];
+}
+
+static int judge(const suite *s, const char *text, size_t n_bytes, double slot_s, bool is_io,
+                 size_t n_slots, watch_slot *slots)
 {
     mim_stats *stats = NULL;
     mim_series *series = NULL;
-    mim_accept *accept = NULL;
-    int rc = mim_stats_parse("the watch's stats text", text, n_bytes, &stats);
+    double *figures = calloc(2 * n_slots, sizeof *figures);
+    bool *is_accepted = calloc(n_slots, sizeof *is_accepted);
+    int rc = figures && is_accepted ? MIM_OK : mim_fail(MIM_ENOMEM, "%zu slots", n_slots);
+    if (rc == MIM_OK)
+        rc = mim_stats_parse("the watch's stats text", text, n_bytes, &stats);
     if (rc == MIM_OK)
         rc = mim_series_create(stats, NULL, &series);
     if (rc == MIM_OK)
-        rc = mim_accept_create(series, &accept);
-    const size_t reads = rc == MIM_OK ? mim_series_find(series, "io_read") : SIZE_MAX;
-    const size_t writes = rc == MIM_OK ? mim_series_find(series, "io_write") : SIZE_MAX;
-    for (size_t i = 0; rc == MIM_OK && i < n_slots; i++) {
-        /* records that came too close to each other: what slot is which cannot be told */
-        const bool is_known = series->n_slots == n_slots;
-        slots[i].is_accepted = is_known && (s->takes_all || accept->is_accepted[i]);
-        slots[i].disk_read_mib_s =
-            is_known && reads != SIZE_MAX ? mim_series_at(series, i, reads) / 1024.0 : NAN;
-        slots[i].disk_write_mib_s =
-            is_known && writes != SIZE_MAX ? mim_series_at(series, i, writes) / 1024.0 : NAN;
-    }
-    mim_accept_destroy(&accept);
+        fill_from(s, series, slot_s, is_io, n_slots, figures, is_accepted, slots);
     mim_series_destroy(&series);
     mim_stats_destroy(&stats);
+    free(figures);
+    free(is_accepted);
     return rc;
 }
 
@@ -232,8 +247,8 @@ static bool has_ended(pid_t pid)
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;
 }
 
-int watch_slots(const suite *s, pid_t pid, int64_t start_ns, double slot_s, size_t n_slots,
-                watch_slot *slots)
+int watch_slots(const suite *s, pid_t pid, int64_t start_ns, double slot_s, bool is_io,
+                size_t n_slots, watch_slot *slots)
 {
     const mim_sampler_options options = {.extra_types = extra_types};
     mim_sampler *sampler = NULL;
@@ -262,7 +277,7 @@ int watch_slots(const suite *s, pid_t pid, int64_t start_ns, double slot_s, size
     if (out)
         fclose(out);
     if (rc == MIM_OK)
-        rc = judge(s, text, n_bytes, n_slots, slots);
+        rc = judge(s, text, n_bytes, slot_s, is_io, n_slots, slots);
     mim_sampler_destroy(&sampler);
     free(text);
     return rc;

@@ -27,8 +27,9 @@ typedef struct watch_slot {
     bool is_accepted;
 } watch_slot;
 
-/* Slots of slot_s from start_ns on; MIM_ECHECK when the process has ended before. */
-int watch_slots(const suite *s, pid_t pid, int64_t start_ns, double slot_s, size_t n_slots,
-                watch_slot *slots);
+/* Slots of slot_s from start_ns on; MIM_ECHECK when the process has ended before. `is_io`: the
+ * kernel works for it (suite_judge). */
+int watch_slots(const suite *s, pid_t pid, int64_t start_ns, double slot_s, bool is_io,
+                size_t n_slots, watch_slot *slots);
 
 #endif
