@@ -78,31 +78,50 @@ static int parse(int argc, char **argv, request *r)
     return rc;
 }
 
+static figure overshoot_of(const suite *s, suite_runs runs, const char *what)
+{
+    const suite_overshoot *o = &s->overshoot[runs];
+    figure f =
+        figure_of("overshoot", "% of the slot", "end of work past the slot's end, p99: %s", what);
+    f.value = values_quantile(&o->pct, 0.99);
+    f.spread = values_max(&o->pct);
+    f.n = o->pct.n;
+    f.n_rejected = o->n_rejected;
+    f.at_most = goal_overshoot_pct;
+    return f;
+}
+
+static bool has_run(const suite *s, suite_runs runs)
+{
+    return s->overshoot[runs].pct.n + s->overshoot[runs].n_rejected > 0;
+}
+
 /* Of all runs that the parts made in this process. */
 static void print_overshoot(suite *s)
 {
     enum { N_QUANTILES = 100 };
-    double x[N_QUANTILES], ours[N_QUANTILES], compat[N_QUANTILES];
-    if (s->overshoot_pct.n + s->n_overshoot_rejected == 0)
-        return;
+    const values *mixed = &s->overshoot[SUITE_MIXED].pct;
+    const values *compat = &s->overshoot[SUITE_MIXED_COMPAT].pct;
+    double x[N_QUANTILES], ours[N_QUANTILES], theirs[N_QUANTILES];
     for (size_t i = 0; i < N_QUANTILES; i++) {
         x[i] = (double)(i + 1);
-        ours[i] = values_quantile(&s->overshoot_pct, x[i] / 100.0);
-        compat[i] = values_quantile(&s->compat_overshoot_pct, x[i] / 100.0);
+        ours[i] = values_quantile(mixed, x[i] / 100.0);
+        theirs[i] = values_quantile(compat, x[i] / 100.0);
     }
-    figure f = figure_of("overshoot", "% of the slot", "end of work past the slot's end, p99");
-    f.value = values_quantile(&s->overshoot_pct, 0.99);
-    f.spread = values_max(&s->overshoot_pct);
-    f.n = s->overshoot_pct.n;
-    f.n_rejected = s->n_overshoot_rejected;
-    f.at_most = goal_overshoot_pct;
-    figure_add_peer(&f, "--compat", values_quantile(&s->compat_overshoot_pct, 0.99), NULL);
+    if (has_run(s, SUITE_SINGLE)) {
+        figure f = overshoot_of(s, SUITE_SINGLE, "single stressors");
+        figure_print(&f, &s->report);
+    }
+    if (!has_run(s, SUITE_MIXED))
+        return;
+    figure f = overshoot_of(s, SUITE_MIXED, "mixed plans");
+    figure_add_peer(&f, "--compat", values_quantile(compat, 0.99), NULL);
     f.chart = "Overshoot";
-    f.panel = "slots of half a second and more, sorted";
+    f.panel = "slots of a second, sorted";
     f.x_label = "slots [%]";
     f.y_label = "% of the slot";
     figure_add_curve(&f, "mimesys", N_QUANTILES, x, ours);
-    figure_add_curve(&f, "--compat", N_QUANTILES, x, compat);
+    figure_add_curve(&f, "--compat", N_QUANTILES, x, theirs);
     figure_print(&f, &s->report);
 }
 

@@ -13,7 +13,7 @@
 #include "core/text.h"
 #include "report/chart.h"
 
-enum { N_COLUMNS = 2, MAX_CHARTS = 32, STROKES = 40, MAX_POINTS = 100000 };
+enum { N_COLUMNS = 2, MAX_CHARTS = 32, STROKES = 70, MAX_POINTS = 100000 };
 /* Of the distance between two places that all bars of one take together. */
 static const double bars_width = 0.7;
 

@@ -211,9 +211,9 @@ static void print_all(suite *s, size_t n, const response *all, bool is_paced, cu
     }
     f.value = worst;
     f.at_most = is_paced ? goal_io_pct : goal_points;
-    f.chart = "Dose response";
-    f.panel = is_paced ? "paced stressors: bytes, of those at 100 %"
-                       : "CPU and memory stressors: CPU time";
+    f.chart =
+        is_paced ? "Dose response of paced stressors" : "Dose response of CPU and memory stressors";
+    f.panel = is_paced ? "bytes, of those at 100 %" : "CPU time";
     f.x_label = "asked [%]";
     f.y_label = "%";
     figure_print(&f, &s->report);
@@ -225,6 +225,7 @@ static int run(suite *s)
     response *all = calloc(n, sizeof *all);
     int rc = all ? MIM_OK : mim_fail(MIM_ENOMEM, "%zu stressors", n);
     size_t n_done = 0;
+    s->runs = SUITE_SINGLE;
     for (size_t i = 0; rc == MIM_OK && i < n; i += s->is_quick ? 8 : 1, n_done++) {
         rc = measure(s, i, &all[n_done]);
         if (rc == MIM_OK)
@@ -234,6 +235,7 @@ static int run(suite *s)
         print_all(s, n_done, all, false, GIVEN);
         print_all(s, n_done, all, true, BYTES);
     }
+    s->runs = SUITE_MIXED;
     free(all);
     return rc;
 }

@@ -49,8 +49,8 @@ void suite_destroy(suite **s)
     mim_scratch_destroy(&(*s)->scratch);
     mim_actions_destroy(&(*s)->actions);
     mim_machine_destroy(&(*s)->machine);
-    values_clear(&(*s)->overshoot_pct);
-    values_clear(&(*s)->compat_overshoot_pct);
+    for (size_t i = 0; i < SUITE_N_RUNS; i++)
+        values_clear(&(*s)->overshoot[i].pct);
     free(*s);
     *s = NULL;
 }
@@ -151,17 +151,16 @@ static int read_disturbance(const suite *s, const mim_plan *plan, const char *te
 static int add_overshoots(suite *s, const suite_run *run, bool is_compat)
 {
     const mim_run_result *r = run->result;
-    values *all = is_compat ? &s->compat_overshoot_pct : &s->overshoot_pct;
-    size_t *n_rejected = is_compat ? &s->n_compat_overshoot_rejected : &s->n_overshoot_rejected;
+    suite_overshoot *all = &s->overshoot[is_compat ? SUITE_MIXED_COMPAT : s->runs];
     int rc = MIM_OK;
     for (size_t slot = 0; slot < r->n_slots && rc == MIM_OK; slot++) {
         double worst = 0.0;
         for (size_t row = 0; row < r->n_rows; row++)
             worst = fmax(worst, r->overshoot_s[slot * r->n_rows + row]);
         if (run->is_accepted[slot])
-            rc = values_add(all, 100.0 * worst / r->slot_s);
+            rc = values_add(&all->pct, 100.0 * worst / r->slot_s);
         else
-            ++*n_rejected;
+            all->n_rejected++;
     }
     return rc;
 }

@@ -13,6 +13,15 @@
 
 #define MIB 1048576.0
 
+/* Overshoots are compared where the same plans ran. */
+typedef enum { SUITE_MIXED, SUITE_MIXED_COMPAT, SUITE_SINGLE, SUITE_N_RUNS } suite_runs;
+
+/* Of slots of half a second and more: % of the slot. */
+typedef struct suite_overshoot {
+    values pct;
+    size_t n_rejected;
+} suite_overshoot;
+
 typedef struct suite {
     mim_machine *machine;
     mim_actions *actions; /* the default list */
@@ -23,9 +32,8 @@ typedef struct suite {
     size_t n_tries;
     int64_t repeat_until_ns; /* after that nothing disturbed is repeated in this part */
     figure_report report;
-    /* Of all metered and all original's slots of half a second and more: % of the slot. */
-    values overshoot_pct, compat_overshoot_pct;
-    size_t n_overshoot_rejected, n_compat_overshoot_rejected;
+    suite_runs runs; /* what the parts run now, of metered ones */
+    suite_overshoot overshoot[SUITE_N_RUNS];
 } suite;
 
 /* One file each, ended by one of these, listed in fidelity.c. */
