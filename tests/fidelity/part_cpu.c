@@ -72,18 +72,43 @@ static int watch_once(suite *s, bool is_ours, size_t i, given *g)
     return rc;
 }
 
-static int measure(suite *s, bool is_ours, given *g)
+static bool is_lacking(const suite *s, const given *g, size_t i)
+{
+    return !g->reason && g->cpu_pct[i].n < n_slots_of(s);
+}
+
+/* Each load by both, one after the other, so that both meet the same machine. */
+static int watch_lacking(suite *s, given *ours, given *peer, bool *is_complete)
 {
     int rc = MIM_OK;
-    for (size_t i = 0; i < n_loads_of(s); i++)
-        for (size_t n_done = 0; rc == MIM_OK && g->cpu_pct[i].n < n_slots_of(s) &&
-                                (n_done == 0 || suite_may_repeat(s, n_done));
-             n_done++)
-            rc = watch_once(s, is_ours, i, g);
+    *is_complete = true;
+    for (size_t i = 0; i < n_loads_of(s) && rc == MIM_OK; i++) {
+        if (is_lacking(s, ours, i))
+            rc = watch_once(s, true, i, ours);
+        if (rc == MIM_OK && is_lacking(s, peer, i) && watch_once(s, false, i, peer) != MIM_OK)
+            peer->reason = "failed";
+        *is_complete = *is_complete && !is_lacking(s, ours, i) && !is_lacking(s, peer, i);
+    }
+    return rc;
+}
+
+static void conclude(given *g)
+{
     for (size_t i = 0; i < N_LOADS; i++) { /* without values: NaN */
-        g->error[i] = fabs(values_mean(&g->cpu_pct[i]) - loads[i]);
+        g->error[i] = g->reason ? NAN : fabs(values_mean(&g->cpu_pct[i]) - loads[i]);
         g->n += g->cpu_pct[i].n;
     }
+}
+
+static int measure(suite *s, given *ours, given *peer)
+{
+    bool is_complete = false;
+    int rc = MIM_OK;
+    for (size_t n_done = 0;
+         rc == MIM_OK && !is_complete && (n_done == 0 || suite_may_repeat(s, n_done)); n_done++)
+        rc = watch_lacking(s, ours, peer, &is_complete);
+    conclude(ours);
+    conclude(peer);
     return rc;
 }
 
@@ -128,13 +153,9 @@ static void print(suite *s, const given *ours, const given *peer)
 static int run(suite *s)
 {
     given ours = {.n = 0}, peer = {.n = 0};
-    int rc = measure(s, true, &ours);
     if (!watch_is_installed("stress-ng"))
         peer.reason = "not installed";
-    else if (rc == MIM_OK && measure(s, false, &peer) != MIM_OK)
-        peer.reason = "failed";
-    for (size_t i = 0; peer.reason && i < N_LOADS; i++)
-        peer.error[i] = NAN;
+    int rc = measure(s, &ours, &peer);
     if (rc == MIM_OK)
         print(s, &ours, &peer);
     for (size_t i = 0; i < N_LOADS; i++) {

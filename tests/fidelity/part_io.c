@@ -16,7 +16,7 @@ static const double goal_pct = 5.0;
 /* One operation of 1 MiB more or less, of what 8 s at 20 MiB/s hold. */
 static const double allowance_pct = 0.7;
 
-typedef enum { OURS, FIO, HDD } tool;
+typedef enum { OURS, FIO, HDD, N_TOOLS } tool;
 
 typedef struct direction {
     const char *name;     /* also fio's */
@@ -113,19 +113,49 @@ static int watch_once(const asked *a, tool which, size_t i, given *g)
 }
 
 /* hdd has no rate: measured once, and its error is that against each. */
-static int measure(const asked *a, tool which, given *g)
+static bool is_lacking(const suite *s, tool which, const given *g, size_t i)
 {
-    int rc = MIM_OK;
-    for (size_t i = 0; i < (which == HDD ? 1 : n_rates_of(a->s)); i++)
-        for (size_t n_done = 0; rc == MIM_OK && g->mib_s[i].n < n_slots_of(a->s) &&
-                                (n_done == 0 || (which != HDD && suite_may_repeat(a->s, n_done)));
-             n_done++)
-            rc = watch_once(a, which, i, g);
+    if (which == HDD)
+        return !g->reason && i == 0 && g->mib_s[0].n + g->n_rejected == 0;
+    return !g->reason && g->mib_s[i].n < n_slots_of(s);
+}
+
+/* Each rate by all, one after the other, so that they meet the same disk. */
+static int watch_lacking(const asked *a, given of[N_TOOLS], bool *is_complete)
+{
+    *is_complete = true;
+    for (size_t i = 0; i < n_rates_of(a->s); i++)
+        for (tool which = OURS; which < N_TOOLS; which++) {
+            if (!is_lacking(a->s, which, &of[which], i))
+                continue;
+            int rc = watch_once(a, which, i, &of[which]);
+            if (rc != MIM_OK && which == OURS)
+                return rc;
+            if (rc != MIM_OK)
+                of[which].reason = "failed";
+            *is_complete = *is_complete && !is_lacking(a->s, which, &of[which], i);
+        }
+    return MIM_OK;
+}
+
+static void conclude(tool which, given *g)
+{
     for (size_t i = 0; i < N_RATES; i++) {
         const double mib_s = values_mean(&g->mib_s[which == HDD ? 0 : i]);
-        g->error_pct[i] = 100.0 * fabs(mib_s / rates[i] - 1.0);
+        g->error_pct[i] = g->reason ? NAN : 100.0 * fabs(mib_s / rates[i] - 1.0);
         g->n += g->mib_s[i].n;
     }
+}
+
+static int measure(const asked *a, given of[N_TOOLS])
+{
+    bool is_complete = false;
+    int rc = MIM_OK;
+    for (size_t n_done = 0;
+         rc == MIM_OK && !is_complete && (n_done == 0 || suite_may_repeat(a->s, n_done)); n_done++)
+        rc = watch_lacking(a, of, &is_complete);
+    for (tool which = OURS; which < N_TOOLS; which++)
+        conclude(which, &of[which]);
     return rc;
 }
 
@@ -137,9 +167,9 @@ static double worst(const given *g)
     return most;
 }
 
-static void print_rate(suite *s, const direction *way, size_t i, const given *ours,
-                       const given *fio, const given *hdd)
+static void print_rate(suite *s, const direction *way, size_t i, const given of[N_TOOLS])
 {
+    const given *ours = &of[OURS], *fio = &of[FIO], *hdd = &of[HDD];
     figure f = figure_of("io", "%", "%s: error at %g MiB/s", way->name, rates[i]);
     f.value = ours->error_pct[i];
     f.spread = 100.0 * values_deviation(&ours->mib_s[i]) / rates[i];
@@ -158,12 +188,12 @@ static void print_rate(suite *s, const direction *way, size_t i, const given *ou
     figure_print(&f, &s->report);
 }
 
-static void print(suite *s, const direction *way, const given *ours, const given *fio,
-                  const given *hdd)
+static void print(suite *s, const direction *way, const given of[N_TOOLS])
 {
+    const given *ours = &of[OURS], *fio = &of[FIO];
     figure all = figure_of("io", "%", "%s: error of the rate, largest", way->name);
     for (size_t i = 0; i < n_rates_of(s); i++)
-        print_rate(s, way, i, ours, fio, hdd);
+        print_rate(s, way, i, of);
     all.value = worst(ours);
     all.n = ours->n;
     all.n_needed = N_RATES * N_NEEDED_A_RATE;
@@ -181,16 +211,6 @@ static void print(suite *s, const direction *way, const given *ours, const given
     figure_print(&all, &s->report);
 }
 
-static void measure_peer(const asked *a, tool which, const char *program, given *g)
-{
-    if (!watch_is_installed(program))
-        g->reason = "not installed";
-    else if (measure(a, which, g) != MIM_OK)
-        g->reason = "failed";
-    for (size_t i = 0; g->reason && i < N_RATES; i++)
-        g->error_pct[i] = NAN;
-}
-
 static void clear(given *g)
 {
     for (size_t i = 0; i < N_RATES; i++) {
@@ -201,21 +221,20 @@ static void clear(given *g)
 
 static int run_direction(asked *a)
 {
-    given ours = {.n = 0}, fio = {.n = 0}, hdd = {.n = 0};
+    given of[N_TOOLS] = {{.n = 0}};
+    of[FIO].reason = watch_is_installed("fio") ? NULL : "not installed";
+    of[HDD].reason = !a->way->is_write                 ? "writes only"
+                     : watch_is_installed("stress-ng") ? NULL
+                                                       : "not installed";
     int rc = suite_calibrate_one(a->s, a->way->stressor, &a->calibration);
     if (rc == MIM_OK) {
         a->full_mib_s = a->calibration->costs[0].bytes_per_s / MIB;
-        rc = measure(a, OURS, &ours);
+        rc = measure(a, of);
     }
-    if (rc == MIM_OK) {
-        measure_peer(a, FIO, "fio", &fio);
-        if (a->way->is_write)
-            measure_peer(a, HDD, "stress-ng", &hdd);
-        print(a->s, a->way, &ours, &fio, &hdd);
-    }
-    clear(&ours);
-    clear(&fio);
-    clear(&hdd);
+    if (rc == MIM_OK)
+        print(a->s, a->way, of);
+    for (tool which = OURS; which < N_TOOLS; which++)
+        clear(&of[which]);
     mim_calibration_destroy(&a->calibration);
     return rc;
 }
