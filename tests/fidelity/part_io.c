@@ -72,11 +72,20 @@ static int start_peer(const asked *a, tool which, double rate, pid_t *pid, int64
 {
     char *file = mim_format("--filename=%s", a->file), *way = mim_format("--rw=%s", a->way->name);
     char *limit = mim_format("--rate=%.0fm", rate);
-    const char *const fio[] = {
-        "fio",        "--name=rate",  file,           way,
-        limit,        "--bs=1M",      "--size=256M",  "--ioengine=psync",
-        "--direct=1", "--time_based", "--runtime=60", "--allow_file_create=0",
-        NULL};
+    const char *const fio[] = {"fio",
+                               "--name=rate",
+                               file,
+                               way,
+                               limit,
+                               "--bs=1M",
+                               "--size=256M",
+                               "--ioengine=psync",
+                               "--direct=1",
+                               "--time_based",
+                               "--thread",
+                               "--runtime=60",
+                               "--allow_file_create=0",
+                               NULL};
     const char *const hdd[] = {"stress-ng",   "--hdd",   "1",         "--hdd-bytes", "256M",
                                "--temp-path", a->folder, "--timeout", "60",          NULL};
     *pid = file && way && limit ? watch_start(which == FIO ? fio : hdd) : -1;
