@@ -102,12 +102,14 @@ void suite_judge(const suite *s, size_t n_slots, double slot_s, bool is_io, cons
 {
     const double most_others = MIM_ACCEPT_MAX_OTHERS_PCT * (is_io ? io_others_factor : 1.0);
     const size_t wanted = (size_t)ceil(least_judged_s / slot_s - 1e-9);
+    bool was_quiet = true;
     for (size_t first = 0, n; first < n_slots; first += n) {
         n = n_slots - first < 2 * wanted ? n_slots - first : wanted;
         const bool is_quiet = mean_of(n, steal_pct + first) <= MIM_ACCEPT_MAX_STEAL_PCT &&
                               mean_of(n, others_pct + first) <= most_others;
         for (size_t i = first; i < first + n; i++)
-            is_accepted[i] = is_quiet || s->takes_all;
+            is_accepted[i] = (is_quiet && was_quiet) || s->takes_all;
+        was_quiet = is_quiet;
     }
 }
 
