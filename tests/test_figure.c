@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "tests/support/figure.h"
+#include "tests/support/judge.h"
 #include "tests/support/values.h"
 
 #define N_OF(a) (sizeof(a) / sizeof *(a))
@@ -146,13 +147,47 @@ static void test_r2(void **state)
     assert_true(isnan(values_r2(2, x, line)));
 }
 
+/* Slots of half a second are judged in pairs, the last ones together; '1' accepted, '0' not. */
+static void test_judged_slots(void **state)
+{
+    (void)state;
+    static const struct {
+        double slot_s;
+        bool is_io;
+        double steal[7], others[7];
+        const char *expected;
+    } cases[] = {
+        {1.0, false, {0}, {0}, "1111111"},
+        {1.0, false, {1.0}, {2.0, 2.0}, "1111111"}, /* at the limits */
+        {1.0, false, {0}, {0, 2.1}, "1001111"},     /* and the one after it */
+        {1.0, false, {0, 0, 0, 0, 0, 0, 1.1}, {0}, "1111110"},
+        {1.0, true, {0}, {10.0, 10.1, 0}, "1001111"}, /* the kernel may work for I/O */
+        {1.0, false, {0}, {NAN}, "0011111"},          /* not known */
+        {0.5, false, {0}, {0, 0, 3.9}, "1111111"},    /* 1.95 over a second */
+        {0.5, false, {0}, {0, 0, 4.1}, "1100000"},    /* pair and the three left */
+        {0.5, false, {0}, {4.1}, "0000111"},
+        {0.5, false, {0}, {0, 0, 0, 0, 0, 0, 6.1}, "1111000"},
+        {0.1, false, {0}, {13.9}, "1111111"}, /* too few for two stretches */
+        {0.1, false, {0}, {14.1}, "0000000"},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        bool is_accepted[7];
+        char text[8] = "";
+        judge_slots(7, cases[i].slot_s, cases[i].is_io, cases[i].steal, cases[i].others,
+                    is_accepted);
+        for (size_t k = 0; k < 7; k++)
+            text[k] = is_accepted[k] ? '1' : '0';
+        if (strcmp(text, cases[i].expected) != 0)
+            fail_msg("case %zu: %s, expected %s", i, text, cases[i].expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_verdicts),
-        cmocka_unit_test(test_row_and_line),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_r2),
+        cmocka_unit_test(test_verdicts),     cmocka_unit_test(test_row_and_line),
+        cmocka_unit_test(test_values),       cmocka_unit_test(test_r2),
+        cmocka_unit_test(test_judged_slots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

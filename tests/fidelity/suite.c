@@ -8,15 +8,10 @@
 
 #include "core/clock.h"
 #include "node/quiet.h"
-#include "trace/accept.h"
+#include "tests/support/judge.h"
 #include "trace/stats.h"
 
-/* The kernel counts idle time in steps of 10 ms: shorter slots are judged together. */
-static const double least_judged_s = 1.0;
 static const double least_for_overshoot_s = 0.5;
-/* Kernel threads work for who asks for much block I/O, and count as others: so many times as much
- * of the CPUs may then be used (as in node/quiet.c). */
-static const double io_others_factor = 5.0;
 static const uint64_t max_written_bytes = UINT64_C(32) << 30;
 
 int suite_create(const char *bin, suite **s)
@@ -89,30 +84,6 @@ int suite_calibrate_one(const suite *s, const char *stressor, mim_calibration **
 
 /* ---- judged runs ---------------------------------------------------------------------------- */
 
-static double mean_of(size_t n, const double *numbers)
-{
-    double sum = 0.0;
-    for (size_t i = 0; i < n; i++)
-        sum += numbers[i] / (double)n;
-    return sum;
-}
-
-void suite_judge(const suite *s, size_t n_slots, double slot_s, bool is_io, const double *steal_pct,
-                 const double *others_pct, bool *is_accepted)
-{
-    const double most_others = MIM_ACCEPT_MAX_OTHERS_PCT * (is_io ? io_others_factor : 1.0);
-    const size_t wanted = (size_t)ceil(least_judged_s / slot_s - 1e-9);
-    bool was_quiet = true;
-    for (size_t first = 0, n; first < n_slots; first += n) {
-        n = n_slots - first < 2 * wanted ? n_slots - first : wanted;
-        const bool is_quiet = mean_of(n, steal_pct + first) <= MIM_ACCEPT_MAX_STEAL_PCT &&
-                              mean_of(n, others_pct + first) <= most_others;
-        for (size_t i = first; i < first + n; i++)
-            is_accepted[i] = (is_quiet && was_quiet) || s->takes_all;
-        was_quiet = is_quiet;
-    }
-}
-
 /* Block I/O without pauses, as fast as the disk may be. */
 static bool asks_much_io(const mim_plan *plan)
 {
@@ -141,10 +112,12 @@ static int read_disturbance(const suite *s, const mim_plan *plan, const char *te
     if (rc == MIM_OK)
         rc = mim_disturbance_read(stats, run->result->n_slots, &disturbance);
     if (rc == MIM_OK)
-        suite_judge(s, run->result->n_slots, slot_s, asks_much_io(plan), disturbance->figures[0],
+        judge_slots(run->result->n_slots, slot_s, asks_much_io(plan), disturbance->figures[0],
                     disturbance->figures[1], run->is_accepted);
-    for (size_t i = 0; rc == MIM_OK && i < run->result->n_slots; i++)
+    for (size_t i = 0; rc == MIM_OK && i < run->result->n_slots; i++) {
+        run->is_accepted[i] = run->is_accepted[i] || s->takes_all;
         run->n_accepted += run->is_accepted[i];
+    }
     mim_disturbance_destroy(&disturbance);
     mim_stats_destroy(&stats);
     return rc;

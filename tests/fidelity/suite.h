@@ -56,14 +56,6 @@ bool suite_may_repeat(const suite *s, size_t n_done);
 int suite_calibrate(const suite *s, const mim_actions *actions, mim_calibration **calibration);
 int suite_calibrate_one(const suite *s, const char *stressor, mim_calibration **calibration);
 
-/* Which slots were undisturbed: by the limits of trace/accept.h, over stretches of a second at
- * least, of which all slots are accepted or none (means add up over time), and none after a
- * disturbed one: what was missed there is made up for. `is_io`: the kernel works for who is
- * measured, and that counts as others. NaN: not accepted. All arrays: [n_slots].
- */
-void suite_judge(const suite *s, size_t n_slots, double slot_s, bool is_io, const double *steal_pct,
-                 const double *others_pct, bool *is_accepted);
-
 /* A run and which of its slots were undisturbed. */
 typedef struct suite_run {
     mim_run_result *result;

@@ -28,7 +28,7 @@ typedef struct watch_slot {
 } watch_slot;
 
 /* Slots of slot_s from start_ns on; MIM_ECHECK when the process has ended before. `is_io`: the
- * kernel works for it (suite_judge). */
+ * kernel works for it (tests/support/judge.h). */
 int watch_slots(const suite *s, pid_t pid, int64_t start_ns, double slot_s, bool is_io,
                 size_t n_slots, watch_slot *slots);
 
