@@ -66,7 +66,7 @@ MAN_PAGES := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/man/%.1)
 COMPLETIONS := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/completion/%)
 
 .PHONY: all lib tests programs docs help deps deps-testbed deps-bench demo demo-full check check-unit check-mpi check-cli \
-	check-slurm check-corpus check-valgrind check-full bench fidelity fuzz fuzz-programs install uninstall format check-format lint clean info
+	check-slurm check-corpus check-valgrind check-full bench fidelity imitate fuzz fuzz-programs install uninstall format check-format lint clean info
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -135,6 +135,16 @@ $(BUILD)/bench/mpi_%: $(BUILD)/tests/bench/mpi_%.o $(TEST_HELPERS) $(MPI_LIB) $(
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
+FIDELITY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/fidelity/fidelity_%,\
+	$(wildcard tests/fidelity/*.c)))
+$(BUILD)/bench/fidelity: $(FIDELITY_OBJECTS) $(TEST_HELPERS) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(BUILD)/bench/fidelity_%: $(BUILD)/tests/fidelity/fidelity_%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(TEST_HELPERS) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
@@ -169,7 +179,8 @@ check-mpi: $(MPI_TEST_PROGRAMS)
 	@tests/run mpi $(MPI_TEST_PROGRAMS)
 
 ## check-cli   tests of the programs only (CLI="trace run" picks some)
-CLI_HELPERS := tests/make_corpus tests/make_model tests/make_runs bench/fidelity_lines
+CLI_HELPERS := tests/make_corpus tests/make_model tests/make_runs bench/imitate_lines bench/fidelity \
+	bench/fidelity_plot
 CLI ?= $(patsubst tests/cli_%.sh,%,$(wildcard tests/cli_*.sh))
 check-cli: programs $(CLI_HELPERS:%=$(BUILD)/%)
 	@BIN=$(abspath $(BUILD)/bin) tests/run cli $(CLI:%=tests/cli_%.sh)
@@ -213,18 +224,25 @@ demo: deps
 
 ## demo-full   the same with more measurements, on seven whole traces (some 2 h; can be stopped and resumed)
 demo-full: deps
-	@$(MAKE) --no-print-directory -j2 all $(BUILD)/bench/fidelity_lines
+	@$(MAKE) --no-print-directory -j2 all $(BUILD)/bench/imitate_lines
 	@scripts/demo.sh $(BUILD) full
 
 ## bench       speed and accuracy beside peers, one JSON object a line, also in build/bench.jsonl
 bench: $(BENCH_PROGRAMS)
 	@scripts/bench.sh $(BUILD) $(BENCH_PROGRAMS)
 
-## fidelity    recorded traces: wanted against measured, with the noise floor (some 40 min a method;
+## fidelity    how exactly the executor gives what is asked, beside stress-ng, fio and --compat, with
+##             goals and verdicts (some 10 min; PARTS="cpu io share drift repeat sampler dose"
+##             chooses, STRICT=1 fails on a missed goal, PATIENCE=3 repeats longer what others
+##             disturb, QUICK=1 shows that it works, OUT is the figures' name)
+fidelity: programs $(BUILD)/bench/fidelity $(BUILD)/bench/fidelity_plot
+	@scripts/fidelity.sh $(BUILD)
+
+## imitate     recorded traces: wanted against measured, with the noise floor (some 40 min a method;
 ##             CORPUS and CHECKPOINT add methods, TRACES, METHODS, REPETITIONS choose, OUT is the
 ##             folder; what was run is kept, FORCE=1 starts anew)
-fidelity: programs $(BUILD)/bench/fidelity_lines
-	@scripts/fidelity.sh $(BUILD)
+imitate: programs $(BUILD)/bench/imitate_lines
+	@scripts/imitate_all.sh $(BUILD)
 
 # ---- the machine -----------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ if [ "$name" = demo ]; then
 else
     say "3. Imitate recorded runs: a plan by each method, each run twice, in turns"
     TRACES="compress ffmpeg fio make-gcc postgres sort sysbench" OUT=$out/traces \
-        scripts/fidelity.sh "$build"
+        scripts/imitate_all.sh "$build"
     printf '\nFigures and numbers are in %s.\n' "$out/traces"
 fi
 printf 'All in %d min %d s.\n' $((SECONDS / 60)) $((SECONDS % 60))

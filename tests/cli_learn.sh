@@ -1,5 +1,5 @@
 #!/bin/bash
-# The scripts of make fidelity and make demo: from measurements to a model to imitations by every
+# The scripts of make imitate and make demo: from measurements to a model to imitations by every
 # method; what is there is kept, what was cut off goes on. Small: what is measured does not matter.
 program_name=mimesys_collect
 # shellcheck source=tests/support/cli.sh
@@ -79,9 +79,9 @@ script learn "${learn[@]}" && [ -s "$model" ] && stamps "$campaign" | cmp -s - <
 report $? "without its folder: corpus and model of the same measurements"
 
 # ---- imitating by every method
-export CORPUS=$scratch/learned/corpus.h5 CHECKPOINT=$model OUT=$scratch/fidelity TRACES=sort
+export CORPUS=$scratch/learned/corpus.h5 CHECKPOINT=$model OUT=$scratch/imitate TRACES=sort
 runs() { sed -n 's|^done: .* in .*/\(.*\)$|\1|p' "$scratch/out" | xargs; }
-script fidelity && [ "$(runs)" = "single-1 nearest-1 idw-1 diffusion-1 single-2 nearest-2 idw-2 diffusion-2" ]
+script imitate_all && [ "$(runs)" = "single-1 nearest-1 idw-1 diffusion-1 single-2 nearest-2 idw-2 diffusion-2" ]
 report $? "plans by four methods run in turns"
 stamps "$MIMESYS_CALIBRATION" | cmp -s - "$scratch/calibrated" &&
     grep -q '^using' "$OUT/calibration.txt"
@@ -94,23 +94,23 @@ for key in bench value unit peer ratio n spread; do
     [ "$(grep -c "\"$key\":" "$OUT.jsonl")" -eq "$(wc -l <"$OUT.jsonl")" ] || echo "$key"
 done >"$scratch/missing"
 [ ! -s "$scratch/missing" ] && for method in single nearest idw diffusion; do
-    grep -q "^{\"bench\":\"fidelity: sort: $method: all slots\",\"value\":[0-9]" "$OUT.jsonl" &&
-        grep -q "^{\"bench\":\"fidelity: mean over 1 trace: $method: all slots\",\"value\":[0-9]" "$OUT.jsonl" &&
-        grep -q "^{\"bench\":\"fidelity: sort: $method: accepted slots\",.*\"is_measurable\":false" "$OUT.jsonl" || echo "$method"
+    grep -q "^{\"bench\":\"imitate: sort: $method: all slots\",\"value\":[0-9]" "$OUT.jsonl" &&
+        grep -q "^{\"bench\":\"imitate: mean over 1 trace: $method: all slots\",\"value\":[0-9]" "$OUT.jsonl" &&
+        grep -q "^{\"bench\":\"imitate: sort: $method: accepted slots\",.*\"is_measurable\":false" "$OUT.jsonl" || echo "$method"
 done >"$scratch/missing"
 [ ! -s "$scratch/missing" ]
 report $? "one JSON object a line, a trace and method, with the documented keys $(xargs <"$scratch/missing")"
 
 # ---- cut off, and other plans
 rm "$OUT/sort/idw-2/summary.json"
-script fidelity && [ "$(runs)" = "idw-2" ] && [ "$(grep -c '^kept: ' "$scratch/out")" -eq 7 ]
+script imitate_all && [ "$(runs)" = "idw-2" ] && [ "$(grep -c '^kept: ' "$scratch/out")" -eq 7 ]
 report $? "complete runs are kept, the one that is not is repeated"
 export METHODS="single idw"
-FIRST=11 script fidelity && [ "$(runs)" = "single-1 idw-1 single-2 idw-2" ]
+FIRST=11 script imitate_all && [ "$(runs)" = "single-1 idw-1 single-2 idw-2" ]
 report $? "runs of another plan are repeated"
-FIRST=11 FORCE=1 script fidelity && [ "$(runs)" = "single-1 idw-1 single-2 idw-2" ]
+FIRST=11 FORCE=1 script imitate_all && [ "$(runs)" = "single-1 idw-1 single-2 idw-2" ]
 report $? "FORCE=1 repeats all"
-METHODS=diffusion CHECKPOINT='' script fidelity
+METHODS=diffusion CHECKPOINT='' script imitate_all
 rc=$?
 [ "$rc" -ne 0 ] && grep -q 'CHECKPOINT: is needed by method diffusion' "$scratch/err"
 report $? "a method that lacks its model says so (exit $rc)"

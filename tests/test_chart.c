@@ -348,6 +348,40 @@ static void test_forms(void **state)
     assert_false(mim_chart_has_form("a.PNG"));
 }
 
+/* Everything that is on the charts is on the page, side by side and below each other. */
+static void test_page(void **state)
+{
+    enum { N_CHARTS = 3 };
+    const double x[2] = {0, 1}, y[2] = {3, 4};
+    mim_chart *charts[N_CHARTS];
+    picture alone[N_CHARTS];
+    char *path = mim_join_path(*state, "page.png");
+    double colour = 0.0;
+    for (size_t i = 0; i < N_CHARTS; i++) { /* of different heights */
+        assert_int_equal(mim_chart_create("title", "own axis", &charts[i]), MIM_OK);
+        for (size_t k = 0; k < (i == 1 ? 4 : 1); k++) {
+            assert_int_equal(mim_chart_panel(charts[i], "p", "%", 0.0, 5.0), MIM_OK);
+            assert_int_equal(mim_chart_curve(charts[i], "c", 2, x, y), MIM_OK);
+        }
+        assert_int_equal(mim_chart_write(charts[i], path), MIM_OK);
+        alone[i] = take_picture(path);
+        colour += alone[i].colour;
+    }
+    assert_true(alone[1].height > alone[0].height);
+    assert_int_equal(mim_chart_write_page(N_CHARTS, charts, 2, path), MIM_OK);
+    const picture page = take_picture(path);
+    assert_int_equal(page.width, 2 * alone[0].width);
+    assert_int_equal(page.height, alone[1].height + alone[2].height);
+    assert_true(fabs(page.colour - colour) < 1e-6 * colour);
+    assert_int_equal(mim_chart_write_page(1, charts, 2, path), MIM_OK);
+    assert_int_equal(take_picture(path).hash, alone[0].hash); /* no empty column */
+    assert_int_equal(mim_chart_write_page(0, charts, 2, path), MIM_EINVAL);
+    assert_int_equal(mim_chart_write_page(1, charts, 0, path), MIM_EINVAL);
+    for (size_t i = 0; i < N_CHARTS; i++)
+        mim_chart_destroy(&charts[i]);
+    free(path);
+}
+
 static void test_unwritable(void **state)
 {
     double x[2] = {0, 1};
@@ -377,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_many_panels_and_labels),
         cmocka_unit_test(test_logarithmic),
         cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_page),
         cmocka_unit_test(test_unwritable),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

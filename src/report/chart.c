@@ -217,6 +217,27 @@ static const struct form *form_of(const char *path)
 
 bool mim_chart_has_form(const char *path) { return form_of(path) != NULL; }
 
+/* What was drawn on a canvas of `form`, which is destroyed; `file` holds what was gathered so far
+ * and is used up. */
+static int publish(cairo_surface_t *surface, const struct form *form, file_bytes *file,
+                   const char *path)
+{
+    int rc;
+    cairo_status_t status = CAIRO_STATUS_SUCCESS;
+    if (form->is_image)
+        status = cairo_surface_write_to_png_stream(surface, gather, file);
+    cairo_surface_finish(surface);
+    if (status == CAIRO_STATUS_SUCCESS)
+        status = cairo_surface_status(surface);
+    if (status != CAIRO_STATUS_SUCCESS)
+        rc = mim_fail(MIM_ENOMEM, "%s: no figure: %s", path, cairo_status_to_string(status));
+    else
+        rc = mim_atomic_write(path, file->bytes, file->n);
+    cairo_surface_destroy(surface);
+    free(file->bytes);
+    return rc;
+}
+
 int mim_chart_write(const mim_chart *chart, const char *path)
 {
     const struct form *form = form_of(path);
@@ -224,22 +245,67 @@ int mim_chart_write(const mim_chart *chart, const char *path)
     cairo_surface_t *surface = NULL;
     if (!form)
         form = &forms[0];
-    int rc = mim_chart_draw(chart, form->canvas, &file, &surface);
+    const int rc = mim_chart_draw(chart, form->canvas, &file, &surface);
     if (rc != MIM_OK) {
         free(file.bytes);
         return mim_fail_in(rc, "%s", path);
     }
-    cairo_status_t status = CAIRO_STATUS_SUCCESS;
-    if (form->is_image)
-        status = cairo_surface_write_to_png_stream(surface, gather, &file);
-    cairo_surface_finish(surface);
-    if (status == CAIRO_STATUS_SUCCESS)
-        status = cairo_surface_status(surface);
-    if (status != CAIRO_STATUS_SUCCESS)
-        rc = mim_fail(MIM_ENOMEM, "%s: no figure: %s", path, cairo_status_to_string(status));
-    else
-        rc = mim_atomic_write(path, file.bytes, file.n);
-    cairo_surface_destroy(surface);
-    free(file.bytes);
+    return publish(surface, form, &file, path);
+}
+
+/* ---- pages ---------------------------------------------------------------------------------- */
+
+/* The lower edge of each row of surfaces; returns the page's height. */
+static int row_bottoms(size_t n, cairo_surface_t *const *surfaces, size_t n_columns, int *bottoms)
+{
+    int bottom = 0;
+    for (size_t first = 0; first < n; first += n_columns) {
+        int height = 0;
+        for (size_t i = first; i < n && i < first + n_columns; i++) {
+            const int own = cairo_image_surface_get_height(surfaces[i]);
+            height = own > height ? own : height;
+        }
+        bottom += height;
+        bottoms[first / n_columns] = bottom;
+    }
+    return bottom;
+}
+
+static cairo_surface_t *paste(size_t n, cairo_surface_t *const *surfaces, size_t n_columns,
+                              int *bottoms)
+{
+    const int height = row_bottoms(n, surfaces, n_columns, bottoms);
+    const int width = (int)(n < n_columns ? n : n_columns) * MIM_CHART_WIDTH;
+    cairo_surface_t *page = cairo_image_surface_create(CAIRO_FORMAT_RGB24, width, height);
+    cairo_t *cr = cairo_create(page);
+    cairo_set_source_rgb(cr, 1.0, 1.0, 1.0);
+    cairo_paint(cr);
+    for (size_t i = 0; i < n; i++) {
+        const size_t row = i / n_columns;
+        cairo_set_source_surface(cr, surfaces[i], (double)(i % n_columns * MIM_CHART_WIDTH),
+                                 row ? bottoms[row - 1] : 0.0);
+        cairo_paint(cr);
+    }
+    cairo_destroy(cr);
+    return page;
+}
+
+int mim_chart_write_page(size_t n, mim_chart *const *charts, size_t n_columns, const char *path)
+{
+    if (n == 0 || n_columns == 0)
+        return mim_fail(MIM_EINVAL, "%s: a page needs a chart and a column", path);
+    cairo_surface_t **surfaces = calloc(n, sizeof *surfaces);
+    int *bottoms = calloc(n, sizeof *bottoms);
+    file_bytes file = {0};
+    int rc = surfaces && bottoms ? MIM_OK : mim_fail(MIM_ENOMEM, "a page of %zu charts", n);
+    for (size_t i = 0; rc == MIM_OK && i < n; i++)
+        rc = mim_chart_draw(charts[i], png_canvas, NULL, &surfaces[i]);
+    if (rc == MIM_OK)
+        rc = publish(paste(n, surfaces, n_columns, bottoms), &forms[0], &file, path);
+    for (size_t i = 0; surfaces && i < n; i++)
+        if (surfaces[i])
+            cairo_surface_destroy(surfaces[i]);
+    free(surfaces);
+    free(bottoms);
     return rc;
 }

@@ -32,5 +32,8 @@ int mim_chart_curve(mim_chart *chart, const char *label, size_t n, const double 
 bool mim_chart_has_form(const char *path);
 /* In the form of its ending, PNG with any other. Written atomically. */
 int mim_chart_write(const mim_chart *chart, const char *path);
+/* Several charts, each with its own axis, on one page: row by row, n_columns a row. MIM_EINVAL: no
+ * chart or no column. */
+int mim_chart_write_page(size_t n, mim_chart *const *charts, size_t n_columns, const char *path);
 
 #endif

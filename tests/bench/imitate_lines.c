@@ -1,7 +1,7 @@
 /* Turns the JSON of mimesys_compare, one file a trace, into one line a trace and method and one a
- * method for the mean over the traces, as make fidelity prints; with --table into a table for
+ * method for the mean over the traces, as make imitate prints; with --table into a table for
  * people.
- * usage: fidelity_lines [--table] COMPARE.json... */
+ * usage: imitate_lines [--table] COMPARE.json... */
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -152,7 +152,7 @@ static void print_line(const char *what, const result *r, bool is_accepted)
 {
     char bench[NAME_BYTES], peer[NAME_BYTES];
     json_t *line = json_object(), *families = json_object();
-    snprintf(bench, sizeof bench, "fidelity: %s: %s: %s slots", what, r->label,
+    snprintf(bench, sizeof bench, "imitate: %s: %s: %s slots", what, r->label,
              is_accepted ? "accepted" : "all");
     snprintf(peer, sizeof peer, "noise floor: %.4f", r->floor);
     for (size_t f = 0; f < MIM_N_FAMILIES; f++)
@@ -250,7 +250,7 @@ static int read_comparison(const char *path, json_t **root)
     if (*root && json_is_object(json_object_get(*root, "labels")) &&
         json_is_string(json_object_get(*root, "wanted")))
         return 0;
-    fprintf(stderr, "fidelity_lines: %s: expected the JSON of mimesys_compare\n", path);
+    fprintf(stderr, "imitate_lines: %s: expected the JSON of mimesys_compare\n", path);
     return 1;
 }
 
@@ -261,7 +261,7 @@ int main(int argc, char **argv)
     json_t **roots = calloc(n ? n : 1, sizeof *roots);
     int rc = n && roots ? 0 : 2;
     if (!n)
-        fprintf(stderr, "usage: fidelity_lines [--table] COMPARE.json...\n");
+        fprintf(stderr, "usage: imitate_lines [--table] COMPARE.json...\n");
     for (size_t i = 0; i < n && rc == 0; i++)
         rc = read_comparison(argv[first + i], &roots[i]);
     if (rc == 0 && is_table)
