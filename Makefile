@@ -66,7 +66,7 @@ MAN_PAGES := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/man/%.1)
 COMPLETIONS := $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/completion/%)
 
 .PHONY: all lib tests programs docs help deps deps-testbed deps-bench demo demo-full check check-unit check-mpi check-cli \
-	check-slurm check-corpus check-valgrind check-full bench fidelity imitate fuzz fuzz-programs install uninstall format check-format lint clean info
+	check-slurm check-corpus check-valgrind check-full bench fidelity imitate architectures fuzz fuzz-programs install uninstall format check-format lint clean info
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -243,6 +243,12 @@ fidelity: programs $(BUILD)/bench/fidelity $(BUILD)/bench/fidelity_plot
 ##             folder; what was run is kept, FORCE=1 starts anew)
 imitate: programs $(BUILD)/bench/imitate_lines
 	@scripts/imitate_all.sh $(BUILD)
+
+## architectures  networks and what they predict, trained for the same time on a simulated node and
+##             judged there (MINUTES of a core each, KINDS, PREDICTIONS, SIZE, SAMPLES; FOLDER is kept)
+FOLDER ?= $(BUILD)/architectures
+architectures: programs
+	@scripts/architectures.sh $(BUILD) $(FOLDER)
 
 # ---- the machine -----------------------------------------------------------------------------
 

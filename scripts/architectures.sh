@@ -128,14 +128,15 @@ row='%-13s %-5s %-8s %8s %8s %8s %8s %8s %8s %9s\n'
 # shellcheck disable=SC2059 # the format is ours
 printf "$row" network learns output mean cpu io_read io_write memory cache steps
 figure() { sed -n "s/.*\"$2\": *\([0-9.e+-]*\).*/\1/p" <<<"$1"; } # JSON KEY
+word() { sed -n "s/.*\"$2\": *\"\([^\"]*\)\".*/\1/p" <<<"$1"; }    # the same, of a text
 of_floor() { figure "${1#*\"floor_families\"}" "$2"; }
 short() { awk -v x="$1" 'BEGIN {if (x == "") print "-"; else printf "%.4f", x}'; }
 while read -r json; do
     own=${json%%\"floor\"*}
     # shellcheck disable=SC2059 # the format is ours
-    printf "$row" "$(sed 's/.*"kind": "\([a-z_]*\)".*/\1/' <<<"$json")" \
-        "$(sed 's/.*"prediction": "\([a-z0-9]*\)".*/\1/' <<<"$json")" \
-        "$(sed 's/.*"output": "\([a-z]*\)".*/\1/' <<<"$json")" "$(short "$(figure "$own" value)")" \
+    printf "$row" "$(word "$own" kind)" \
+        "$(word "$own" prediction)" \
+        "$(word "$own" output)" "$(short "$(figure "$own" value)")" \
         "$(short "$(figure "$own" cpu)")" "$(short "$(figure "$own" io_read)")" \
         "$(short "$(figure "$own" io_write)")" "$(short "$(figure "$own" memory)")" \
         "$(short "$(figure "$own" cache)")" "$(figure "$json" steps)"

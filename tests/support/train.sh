@@ -12,7 +12,7 @@ small=(--corpus "$corpus" "${tiny[@]}")
 # The number after a key of a JSON file's first line that has it, or of its last with "last".
 number() { # KEY FILE [last]
     local lines=head
-    [ "${3:-}" = last ] && lines=tail
+    [ "${3:-}" = last ] && lines="tail"
     sed -n "s/.*\"$1\": *\([0-9.e+-]*\).*/\1/p" "$2" | $lines -n 1
 }
 
