@@ -66,7 +66,7 @@ if [ "$full" = full ]; then
         make --no-print-directory check-unit TESTS=extended
     step "kills at random moments" 3000 env TEST_TIMEOUT_S=2700 BIN="$PWD/build/bin" tests/run cli tests/long_kill.sh \
         tests/long_collect.sh
-    step "the testbed and jobs on that cluster" 900 make --no-print-directory check-slurm SLURM="jobs testbed"
+    step "the testbed and jobs on that cluster" 900 make --no-print-directory check-slurm SLURM="jobs replay testbed"
     step "README, every command" 3600 env TEST_TIMEOUT_S=2700 BIN="$PWD/build/bin" tests/run cli tests/long_readme.sh
     step "fuzzing" 3600 make --no-print-directory fuzz
 fi
