@@ -76,9 +76,9 @@ corpus=$scratch/corpus.h5
 report $? "a corpus made by rule"
 # shellcheck source=tests/support/train.sh
 . tests/support/train.sh
-train=("$BIN/mimesys_train" "${small[@]}" --steps 3000 --set train.checkpoint_every=2 --set train.milestone_every=500)
+train=("$BIN/mimesys_train" "${small[@]}" --steps 1000 --set train.checkpoint_every=2 --set train.milestone_every=500)
 "${train[@]}" --out "$scratch/straight" >"$scratch/out" 2>"$scratch/err" &&
-    kill_training "$scratch/kills" "$times" 700 "${train[@]}" &&
+    kill_training "$scratch/kills" "$times" 999 "${train[@]}" &&
     "${train[@]}" --out "$scratch/kills" --resume auto >"$scratch/out" 2>"$scratch/err" &&
     same_training "$scratch/straight" "$scratch/kills"
 report $? "mimesys_train: to the bit what it is at once, no stray file"
