@@ -76,7 +76,11 @@ static const mim_program program = {
         "figures.resumed_from_step: null when it began afresh\n"
         "figures.checkpoint, model: files written, null if none",
     .files =
-        "DIR/checkpoint-STEP.h5: everything needed to go on; the last two are kept\n"
+        "DIR/checkpoint-STEP.h5: everything needed to go on, every train.checkpoint_every and\n"
+        "  train.milestone_every steps and at the end; the last two are kept, and those of\n"
+        "  multiples of train.milestone_every. Training goes on while one is written: it takes\n"
+        "  its name when it is whole, and only then the oldest goes, so there is room for\n"
+        "  three beside the milestones\n"
         "DIR/model.h5: the finished model, for mimesys_generate --checkpoint\n"
         "DIR/best.h5: with train.patience the model of the best validation so far\n"
         "DIR/metrics.jsonl: every train.log_every steps step, loss, norm of the gradient, rate,\n"
@@ -188,8 +192,9 @@ static void add_figures(mim_train_job *j, const char *model)
     add_trial(f, j);
     json_object_set_new(f, "resumed_from_step",
                         j->is_resumed ? json_integer((json_int_t)j->first_step) : json_null());
+    const char *checkpoint = mim_train_store_newest(j->store);
     json_object_set_new(f, "checkpoint",
-                        j->checkpoint ? json_string(mim_basename(j->checkpoint)) : json_null());
+                        checkpoint ? json_string(mim_basename(checkpoint)) : json_null());
     json_object_set_new(f, "model", model ? json_string(mim_basename(model)) : json_null());
 }
 
@@ -218,6 +223,8 @@ static int finish(mim_train_job *j, int trained)
     char *model = mim_join_path(j->folder, "model.h5");
     char *summary = mim_join_path(j->folder, "summary.json");
     int rc = model && summary ? MIM_OK : mim_fail(MIM_ENOMEM, "file names");
+    if (trained != MIM_OK && trained != MIM_ESTOPPED)
+        mim_train_store_wait(j->store); /* else it was; why training failed counts */
     if (rc == MIM_OK && trained == MIM_OK)
         rc = write_model(j, model);
     if (rc == MIM_OK) {

@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/summary.h"
 #include "diffusion/train_settings.h"
+#include "diffusion/train_store.h"
 #include "mpi/train_mpi.h"
 #include "mpi/train_trial.h"
 
@@ -29,7 +30,8 @@ typedef struct mim_train_job {
     mim_model *model;
     mim_trainer *trainer;
     mim_train_mpi *parallel;
-    mim_trial *trial; /* NULL: plans cannot be tried */
+    mim_trial *trial;       /* NULL: plans cannot be tried */
+    mim_train_store *store; /* rank 0's */
     mim_summary *summary;
     double begin_s;
     uint64_t first_step; /* of this run */
@@ -43,7 +45,6 @@ typedef struct mim_train_job {
     double loss, validation_loss; /* last known, else NaN */
     mim_train_trial tried;        /* the same */
     mim_train_trial floor;        /* of the examples' own plans */
-    char *checkpoint;             /* last written */
 } mim_train_job;
 
 /* Collective. Corpus, the model to begin or go on with. */

@@ -137,17 +137,21 @@ static int validate(mim_train_job *j)
     return rc;
 }
 
-/* Collective. */
+/* Collective. Training goes on while the checkpoint is written; how the one before went is told
+ * here. */
 static int store(mim_train_job *j)
 {
     int rc = mim_train_mpi_check_same(j->parallel, j->model);
     if (rc == MIM_OK && j->rank == 0)
-        rc = mim_train_folder_store(j->folder, j->model);
-    if ((rc = mim_agree(j->comm, rc)) != MIM_OK)
-        return rc;
-    free(j->checkpoint);
-    j->checkpoint = mim_train_folder_checkpoint(j->folder, j->model->step);
-    return MIM_OK;
+        rc = mim_train_store_put(j->store, j->model);
+    return mim_agree(j->comm, rc);
+}
+
+static bool is_store_due(const mim_train_job *j)
+{
+    const mim_train_plan *p = &j->plan;
+    return j->model->step % p->checkpoint_every == 0 ||
+           (p->milestone_every > 0 && j->model->step % p->milestone_every == 0);
 }
 
 /* What is due after a step. Collective where all ranks come to the same conclusion. */
@@ -163,7 +167,7 @@ static int after_step(mim_train_job *j)
         local = local == MIM_OK ? rc : local;
     }
     local = mim_agree(j->comm, local);
-    if (local == MIM_OK && (step % j->plan.checkpoint_every == 0 || mim_train_job_is_over(j)))
+    if (local == MIM_OK && (is_store_due(j) || mim_train_job_is_over(j)))
         local = store(j);
     return local;
 }
@@ -172,7 +176,7 @@ static bool is_due(const mim_train_job *j)
 {
     const uint64_t step = j->model->step;
     return step % j->plan.log_every == 0 || step % j->plan.validate_every == 0 ||
-           step % j->plan.checkpoint_every == 0 || step == j->plan.n_steps;
+           step == j->plan.n_steps || is_store_due(j);
 }
 
 /* ---- steps ---------------------------------------------------------------------------------- */
@@ -231,6 +235,8 @@ int mim_train_job_run(mim_train_job *j)
         rc = look_again(j);
     if (rc == MIM_OK && !is_done && j->model->step > j->first_step)
         rc = store(j);
+    if (rc == MIM_OK) /* only what is whole may be told of */
+        rc = mim_agree(j->comm, j->rank == 0 ? mim_train_store_wait(j->store) : MIM_OK);
     if (rc == MIM_OK && !is_done)
         rc = mim_fail(MIM_ESTOPPED,
                       "stopped after step %" PRIu64 " of %" PRIu64

@@ -232,6 +232,8 @@ int mim_train_job_prepare(mim_train_job *j)
         rc = mim_make_folder(j->folder);
     if (rc == MIM_OK && j->rank == 0)
         rc = mim_train_folder_cut_log(j->folder, j->model->step);
+    if (rc == MIM_OK && j->rank == 0)
+        rc = mim_train_store_create(j->folder, j->plan.milestone_every, &j->store);
     if ((rc = mim_agree(j->comm, rc)) != MIM_OK)
         return rc;
     check_best(j);
@@ -257,5 +259,5 @@ void mim_train_job_clear(mim_train_job *j)
     mim_lessons_destroy(&j->lessons);
     mim_corpus_destroy(&j->corpus);
     mim_summary_destroy(&j->summary);
-    free(j->checkpoint);
+    mim_train_store_destroy(&j->store);
 }

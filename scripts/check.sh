@@ -61,7 +61,7 @@ if [ "$full" = full ]; then
     step "slow unit tests with sanitizers" 900 make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" \
         check-unit TESTS="${slow//|/ }"
     step "races (thread sanitizer)" 1200 make -j"$jobs" TSAN=1 BUILD=build/tsan CFLAGS="-O1 -g" \
-        check-unit TESTS="executor executor_compat executor_watch start_file scratch kernels_system feedback disturbance rows"
+        check-unit TESTS="executor executor_compat executor_watch start_file scratch kernels_system feedback disturbance rows background_file"
     step "the extended list, all of it on two threads" 900 env MIMESYS_TEST_FULL=1 \
         make --no-print-directory check-unit TESTS=extended
     step "kills at random moments" 3000 env TEST_TIMEOUT_S=2700 BIN="$PWD/build/bin" tests/run cli tests/long_kill.sh \

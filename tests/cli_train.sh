@@ -99,6 +99,10 @@ report $? "killed and resumed: no step stands twice in the figures"
 near "$(number validation_loss "$scratch/KILL/summary.json")" \
     "$(number validation_loss "$scratch/straight/summary.json")" 1e-6
 report $? "killed and resumed: the same model"
+often=("${small[@]}" --steps 600 --set train.checkpoint_every=2)
+run_program "${often[@]}" --out "$scratch/often" && kill_training "$scratch/kills" 8 400 "$program" "${often[@]}" &&
+    run_program "${often[@]}" --out "$scratch/kills" --resume auto && same_training "$scratch/often" "$scratch/kills"
+report $? "killed at random moments of writing checkpoints and resumed: to the bit what it is at once"
 run_program "${long[@]}" --out "$scratch/limit" --set train.time_limit_s=0.05
 [ $? -eq 75 ]
 report $? "a time limit: exit 75"
@@ -111,7 +115,43 @@ run_program "${small[@]}" --out "$scratch/c" --steps 60 && rm "$scratch/c/model.
     grep -q "trying the one before" "$scratch/err" && [ "$(number resumed_from_step "$scratch/c/summary.json")" = 40 ]
 report $? "behind a damaged checkpoint the one before serves"
 
+# ---- checkpoints in the background
+run_program "${small[@]}" --out "$scratch/stones" --steps 120 --set train.milestone_every=30 &&
+    [ "$(cd "$scratch/stones" && echo checkpoint-*)" = "$(printf 'checkpoint-%012d.h5 ' 30 60 90 100 120 | sed 's/ $//')" ]
+report $? "milestones stay beside the last two"
+for n in 1 2; do
+    ranks "$n" "${small[@]}" --out "$scratch/full$n" --steps 40
+    mkdir "$scratch/full$n/checkpoint-000000000060.h5" # what no file can replace
+    ranks "$n" "${small[@]}" --out "$scratch/full$n" --steps 120 --resume "$scratch/full$n/checkpoint-000000000040.h5"
+    [ $? -eq 1 ] && [ "$(grep -c '^mimesys_train: .*checkpoint-000000000060.h5' "$scratch/err")" -eq 1 ] &&
+        grep -q '"status": "failed"' "$scratch/full$n/summary.json" &&
+        grep -q '"checkpoint": null' "$scratch/full$n/summary.json" && [ -s "$scratch/full$n/checkpoint-000000000020.h5" ]
+    report $? "$n rank(s): a checkpoint that cannot be written ends all of them with a sentence"
+    rmdir "$scratch/full$n/checkpoint-000000000060.h5"
+    ranks "$n" "${small[@]}" --out "$scratch/full$n" --steps 120 --resume auto &&
+        [ "$(number resumed_from_step "$scratch/full$n/summary.json")" = 40 ]
+    report $? "$n rank(s): those before it are there"
+done
+size=$(stat -c %s "$scratch/a/checkpoint-000000000120.h5")
+if small_disk $((size * 5 / 2)) "$scratch/disk"; then
+    run_program "${small[@]}" --out "$scratch/disk/model" --steps 400
+    [ $? -eq 1 ] && is_one_sentence "No space left on device" &&
+        "$program" "${small[@]}" --out "$scratch/disk/model" --steps 400 --resume auto --dry-run --json \
+            >"$scratch/out" 2>"$scratch/err" && [ "$(number step "$scratch/out")" -gt 0 ]
+    report $? "a full disk: a sentence, and the checkpoints before are whole"
+else
+    skip "a full disk" "needs the right to mount"
+fi
+
 # ---- ranks
+flat=("${small[@]}" --set train.rate_decay=constant)
+run_program "${flat[@]}" --out "$scratch/flat" --steps 120
+for n in 1 2 4; do
+    ranks $n "${flat[@]}" --out "$scratch/grown" --steps $((n == 4 ? 120 : 40 * n)) --resume auto || break
+done
+[ "$(number resumed_from_step "$scratch/grown/summary.json")" = 80 ] &&
+    h5diff -d 1e-5 "$scratch/grown/model.h5" "$scratch/flat/model.h5" /ema /ema >"$scratch/out"
+report $? "begun at one rank, gone on at two, then at four: what one comes to"
 for n in 2 3 4; do
     ranks $n "${small[@]}" --out "$scratch/r$n" --steps 120 &&
         near "$(number loss "$scratch/r$n/summary.json")" "$(number loss "$scratch/b/summary.json")" 1e-5 &&

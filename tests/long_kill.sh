@@ -70,4 +70,16 @@ kill_many "$times" 90 "$BIN/mimesys_compare" --wanted "$trace" --measured "$trac
     [ "$(find "$scratch/here" -maxdepth 1 -type f | wc -l)" -eq 6 ] &&
     h5dump -H "$scratch/here/sort.h5" >/dev/null
 report $? "mimesys_trace and mimesys_compare: whole files, no stray ones"
+# Checkpoints every second step, so that most kills fall into the writing of one.
+corpus=$scratch/corpus.h5
+"${PROGRAMS:-$BIN/../tests}/make_corpus" "$corpus" >"$scratch/out" 2>"$scratch/err"
+report $? "a corpus made by rule"
+# shellcheck source=tests/support/train.sh
+. tests/support/train.sh
+train=("$BIN/mimesys_train" "${small[@]}" --steps 1000 --set train.checkpoint_every=2 --set train.milestone_every=500)
+"${train[@]}" --out "$scratch/straight" >"$scratch/out" 2>"$scratch/err" &&
+    kill_training "$scratch/kills" "$times" 999 "${train[@]}" &&
+    "${train[@]}" --out "$scratch/kills" --resume auto >"$scratch/out" 2>"$scratch/err" &&
+    same_training "$scratch/straight" "$scratch/kills"
+report $? "mimesys_train: to the bit what it is at once, no stray file"
 finish

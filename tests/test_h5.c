@@ -156,6 +156,31 @@ static void test_equal_content_makes_equal_files(void **state)
     assert_memory_equal(first, second, n[0]);
 }
 
+/* An image taken is what commit writes, and refused of a file that lies on the disk already. */
+static void test_image(void **state)
+{
+    (void)state;
+    static char committed[1 << 16];
+    static const double values[] = {1, 2, 3};
+    const size_t n = 3;
+    void *image = NULL;
+    size_t n_image = 0;
+    mim_h5 *file = NULL;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(mim_h5_create(in_folder("image.h5"), "t", 1, NULL, &file), MIM_OK);
+        assert_int_equal(mim_h5_put_real(file, "x", 1, &n, values, NULL, NULL, NULL), MIM_OK);
+        assert_int_equal(i ? mim_h5_take_image(&file, &image, &n_image) : mim_h5_commit(&file),
+                         MIM_OK);
+        assert_null(file);
+    }
+    assert_int_equal(file_bytes(in_folder("image.h5"), committed, sizeof committed), n_image);
+    assert_memory_equal(image, committed, n_image);
+    mim_h5_release_image(image, n_image);
+    assert_int_equal(mim_h5_create_in_place(in_folder("image.h5"), "t", 1, NULL, &file), MIM_OK);
+    assert_int_equal(mim_h5_take_image(&file, &image, &n_image), MIM_EINVAL);
+    assert_null(file);
+}
+
 static void test_failed_write_leaves_the_old_file(void **state)
 {
     (void)state;
@@ -437,6 +462,7 @@ int main(void)
         cmocka_unit_test(test_round_trip_of_reals),
         cmocka_unit_test(test_round_trip_of_counts_texts_attributes),
         cmocka_unit_test(test_equal_content_makes_equal_files),
+        cmocka_unit_test(test_image),
         cmocka_unit_test(test_failed_write_leaves_the_old_file),
         cmocka_unit_test(test_any_float_is_widened),
         cmocka_unit_test(test_integers_and_variable_texts),

@@ -13,7 +13,8 @@
 #include "core/text.h"
 #include "diffusion/train_settings.h"
 
-static const mim_option *const tables[] = {mim_model_settings, mim_train_settings, NULL};
+static const mim_option *const tables[] = {mim_model_settings, mim_train_settings,
+                                           mim_examples_settings, mim_validate_settings, NULL};
 
 static int plan_of(size_t n, const char *const *settings, mim_train_plan *plan)
 {

@@ -324,28 +324,56 @@ int mim_h5_create_in_place(const char *path, const char *schema, int schema_vers
     return create(path, true, schema, schema_version, config, file);
 }
 
-static int publish(const mim_h5 *file)
+/* The library's part is over then. */
+static int finish(mim_h5 *file)
+{
+    herr_t closed = H5Fclose(file->id);
+    file->id = H5I_INVALID_HID;
+    return closed < 0 ? write_fail(file, "the file's end") : MIM_OK;
+}
+
+static int map_image(const mim_h5 *file, void **image, size_t *n_bytes)
 {
     struct stat status;
     if (fstat(file->memory, &status) != 0 || status.st_size <= 0)
         return write_fail(file, "the file's end");
-    size_t n_bytes = (size_t)status.st_size;
-    void *image = mmap(NULL, n_bytes, PROT_READ, MAP_SHARED, file->memory, 0);
-    if (image == MAP_FAILED)
-        return mim_fail(MIM_ENOMEM, "%s: image of %zu bytes: %s", file->path, n_bytes,
-                        strerror(errno));
-    int rc = mim_atomic_write(file->path, image, n_bytes);
-    munmap(image, n_bytes);
+    size_t n = (size_t)status.st_size;
+    void *mapped = mmap(NULL, n, PROT_READ, MAP_SHARED, file->memory, 0);
+    if (mapped == MAP_FAILED)
+        return mim_fail(MIM_ENOMEM, "%s: image of %zu bytes: %s", file->path, n, strerror(errno));
+    *image = mapped;
+    *n_bytes = n;
+    return MIM_OK;
+}
+
+int mim_h5_take_image(mim_h5 **file, void **image, size_t *n_bytes)
+{
+    int rc = (*file)->memory >= 0
+                 ? finish(*file)
+                 : mim_fail(MIM_EINVAL, "%s: is written in place, not in memory", (*file)->path);
+    if (rc == MIM_OK)
+        rc = map_image(*file, image, n_bytes);
+    mim_h5_destroy(file);
     return rc;
+}
+
+void mim_h5_release_image(void *image, size_t n_bytes)
+{
+    if (image)
+        munmap(image, n_bytes);
 }
 
 int mim_h5_commit(mim_h5 **file)
 {
-    herr_t closed = H5Fclose((*file)->id);
-    (*file)->id = H5I_INVALID_HID;
-    int rc = closed < 0             ? write_fail(*file, "the file's end")
-             : (*file)->memory >= 0 ? publish(*file)
-                                    : MIM_OK;
+    void *image = NULL;
+    size_t n_bytes = 0;
+    int rc = finish(*file);
+    if (rc == MIM_OK && (*file)->memory >= 0) {
+        rc = map_image(*file, &image, &n_bytes);
+        if (rc == MIM_OK)
+            rc = mim_atomic_write((*file)->path, image, n_bytes);
+        mim_h5_release_image(image, n_bytes);
+    }
     mim_h5_destroy(file);
     return rc;
 }

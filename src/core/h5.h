@@ -70,6 +70,10 @@ int mim_h5_create_in_place(const char *path, const char *schema, int schema_vers
 int mim_h5_reserve(mim_h5 *file, const char *name, mim_h5_cell cell, size_t rank,
                    const size_t *shape, const char *units, const char *dims, const char *long_name);
 int mim_h5_commit(mim_h5 **file); /* destroys `file` either way */
+/* What mim_h5_commit would write, for who writes it later or on another thread; destroys `file`
+ * either way. The caller ends it with mim_h5_release_image. MIM_EINVAL: a file written in place. */
+int mim_h5_take_image(mim_h5 **file, void **image, size_t *n_bytes);
+void mim_h5_release_image(void *image, size_t n_bytes); /* not the library's: on any thread */
 void mim_h5_destroy(mim_h5 **file);
 
 /* MIM_EIO: cannot be opened, or not a regular file; MIM_EDATA: not a (readable) HDF5 file. */

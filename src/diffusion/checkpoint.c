@@ -148,7 +148,8 @@ static int put_course(mim_h5 *file, const mim_course *c)
     return rc == MIM_OK ? mim_h5_put_attribute_real(file, NULL, "best_loss", c->best_loss) : rc;
 }
 
-int mim_checkpoint_write(const mim_model *model, bool is_slim, const char *path)
+/* The whole file, still in memory. */
+static int make_file(const mim_model *model, bool is_slim, const char *path, mim_h5 **made)
 {
     mim_h5 *file = NULL;
     int rc =
@@ -165,10 +166,27 @@ int mim_checkpoint_write(const mim_model *model, bool is_slim, const char *path)
         rc = put_params(file, model->params, is_slim);
     if (rc == MIM_OK)
         rc = put_response(file, model->response);
-    if (rc == MIM_OK)
-        rc = mim_h5_commit(&file);
+    if (rc == MIM_OK) {
+        *made = file;
+        file = NULL;
+    }
     mim_h5_destroy(&file);
     return rc;
+}
+
+int mim_checkpoint_image(const mim_model *model, bool is_slim, const char *path, void **image,
+                         size_t *n_bytes)
+{
+    mim_h5 *file = NULL;
+    const int rc = make_file(model, is_slim, path, &file);
+    return rc == MIM_OK ? mim_h5_take_image(&file, image, n_bytes) : rc;
+}
+
+int mim_checkpoint_write(const mim_model *model, bool is_slim, const char *path)
+{
+    mim_h5 *file = NULL;
+    const int rc = make_file(model, is_slim, path, &file);
+    return rc == MIM_OK ? mim_h5_commit(&file) : rc;
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */

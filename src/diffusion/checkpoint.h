@@ -15,6 +15,7 @@
 #define MIM_DIFFUSION_CHECKPOINT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "core/error.h"
 #include "diffusion/model.h"
@@ -25,6 +26,10 @@ enum { MIM_CHECKPOINT_VERSION = 2, MIM_CHECKPOINT_MAX_VALUES = 1 << 28 };
 
 /* Atomic. is_slim leaves out what only training needs. */
 int mim_checkpoint_write(const mim_model *model, bool is_slim, const char *path);
+/* What would be written to `path`, which is for sentences only; the caller ends it with
+ * mim_h5_release_image. */
+int mim_checkpoint_image(const mim_model *model, bool is_slim, const char *path, void **image,
+                         size_t *n_bytes);
 /* MIM_EIO; MIM_EDATA: no checkpoint, another version, sizes, names, shapes or values that do not
  * belong together, a number that is not finite. for_training: a slim file is MIM_EDATA, too;
  * otherwise the values of a slim one are its ema. */

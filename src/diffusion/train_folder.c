@@ -14,7 +14,7 @@
 #include "core/text.h"
 #include "diffusion/checkpoint.h"
 
-enum { N_KEPT = 2, STEP_DIGITS = 12, MAX_LOG_BYTES = 1 << 30 };
+enum { STEP_DIGITS = 12, MAX_LOG_BYTES = 1 << 30 };
 
 static const char prefix[] = "checkpoint-", suffix[] = ".h5";
 
@@ -102,26 +102,6 @@ int mim_train_folder_newest(const char *folder, mim_log *log, char **path)
         *path = found;
     else
         free(found);
-    return rc;
-}
-
-int mim_train_folder_store(const char *folder, const mim_model *model)
-{
-    size_t n = 0;
-    uint64_t *steps = NULL;
-    char *path = mim_train_folder_checkpoint(folder, model->step);
-    int rc = path ? mim_checkpoint_write(model, false, path)
-                  : mim_fail(MIM_ENOMEM, "%s: file name", folder);
-    if (rc == MIM_OK)
-        rc = mim_train_folder_steps(folder, &n, &steps);
-    for (size_t i = N_KEPT; rc == MIM_OK && i < n; i++) {
-        char *old = mim_train_folder_checkpoint(folder, steps[i]);
-        if (old && unlink(old) != 0 && errno != ENOENT)
-            rc = mim_fail(MIM_EIO, "%s: cannot be removed: %s", old, strerror(errno));
-        free(old);
-    }
-    free(steps);
-    free(path);
     return rc;
 }
 

@@ -1,4 +1,5 @@
-/* The folder of a training: checkpoints, of which the last two are kept, and the log of figures.
+/* The folder of a training: checkpoints (diffusion/train_store.h writes them), and the log of
+ * figures.
  *
  * checkpoint-STEP.h5 (12 digits) to resume from; metrics.jsonl, one JSON object a line; model.h5
  * when the training is done: what generating plans takes, and no more. best.h5 is the same of the
@@ -25,9 +26,6 @@ char *mim_train_folder_checkpoint(const char *folder, uint64_t step);
 /* The newest checkpoint that can be read, `path` is new memory and NULL when there is none;
  * unreadable ones are passed over with a warning. MIM_EDATA when none of several can be read. */
 int mim_train_folder_newest(const char *folder, mim_log *log, char **path);
-
-/* Writes the model's checkpoint and removes all but the last two. */
-int mim_train_folder_store(const char *folder, const mim_model *model);
 
 /* Appends a line to metrics.jsonl; takes `line` over. */
 int mim_train_folder_log(const char *folder, json_t *line);

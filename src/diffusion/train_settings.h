@@ -29,6 +29,7 @@ typedef struct mim_train_plan {
     size_t n_ahead;      /* steps read ahead of a corpus that is not in memory */
     uint64_t seed, n_steps;
     uint64_t checkpoint_every, validate_every, log_every; /* steps */
+    uint64_t milestone_every;                             /* 0: none */
     size_t validate_draws;
     size_t n_trials; /* plans that are tried at a validation, where they can be */
     mim_generation trial;

@@ -40,3 +40,29 @@ ranks() { # N ARGUMENTS...
     shift
     timeout 120 mpirun --oversubscribe -n "$n" "$program" "$@" >"$scratch/out" 2>"$scratch/err"
 }
+
+# Killed after random delays up to MAX_MS, each start going on from where the one before came to; fails when none
+# had to be killed.
+kill_training() { # FOLDER TIMES MAX_MS COMMAND...
+    local folder=$1 times=$2 max_ms=$3 i n_killed=0
+    shift 3
+    for ((i = 0; i < times; i++)); do
+        "$@" --out "$folder" --resume auto >"$scratch/out" 2>"$scratch/err" &
+        running=$!
+        sleep "$(printf '0.%03d' $((RANDOM % max_ms)))"
+        kill -9 "$running" 2>/dev/null && n_killed=$((n_killed + 1))
+        wait "$running" 2>/dev/null
+        running=
+    done
+    echo "# killed $n_killed of $times, at step $(ls "$folder" 2>/dev/null | sed -n 's/^checkpoint-0*\([0-9]*\).h5$/\1/p' | tail -n 1)"
+    [ "$n_killed" -gt 0 ]
+}
+
+# The same files, to the bit where the time of day is not in them, and no stray one.
+same_training() { # FOLDER FOLDER
+    local file
+    [ "$(ls -A "$1")" = "$(ls -A "$2")" ] || return 1
+    for file in "$1"/*.h5; do
+        cmp "$file" "$2/$(basename "$file")" || return 1
+    done
+}
