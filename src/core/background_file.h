@@ -17,7 +17,8 @@ typedef void mim_background_release(void *bytes, size_t n_bytes);
 
 int mim_background_file_create(mim_background_file **writer);
 /* Takes `bytes` over, also on failure. Waits for the write before; when that failed, its error is
- * returned as mim_background_file_wait would have, and nothing is started. MIM_ENOMEM: no thread. */
+ * returned as mim_background_file_wait would have, and nothing is started. MIM_ENOMEM: no thread.
+ */
 int mim_background_file_start(mim_background_file *writer, const char *path, void *bytes,
                               size_t n_bytes, mim_background_release *release);
 /* Waits until nothing is being written; the result of the last start that has not been told yet,
