@@ -24,19 +24,19 @@ static void rings(void **state)
         size_t n_nodes;
         double n_bytes, bandwidth, latency_s, wanted_s;
     } cases[] = {
-        {1, 1000, 10, 5, 0},            /* nothing to send */
-        {2, 1000, 10, 0, 100},          /* each sends one half and gets the other's sum */
-        {2, 0, 10, 5, 10},              /* latency alone: 2 messages */
-        {4, 1000, 10, 0, 150},          /* 2 * 3/4 of the bytes */
-        {4, 1000, 10, 5, 180},          /* and 6 messages */
-        {1000, 1000, 10, 0, 2 * 99.9},  /* comes near to twice the bytes */
+        {1, 1000, 10, 5, 0},           /* nothing to send */
+        {2, 1000, 10, 0, 100},         /* each sends one half and gets the other's sum */
+        {2, 0, 10, 5, 10},             /* latency alone: 2 messages */
+        {4, 1000, 10, 0, 150},         /* 2 * 3/4 of the bytes */
+        {4, 1000, 10, 5, 180},         /* and 6 messages */
+        {1000, 1000, 10, 0, 2 * 99.9}, /* comes near to twice the bytes */
         {64, 64e6, 12.5e9, 2e-6, 126 * (2e-6 + 8e-5)},
     };
     (void)state;
     for (size_t i = 0; i < N_OF(cases); i++)
-        assert_near(mim_ring_s(cases[i].n_nodes, cases[i].n_bytes, cases[i].bandwidth,
-                               cases[i].latency_s),
-                    cases[i].wanted_s);
+        assert_near(
+            mim_ring_s(cases[i].n_nodes, cases[i].n_bytes, cases[i].bandwidth, cases[i].latency_s),
+            cases[i].wanted_s);
 }
 
 /* Two nodes, 1 byte a second, no latency: a sum takes as many seconds as it has bytes. */

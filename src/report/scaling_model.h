@@ -1,9 +1,9 @@
 /* A model, not a measurement: how long a step of training takes on many nodes, from what one node
  * was measured to compute and from a network that is assumed.
  *
- * Each node computes a batch of its own (weak scaling), then all sum up their gradients bucket after
- * bucket in a ring: of n nodes each sends 2 (n - 1) messages of 1/n of the bucket (Patarasuk and
- * Yuan 2009, section 3). Left out: what the sums cost the processor, nodes that are slower than
+ * Each node computes a batch of its own (weak scaling), then all sum up their gradients bucket
+ * after bucket in a ring: of n nodes each sends 2 (n - 1) messages of 1/n of the bucket (Patarasuk
+ * and Yuan 2009, section 3). Left out: what the sums cost the processor, nodes that are slower than
  * others, links that carry what others send, and that a library may know better than a ring. */
 #ifndef MIM_REPORT_SCALING_MODEL_H
 #define MIM_REPORT_SCALING_MODEL_H

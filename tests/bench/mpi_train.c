@@ -8,8 +8,7 @@
  *   all ranks together, one rank's batch for all (fixed batch).
  * "ratio" is to as many times one rank as there are, "ratio_to_apart" to ranks by themselves; both
  * are medians over rounds. Only rounds count in which others used no more than 2 % of the
- * processors, "undisturbed"; all when there are fewer than 3 of those, and "others" is the median
- * share that others used in what counts.
+ * processors; with fewer than 3 of those there are nulls, and why.
  *
  * With one rank also "train_scaling_model": report/scaling_model, a model with an assumed network,
  * from the CPU time that a rank's step takes here, for nodes as fast as this core and 32 times so.
@@ -130,26 +129,38 @@ static void copy_round(bench *b, size_t from, size_t to)
     b->others[to] = b->others[from];
 }
 
-/* The first *n_counted rounds kept are those that count; *n_good were undisturbed. */
-static int run_rounds(bench *b, size_t *n_counted, size_t *n_good)
+/* Until there are b->n undisturbed rounds, with some to spare; *n_good of them come first.
+ * *others: the median share of all. */
+static int run_rounds(bench *b, size_t *n_good, double *others)
 {
-    size_t n_done = 0, n_kept = 0;
+    double all[MAX_ROUNDS + N_SPARE], ignored;
+    size_t n = 0;
     *n_good = 0;
     int rc = run_round(b, 0); /* compiles the products, and is overwritten */
-    for (; rc == MIM_OK && *n_good < b->n && n_done < b->n + N_SPARE; n_done++) {
-        rc = run_round(b, n_done);
-        *n_good += b->others[n_done] <= max_others;
+    for (; rc == MIM_OK && *n_good < b->n && n < b->n + N_SPARE; n++) {
+        rc = run_round(b, n);
+        all[n] = b->others[n];
+        if (all[n] <= max_others)
+            copy_round(b, n, (*n_good)++);
     }
-    for (size_t i = 0; *n_good >= FEWEST && i < n_done; i++)
-        if (b->others[i] <= max_others)
-            copy_round(b, i, n_kept++);
-    *n_counted = *n_good >= FEWEST ? n_kept : n_done;
+    if (rc == MIM_OK)
+        *others = bench_median(n, all, &ignored);
     return rc;
 }
 
-static void print_way(bench *b, int way, size_t n, size_t n_good)
+static void print_disturbed(const bench *b, int way, double others)
 {
-    double to_one[MAX_ROUNDS + N_SPARE], to_apart[MAX_ROUNDS + N_SPARE], values[3][MAX_ROUNDS + N_SPARE];
+    char name[96], reason[128];
+    snprintf(name, sizeof name, "train_ranks_%d_%s", b->n_ranks, ways[way].name);
+    snprintf(reason, sizeof reason, "not measurable now: others used %.0f %% of the processors",
+             100 * others);
+    bench_null(name, "samples/s", reason);
+}
+
+static void print_way(const bench *b, int way, size_t n)
+{
+    double to_one[MAX_ROUNDS + N_SPARE], to_apart[MAX_ROUNDS + N_SPARE],
+        values[3][MAX_ROUNDS + N_SPARE];
     double spread, ratio_spread, ignored;
     char name[96], more[320];
     for (size_t i = 0; i < n; i++) {
@@ -160,13 +171,12 @@ static void print_way(bench *b, int way, size_t n, size_t n_good)
         to_apart[i] = values[0][i] / values[2][i];
     }
     const double ratio = bench_median(n, to_one, &ratio_spread);
-    const double others = bench_median(n, b->others, &ignored);
     snprintf(name, sizeof name, "train_ranks_%d_%s", b->n_ranks, ways[way].name);
     snprintf(more, sizeof more,
              ", \"ratio_spread\": %.3f, \"goal\": 0.9, \"apart\": %.4g, \"ratio_to_apart\": %.3f, "
-             "\"batch\": %zu, \"undisturbed\": %zu, \"others\": %.3f",
+             "\"batch\": %zu",
              ratio_spread, bench_median(n, values[2], &ignored),
-             bench_median(n, to_apart, &ignored), n_shards_of(b, way) * SHARD, n_good, others);
+             bench_median(n, to_apart, &ignored), n_shards_of(b, way) * SHARD);
     const double peer = bench_median(n, values[1], &ignored);
     const double value = bench_median(n, values[0], &spread);
     bench_line(name, value, "samples/s", peer, ratio, n, spread, more);
@@ -174,7 +184,8 @@ static void print_way(bench *b, int way, size_t n, size_t n_good)
 
 static int bench_ranks(bench *b)
 {
-    size_t n = 0, n_good = 0;
+    size_t n_good = 0;
+    double others = 0;
     int rc = MIM_OK;
     for (int way = 0; rc == MIM_OK && way < N_WAYS; way++) {
         const size_t n_shards = n_shards_of(b, way);
@@ -186,10 +197,14 @@ static int bench_ranks(bench *b)
         rc = mim_agree(b->comm, rc);
     }
     if (rc == MIM_OK)
-        rc = run_rounds(b, &n, &n_good);
+        rc = run_rounds(b, &n_good, &others);
     for (int way = WEAK; rc == MIM_OK && b->rank == 0 && way < N_WAYS; way++)
-        if (b->n_ranks > 1 || ways[way].is_weak) /* the same for one */
-            print_way(b, way, n, n_good);
+        if (b->n_ranks == 1 && !ways[way].is_weak)
+            continue; /* the same for one */
+        else if (n_good < FEWEST)
+            print_disturbed(b, way, others);
+        else
+            print_way(b, way, n_good);
     for (int way = 0; way < N_WAYS; way++) {
         mim_train_mpi_destroy(&b->jobs[way]);
         mim_trainer_destroy(&b->trainers[way]);
@@ -285,8 +300,8 @@ static void print_model(const measured *m, const mim_scaling_model *model, doubl
                  "\"assumed_node_speed\": %.0f, \"gradient_bytes\": %.0f, \"batch_a_node\": %d, "
                  "\"measured_compute_s\": %.4g, \"measured_update_s\": %.3g, "
                  "\"measured_window_s\": %.3g",
-                 mim_scaling_share(model, n, false), bandwidth_bytes_per_s, latency_s,
-                 model->speed, n_bytes, N_SHARDS * SHARD, model->compute_s, model->update_s,
+                 mim_scaling_share(model, n, false), bandwidth_bytes_per_s, latency_s, model->speed,
+                 n_bytes, N_SHARDS * SHARD, model->compute_s, model->update_s,
                  model->compute_s - m->median_s[0]);
         bench_line(name, peer * share, "samples/s", peer, share, m->n,
                    peer * share * spread / one_s, more);
@@ -383,7 +398,7 @@ int main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     int rc = b ? MIM_OK : mim_fail(MIM_ENOMEM, "benchmark");
     if (rc == MIM_OK && argc > 1)
-        rc = mim_parse_i64("rounds", argv[1], 1, MAX_ROUNDS, &n);
+        rc = mim_parse_i64("rounds", argv[1], FEWEST, MAX_ROUNDS, &n);
     if (rc == MIM_OK) {
         b->n = (size_t)n;
         MPI_Comm_dup(MPI_COMM_WORLD, &b->comm);
