@@ -32,13 +32,17 @@ struct mim_train_mpi {
 
 /* ---- creation ------------------------------------------------------------------------------- */
 
+size_t mim_train_mpi_n_bucket(size_t n_values, size_t bucket_bytes)
+{
+    const size_t most = MIM_TRAIN_MPI_MAX_BUCKETS, per_bucket = bucket_bytes / sizeof(double);
+    const size_t fewest = (n_values + most - 1) / most;
+    const size_t n = bucket_bytes == 0 ? n_values : per_bucket > fewest ? per_bucket : fewest;
+    return n < INT_MAX ? n : INT_MAX; /* what a call of MPI can take */
+}
+
 static int take_memory(mim_train_mpi *job, size_t bucket_bytes)
 {
-    const size_t most = MIM_TRAIN_MPI_MAX_BUCKETS, per_bucket = bucket_bytes / sizeof *job->sums;
-    const size_t fewest = (job->n + most - 1) / most;
-    job->n_bucket = bucket_bytes == 0 ? job->n : per_bucket > fewest ? per_bucket : fewest;
-    if (job->n_bucket > INT_MAX)
-        job->n_bucket = INT_MAX;
+    job->n_bucket = mim_train_mpi_n_bucket(job->n, bucket_bytes);
     job->n_buckets = (job->n + job->n_bucket - 1) / job->n_bucket;
     job->sums = calloc(job->n + N_EXTRAS, sizeof *job->sums);
     job->buckets = calloc(job->n_buckets, sizeof *job->buckets);

@@ -20,6 +20,9 @@ typedef struct mim_train_mpi mim_train_mpi;
 
 enum { MIM_TRAIN_MPI_MAX_BUCKETS = 64 };
 
+/* Values of a bucket of the gradient's n_values, the last may have fewer. Not collective. */
+size_t mim_train_mpi_n_bucket(size_t n_values, size_t bucket_bytes);
+
 /* Collective. Keeps `trainer` (borrowed), which has the same model on all ranks, and duplicates of
  * comm. n_shards: as the trainer's; a rank beyond them computes nothing. bucket_bytes: of a bucket,
  * more where there would be too many; 0: one bucket. */

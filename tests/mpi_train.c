@@ -65,6 +65,25 @@ static int ranks_agree(MPI_Comm comm)
     return agree_with(comm, 0) || agree_with(comm, 4096) || agree_with(comm, 8);
 }
 
+/* As long as asked for, but never too many of them, nor more in one than MPI counts. */
+static int buckets_are_cut(MPI_Comm comm)
+{
+    static const struct {
+        size_t n_values, bucket_bytes, wanted;
+    } cases[] = {{1000, 0, 1000},
+                 {1000, 4096, 512},
+                 {1000, 8, 16}, /* 63 of them */
+                 {1000, 7, 16},
+                 {64, 8, 1},
+                 {65, 8, 2},
+                 {100, 1 << 20, 131072}, /* one, not full */
+                 {(size_t)1 << 33, 0, 2147483647}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        mpi_check(comm, mim_train_mpi_n_bucket(cases[i].n_values, cases[i].bucket_bytes) ==
+                            cases[i].wanted);
+    return 0;
+}
+
 /* The wish of one is known to all, and so is its failure, which costs no step. */
 static int one_stops_all(MPI_Comm comm)
 {
@@ -189,10 +208,9 @@ static int a_feed_fails_on_all(MPI_Comm comm)
 
 int main(int argc, char **argv)
 {
-    static const mpi_test tests[] = {{"ranks_agree", ranks_agree},
-                                     {"one_stops_all", one_stops_all},
-                                     {"drift_is_found", drift_is_found},
-                                     {"trials_agree", trials_agree},
-                                     {"a_feed_fails_on_all", a_feed_fails_on_all}};
+    static const mpi_test tests[] = {
+        {"ranks_agree", ranks_agree},     {"buckets_are_cut", buckets_are_cut},
+        {"one_stops_all", one_stops_all}, {"drift_is_found", drift_is_found},
+        {"trials_agree", trials_agree},   {"a_feed_fails_on_all", a_feed_fails_on_all}};
     return mpi_test_main(argc, argv, sizeof tests / sizeof *tests, tests);
 }

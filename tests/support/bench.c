@@ -61,8 +61,7 @@ bool bench_set_threads(int n)
 
 /* ---- time ----------------------------------------------------------------------------------- */
 
-/* All processors' time that was not idle, in ns; 0 where it cannot be known. */
-static int64_t busy_ns(void)
+int64_t bench_busy_ns(void)
 {
     long long user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, soft = 0, steal = 0;
     FILE *f = fopen("/proc/stat", "r");
@@ -78,13 +77,14 @@ static int64_t busy_ns(void)
 
 bench_timer bench_start(int n_threads)
 {
-    return (bench_timer){n_threads, mim_clock_mono_ns(), mim_clock_process_cpu_ns(), busy_ns()};
+    return (bench_timer){n_threads, mim_clock_mono_ns(), mim_clock_process_cpu_ns(),
+                         bench_busy_ns()};
 }
 
 double bench_stop_ns(const bench_timer *t, bool *is_alone)
 {
     const int64_t cpu = mim_clock_process_cpu_ns() - t->cpu_ns;
-    const int64_t wall = mim_clock_mono_ns() - t->wall_ns, busy = busy_ns() - t->busy_ns;
+    const int64_t wall = mim_clock_mono_ns() - t->wall_ns, busy = bench_busy_ns() - t->busy_ns;
     const double tick = 1e9 / (double)sysconf(_SC_CLK_TCK);
     const double all = (double)wall * (double)sysconf(_SC_NPROCESSORS_ONLN);
     *is_alone = t->n_threads == 1 || (double)(busy - cpu) <= 0.02 * all + 2 * tick;

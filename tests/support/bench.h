@@ -31,6 +31,9 @@ typedef struct bench_timer {
 bench_timer bench_start(int n_threads);
 double bench_stop_ns(const bench_timer *timer, bool *is_alone);
 
+/* All processors' time that was not idle, in ns; 0 where it cannot be known. */
+int64_t bench_busy_ns(void);
+
 /* FLOP/ns of the fastest of n = 512 and the products of a transformer's block over n_rows tokens of
  * width `width` and `hidden` numbers, each with its two gradients; best of n_runs. */
 typedef struct bench_products bench_products;
