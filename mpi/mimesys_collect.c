@@ -305,8 +305,10 @@ static int print_dry_run(mim_collect *c)
            n_windows, c->measure.slot_s, c->measure.n_repeats, n_threads, mim_actions_n(c->actions),
            c->machine->cpu_model);
     printf("sbatch --nodes=1 --exclusive --time=%d --wrap=\"srun --ntasks-per-node=1 "
-           "mimesys_collect --out '%s' --resume auto\"\n",
-           (int)ceil(minutes) + 5, c->path);
+           "mimesys_collect",
+           (int)ceil(minutes) + 5);
+    mim_args_print(c->args, true, stdout);
+    printf("%s\"\n", mim_args_value(c->args, "resume") ? "" : " --resume auto");
     return MIM_OK;
 }
 

@@ -242,8 +242,12 @@ static int dry_run(const mim_args *args, int n_ranks)
     int rc = mim_dataset_count(n, sources, &n_units);
     if (rc == MIM_OK)
         printf("would read %zu runs or campaign rows on %d rank%s\n"
-               "sbatch --ntasks=%d --wrap=\"srun --mpi=pmix mimesys_dataset ... -o '%s'\"\n",
-               n_units, n_ranks, n_ranks == 1 ? "" : "s", n_ranks, mim_args_value(args, "out"));
+               "sbatch --ntasks=%d --wrap=\"srun --mpi=pmix mimesys_dataset",
+               n_units, n_ranks, n_ranks == 1 ? "" : "s", n_ranks);
+    if (rc == MIM_OK) {
+        mim_args_print(args, true, stdout);
+        printf("\"\n");
+    }
     free(sources);
     return rc;
 }

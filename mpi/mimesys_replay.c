@@ -179,19 +179,7 @@ static void print_sbatch(const mim_args *args, long long n_nodes, double duratio
     printf("sbatch --nodes=%lld --ntasks-per-node=1 --exclusive --time=%d --wrap=\"srun "
            "--mpi=pmix --cpu-bind=none --wait=60 mimesys_replay",
            n_nodes, (int)ceil(duration_s / 60.0) + 5);
-    for (size_t i = 0; i < mim_args_n(args); i++)
-        printf(" '%s'", mim_args_at(args, i));
-    if (mim_args_value(args, "map"))
-        printf(" --map '%s'", mim_args_value(args, "map"));
-    printf(" --out '%s'", mim_args_value(args, "out"));
-    if (mim_args_value(args, "config"))
-        printf(" --config '%s'", mim_args_value(args, "config"));
-    for (size_t i = 0; i < mim_args_n_values(args, "set"); i++)
-        printf(" --set '%s'", mim_args_value_at(args, "set", i));
-    static const char *const others[] = {"slot", "iters", "seed", "calibration"};
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (mim_args_value(args, others[i]))
-            printf(" --%s '%s'", others[i], mim_args_value(args, others[i]));
+    mim_args_print(args, true, stdout);
     printf("\"\n");
 }
 

@@ -129,9 +129,9 @@ static int print_dry_run(const mim_train_job *j)
            j->model->step, j->plan.n_steps, mim_train_job_step_flop(j) * 1e-9,
            mim_train_job_step_flop(j) * 1e-12 *
                (double)(j->plan.n_steps > j->model->step ? j->plan.n_steps - j->model->step : 0));
-    printf("sbatch --ntasks=%d jobs/train.slurm --corpus %s --out %s\n", j->n_ranks,
-           mim_args_value(j->args, "corpus"), j->folder);
-    printf("nothing written (dry run)\n");
+    printf("sbatch --ntasks=%d jobs/train.slurm", j->n_ranks);
+    mim_args_print(j->args, false, stdout);
+    printf("\nnothing written (dry run)\n");
     return MIM_OK;
 }
 

@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <hdf5.h>
 
 #include "cmd/program_main.h"
 #include "core/clock.h"
@@ -110,6 +113,20 @@ static int run_agreed(const mim_program *program, int argc, char **argv, MPI_Com
     return rc;
 }
 
+/* A file that the HDF5 library could not close, as on a full disk, stays open within it, and it
+ * crashes when MPI_Finalize() has it close all. Where any rank has one, all end without; what they
+ * had to say is said. Collective. */
+static void leave_if_files_are_open(MPI_Comm comm, int rc)
+{
+    int has_open = H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL) > 0;
+    MPI_Allreduce(MPI_IN_PLACE, &has_open, 1, MPI_INT, MPI_MAX, comm);
+    if (!has_open)
+        return;
+    fflush(NULL);
+    MPI_Barrier(comm);
+    _exit(mim_exit_status(rc));
+}
+
 int mim_program_mpi_main(const mim_program *program, int argc, char **argv,
                          int (*run)(MPI_Comm comm, const mim_args *args, mim_log *log))
 {
@@ -134,6 +151,8 @@ int mim_program_mpi_main_dry(const mim_program *program, int argc, char **argv,
     let_all_arrive();
     MPI_Comm_dup(MPI_COMM_WORLD, &comm);
     int rc = run_agreed(program, argc, argv, comm, begun, run);
+    if (rc != MIM_OK)
+        leave_if_files_are_open(comm, rc);
     MPI_Comm_free(&comm);
     MPI_Finalize();
     return mim_exit_status(rc);

@@ -231,9 +231,9 @@ int mim_train_job_prepare(mim_train_job *j)
     if (j->rank == 0)
         rc = mim_make_folder(j->folder);
     if (rc == MIM_OK && j->rank == 0)
-        rc = mim_train_folder_cut_log(j->folder, j->model->step);
-    if (rc == MIM_OK && j->rank == 0)
         rc = mim_train_store_create(j->folder, j->plan.milestone_every, &j->store);
+    if (rc == MIM_OK && j->rank == 0)
+        rc = mim_train_folder_cut_log(j->folder, j->model->step);
     if ((rc = mim_agree(j->comm, rc)) != MIM_OK)
         return rc;
     check_best(j);

@@ -21,7 +21,6 @@ SAMPLES=320 run
 rc=$?
 [ $rc -eq 2 ] && grep -q "holds a corpus of" "$scratch/err"
 report $? "a folder of another corpus is refused (exit $rc)"
-KINDS=transformer run
-[ $? -ne 0 ] && grep -q "expected thread_token, cell_token or unet" "$scratch/err"
+! KINDS=transformer run && grep -q "expected thread_token, cell_token or unet" "$scratch/err"
 report $? "an unknown network is refused"
 finish

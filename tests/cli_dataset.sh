@@ -115,6 +115,16 @@ timeout 60 mpirun --oversubscribe -n 1 "$program" "$runs" -o "$scratch/x.h5" : \
 [ $? -eq 2 ] && grep -q 'rank 1 has other arguments or settings' "$scratch/err"
 report $? "ranks that are told different things stop"
 
+# so little room that HDF5 cannot even close the file
+if small_disk 1500k "$scratch/tiny"; then
+    dd if=/dev/zero of="$scratch/tiny/fill" bs=1k count=1490 2>/dev/null
+    refuses 1 'could not store' "a full disk" "$runs" -o "$scratch/tiny/x.h5"
+    [ "$(ls "$scratch/tiny")" = fill ]
+    report $? "and nothing is left there"
+else
+    skip "a full disk" "needs the right to mount"
+fi
+
 MIMESYS_FAULT=often refuses 2 'expected every:seed' "a malformed fault" "$runs" -o "$scratch/x.h5"
 
 finish

@@ -40,7 +40,7 @@ values() {
 report $? "ini/replay.ini holds the settings and their defaults"
 OMPI_MCA_pml=none run_program "$a" "$b" --out "$out" --dry-run --iters 3 --set limits.nice=3 &&
     [ ! -e "$out" ] && grep -q "^would run 4 s on 2 nodes" "$scratch/out" && grep -qF \
-    "srun --mpi=pmix --cpu-bind=none --wait=60 mimesys_replay '$a' '$b' --out '$out' --set 'limits.nice=3' --iters '3'\"" \
+    "srun --mpi=pmix --cpu-bind=none --wait=60 mimesys_replay $a $b --out $out --iters 3 --set limits.nice=3\"" \
     "$scratch/out" && grep -q '^sbatch --nodes=2 ' "$scratch/out"
 report $? "a dry run says what it would do, needs no MPI and touches nothing"
 printf '# nodes\n%s %s\nn2 %s\nn3 %s\n' "$host" "$a" "$b" "$a" >"$scratch/map"

@@ -205,6 +205,13 @@ use_program mimesys_train
 
 # ---- refusals
 none=(--out "$scratch/none" --corpus "$corpus")
+mkdir "$scratch/taken"
+flock "$scratch/taken" sleep 30 &
+running=$!
+refuses 1 "another training is writing there" "a folder that another training has" --corpus "$corpus" \
+    --out "$scratch/taken" "${tiny[@]}"
+kill "$running" && wait "$running" 2>/dev/null
+running=
 refuses 2 "expected --corpus" "no corpus" --out "$scratch/none"
 refuses 2 "expected --out" "no folder" --corpus "$corpus"
 refuses 5 "plan.h5" "a plan as the corpus" --out "$scratch/none" --corpus "$scratch/plan.h5"

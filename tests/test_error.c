@@ -64,6 +64,21 @@ static void test_sentence_stays_one_line(void **state)
     assert_string_equal(mim_error(), "c?d: a?b???[2J?\xc3\xa9: not there");
 }
 
+static void test_out_of_memory(void **state)
+{
+    char sentence[2 * MIM_ERROR_TEXT_BYTES];
+    (void)state;
+    mim_fail(MIM_ENOMEM, "%d rows", 7);
+    assert_string_equal(mim_error(), "out of memory: 7 rows");
+    mim_fail(MIM_ENOMEM, "%s", mim_error()); /* handed on */
+    assert_string_equal(mim_error(), "out of memory: 7 rows");
+    memset(sentence, 'a', sizeof sentence - 1);
+    sentence[sizeof sentence - 1] = 0;
+    mim_fail(MIM_ENOMEM, "%s", sentence);
+    assert_int_equal(strlen(mim_error()), MIM_ERROR_TEXT_BYTES - 1);
+    assert_int_equal(strncmp(mim_error(), "out of memory: aaa", 18), 0);
+}
+
 static void *fail_elsewhere(void *text)
 {
     const char *before = mim_error();
@@ -105,6 +120,7 @@ int main(void)
         cmocka_unit_test(test_own_sentence_as_argument),
         cmocka_unit_test(test_long_sentences_are_cut),
         cmocka_unit_test(test_sentence_stays_one_line),
+        cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_each_thread_has_its_own),
         cmocka_unit_test(test_exit_statuses),
     };

@@ -131,8 +131,10 @@ static int print_dry_run(mim_run_job *j)
            mim_bytes_text((double)j->need.memory_bytes, memory),
            mim_bytes_text((double)j->need.scratch_bytes, scratch));
     rc = print_counters();
-    printf("sbatch --nodes=1 --exclusive --time=%d --wrap=\"mimesys_run '%s'\"\n",
-           (int)ceil(j->longest_s / 60.0) + 2, mim_args_at(j->args, 0));
+    printf("sbatch --nodes=1 --exclusive --time=%d --wrap=\"mimesys_run",
+           (int)ceil(j->longest_s / 60.0) + 2);
+    mim_args_print(j->args, true, stdout);
+    printf("\"\n");
     return rc;
 }
 

@@ -15,6 +15,8 @@ struct mim_args {
     size_t n_given, n_positional;
     given *given;            /* [argc] */
     const char **positional; /* [argc] */
+    int argc;
+    char **argv;
 };
 
 static const mim_flag *find_in(const mim_flag *flags, const char *name, size_t n)
@@ -159,6 +161,8 @@ int mim_args_create(const mim_program *program, int argc, char **argv, mim_args 
         goto done;
     }
     made->program = program;
+    made->argc = argc;
+    made->argv = argv;
     bool is_ended = false;
     const char *asked = question(argc, argv);
     if (asked)
@@ -194,6 +198,33 @@ void mim_args_destroy(mim_args **args)
     free((*args)->positional);
     free(*args);
     *args = NULL;
+}
+
+static void print_word(const char *word, bool is_nested, FILE *out)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-+./,:=@%";
+    if (*word && word[strspn(word, plain)] == 0) {
+        fprintf(out, " %s", word);
+        return;
+    }
+    fputs(" '", out);
+    for (; *word; word++) {
+        if (*word == '\'')
+            fputs(is_nested ? "'\\\\''" : "'\\''", out);
+        else if (is_nested && strchr("\"\\$`", *word))
+            fprintf(out, "\\%c", *word);
+        else
+            fputc(*word, out);
+    }
+    fputc('\'', out);
+}
+
+void mim_args_print(const mim_args *args, bool is_nested, FILE *out)
+{
+    for (int i = 1; i < args->argc; i++)
+        if (strcmp(args->argv[i], "--dry-run") != 0)
+            print_word(args->argv[i], is_nested, out);
 }
 
 bool mim_args_has(const mim_args *args, const char *flag)

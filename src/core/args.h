@@ -64,6 +64,9 @@ int mim_args_count(const mim_args *args, const char *flag, size_t min, size_t ma
 size_t mim_args_n(const mim_args *args); /* positional arguments */
 const char *mim_args_at(const mim_args *args, size_t i);
 const mim_config *mim_args_config(const mim_args *args);
+/* Writes what was given on the command line but for --dry-run, each with a blank before it and
+ * quoted for a shell where it must be; is_nested: to stand between double quotes. */
+void mim_args_print(const mim_args *args, bool is_nested, FILE *out);
 
 void mim_program_help(const mim_program *program, FILE *out);
 void mim_program_man(const mim_program *program, const char *version, FILE *out);

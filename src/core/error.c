@@ -15,6 +15,19 @@ static void keep(char text[MIM_ERROR_TEXT_BYTES])
     memcpy(error_text, text, MIM_ERROR_TEXT_BYTES);
 }
 
+/* Unless it is a sentence that says so, as of another rank or thread. */
+static void say_out_of_memory(char text[MIM_ERROR_TEXT_BYTES])
+{
+    static const char words[] = "out of memory: ";
+    const size_t n = sizeof words - 1, length = strlen(text);
+    if (strncmp(text, words, n) == 0)
+        return;
+    memmove(text + n, text,
+            length + n < MIM_ERROR_TEXT_BYTES ? length : MIM_ERROR_TEXT_BYTES - 1 - n);
+    memcpy(text, words, n);
+    text[length + n < MIM_ERROR_TEXT_BYTES ? length + n : MIM_ERROR_TEXT_BYTES - 1] = 0;
+}
+
 int mim_fail(int code, const char *format, ...)
 {
     int saved = errno;
@@ -23,6 +36,8 @@ int mim_fail(int code, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (code == MIM_ENOMEM)
+        say_out_of_memory(text);
     keep(text);
     errno = saved;
     return code;

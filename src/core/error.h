@@ -16,7 +16,7 @@
 enum {
     MIM_OK = 0,
     MIM_EINVAL,   /* an argument of a library call is out of its documented range */
-    MIM_ENOMEM,   /* out of memory */
+    MIM_ENOMEM,   /* out of memory; mim_fail() says so before its text: for what */
     MIM_EIO,      /* the operating system refused: open, read, write, full disk */
     MIM_EUSAGE,   /* wrong command line or configuration */
     MIM_ECHECK,   /* a check or a stressor's verification failed */

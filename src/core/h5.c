@@ -119,6 +119,7 @@ static hid_t dataset_properties(size_t rank, const hsize_t *extents, size_t valu
         H5Pset_chunk(properties, (int)rank, chunk);
         H5Pset_shuffle(properties);
         H5Pset_deflate(properties, 1);
+        H5Pset_fletcher32(properties); /* a flipped bit is an error when it is read */
     }
     return properties;
 }

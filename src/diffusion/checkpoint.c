@@ -445,7 +445,11 @@ static int get_numbers(mim_h5 *file, const char *path, const char *name, const m
 static int get_params(mim_h5 *file, const char *path, bool for_training, const mim_tensors *stored,
                       mim_params_f *p)
 {
-    const bool is_slim = !mim_h5_has(file, "values") && !for_training;
+    const bool has_values = mim_h5_has(file, "values"), is_slim = !has_values && !for_training;
+    if (for_training && !has_values)
+        return mim_fail(
+            MIM_EDATA,
+            "%s: a finished model, which cannot be trained further: expected a checkpoint", path);
     int rc = get_numbers(file, path, "ema", stored, p->layout, p->ema);
     if (rc == MIM_OK && is_slim)
         memcpy(p->values, p->ema, p->n_values * sizeof *p->values);

@@ -1,20 +1,25 @@
 #include "diffusion/train_store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "core/background_file.h"
+#include "core/clock.h"
 #include "core/h5.h"
 #include "core/text.h"
 #include "diffusion/checkpoint.h"
 #include "diffusion/train_folder.h"
 
 enum { N_KEPT = 2 };
+static const int64_t patience_ns = 3000000000, nap_ns = 50000000;
 
 struct mim_train_store {
     char *folder;
+    int fd; /* of the folder: locked */
     uint64_t milestone_every;
     mim_background_file *writer;
     char *newest;  /* published; NULL before the first */
@@ -22,12 +27,33 @@ struct mim_train_store {
     uint64_t step; /* of `writing` */
 };
 
+/* Waits a little: readers that a killed training had forked hold its lock until they notice. */
+static int lock_folder(mim_train_store *s)
+{
+    const int64_t until = mim_clock_mono_ns() + patience_ns;
+    s->fd = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->fd < 0)
+        return mim_fail(MIM_EIO, "%s: %s", s->folder, strerror(errno));
+    while (flock(s->fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK) /* a file system without locks */
+            return MIM_OK;
+        if (mim_clock_mono_ns() > until)
+            return mim_fail(MIM_EIO, "%s: another training is writing there", s->folder);
+        mim_clock_sleep_until(mim_clock_mono_ns() + nap_ns);
+    }
+    return MIM_OK;
+}
+
 int mim_train_store_create(const char *folder, uint64_t milestone_every, mim_train_store **store)
 {
     mim_train_store *made = calloc(1, sizeof *made);
+    if (made)
+        made->fd = -1;
     int rc = made && (made->folder = mim_strdup(folder))
-                 ? mim_background_file_create(&made->writer)
+                 ? lock_folder(made)
                  : mim_fail(MIM_ENOMEM, "%s: store of checkpoints", folder);
+    if (rc == MIM_OK)
+        rc = mim_background_file_create(&made->writer);
     if (rc == MIM_OK) {
         made->milestone_every = milestone_every;
         *store = made;
@@ -105,6 +131,8 @@ void mim_train_store_destroy(mim_train_store **store)
     if (!old)
         return;
     mim_background_file_destroy(&old->writer);
+    if (old->fd >= 0)
+        close(old->fd);
     free(old->folder);
     free(old->newest);
     free(old->writing);

@@ -13,7 +13,8 @@
 
 typedef struct mim_train_store mim_train_store;
 
-/* milestone_every: steps, 0 = none are milestones. The folder is there. */
+/* milestone_every: steps, 0 = none are milestones. The folder is there, and locked until the end:
+ * MIM_EIO when another training has it. */
 int mim_train_store_create(const char *folder, uint64_t milestone_every, mim_train_store **store);
 /* Begins to write the model as it is now; it may be changed when this returns. Waits for the
  * checkpoint before, whose error is returned instead. HDF5 is used here, and not by the thread that

@@ -45,12 +45,12 @@ int mim_chart_create(const char *title, const char *x_label, mim_chart **chart)
 {
     mim_chart *c = calloc(1, sizeof *c);
     if (!c)
-        return mim_fail(MIM_ENOMEM, "out of memory for a chart");
+        return mim_fail(MIM_ENOMEM, "a chart");
     c->title = printable_copy(title);
     c->x_label = printable_copy(x_label);
     if (!c->title || !c->x_label) {
         mim_chart_destroy(&c);
-        return mim_fail(MIM_ENOMEM, "out of memory for a chart");
+        return mim_fail(MIM_ENOMEM, "a chart");
     }
     *chart = c;
     return MIM_OK;
@@ -85,13 +85,13 @@ int mim_chart_panel(mim_chart *chart, const char *title, const char *y_label, do
         return mim_fail(MIM_EINVAL, "a chart holds at most %d panels", MIM_CHART_MAX_PANELS);
     mim_chart_box *grown = realloc(chart->panels, (chart->n_panels + 1) * sizeof *grown);
     if (!grown)
-        return mim_fail(MIM_ENOMEM, "out of memory for a chart's panel");
+        return mim_fail(MIM_ENOMEM, "a chart's panel");
     chart->panels = grown;
     mim_chart_box panel = {.title = printable_copy(title), .unit = printable_copy(y_label)};
     if (!panel.title || !panel.unit) {
         free(panel.title);
         free(panel.unit);
-        return mim_fail(MIM_ENOMEM, "out of memory for a chart's panel");
+        return mim_fail(MIM_ENOMEM, "a chart's panel");
     }
     if (fabs(y_min) <= MIM_CHART_LARGEST && fabs(y_max) <= MIM_CHART_LARGEST && y_max > y_min) {
         panel.y_min = y_min;
@@ -113,7 +113,7 @@ static int find_or_add_label(mim_chart *chart, const char *label, size_t *index)
 {
     char *copy = printable_copy(label);
     if (!copy)
-        return mim_fail(MIM_ENOMEM, "out of memory for a curve's label");
+        return mim_fail(MIM_ENOMEM, "a curve's label");
     for (size_t i = 0; i < chart->n_labels; i++)
         if (!strcmp(chart->labels[i], copy)) {
             free(copy);
@@ -123,7 +123,7 @@ static int find_or_add_label(mim_chart *chart, const char *label, size_t *index)
     char **grown = realloc(chart->labels, (chart->n_labels + 1) * sizeof *grown);
     if (!grown) {
         free(copy);
-        return mim_fail(MIM_ENOMEM, "out of memory for a curve's label");
+        return mim_fail(MIM_ENOMEM, "a curve's label");
     }
     chart->labels = grown;
     *index = chart->n_labels;
@@ -148,7 +148,7 @@ int mim_chart_curve(mim_chart *chart, const char *label, size_t n, const double 
         panel->lines = grown;
     if (!grown || n > SIZE_MAX / 2 / sizeof *line.x ||
         !(line.x = malloc((n ? n : 1) * 2 * sizeof *line.x)))
-        return mim_fail(MIM_ENOMEM, "out of memory for a curve of %zu points", n);
+        return mim_fail(MIM_ENOMEM, "a curve of %zu points", n);
     line.y = line.x + n;
     if (n) {
         memcpy(line.x, x, n * sizeof *x);

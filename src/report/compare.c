@@ -28,7 +28,7 @@ int mim_compare_create(const mim_series *wanted, const char *wanted_name,
     int rc = MIM_OK;
     mim_compare *made = calloc(1, sizeof *made);
     if (!made || !(made->wanted_name = mim_strdup(wanted_name))) {
-        rc = mim_fail(MIM_ENOMEM, "out of memory for a comparison");
+        rc = mim_fail(MIM_ENOMEM, "a comparison");
         goto done;
     }
     made->limits = *limits;
@@ -40,7 +40,7 @@ int mim_compare_create(const mim_series *wanted, const char *wanted_name,
         goto done;
     }
     if (!(made->ranges = calloc(made->wanted->n_metrics, sizeof *made->ranges))) {
-        rc = mim_fail(MIM_ENOMEM, "out of memory for a comparison");
+        rc = mim_fail(MIM_ENOMEM, "a comparison");
         goto done;
     }
     for (size_t i = 0; i < made->adaptation->n_notes && rc == MIM_OK; i++)
@@ -106,7 +106,7 @@ int mim_compare_note(mim_compare *compare, const char *format, ...)
         compare->notes = grown;
     if (!copy || !grown) {
         free(copy);
-        return mim_fail(MIM_ENOMEM, "out of memory for a note");
+        return mim_fail(MIM_ENOMEM, "a note");
     }
     compare->notes[compare->n_notes++] = copy;
     return MIM_OK;
@@ -204,8 +204,7 @@ static int fill_run(const mim_compare *compare, const mim_series *measured, mim_
     run->values = malloc((n_values + 1) * sizeof *run->values);
     run->metrics = calloc(n_metrics, sizeof *run->metrics);
     if (!run->accepted || !run->values || !run->metrics)
-        return mim_fail(MIM_ENOMEM, "out of memory for %zu slots of %zu metrics", run->n_slots,
-                        n_metrics);
+        return mim_fail(MIM_ENOMEM, "%zu slots of %zu metrics", run->n_slots, n_metrics);
     for (size_t m = 0; m < n_metrics; m++) {
         const size_t partner = find_partner(compare, measured, m);
         for (size_t i = 0; i < run->n_slots; i++)
@@ -325,7 +324,7 @@ int mim_compare_add(mim_compare *compare, const mim_series *measured, const char
         measured->n_slots < compare->wanted->n_slots ? measured->n_slots : compare->wanted->n_slots;
     int rc = MIM_OK;
     if (!grown || !run.name || !run.label || !run.hostname)
-        rc = mim_fail(MIM_ENOMEM, "out of memory for a comparison");
+        rc = mim_fail(MIM_ENOMEM, "a comparison");
     if (rc == MIM_OK)
         rc = fill_run(compare, measured, &run);
     if (rc == MIM_OK && !has_common_metric(compare, &run))

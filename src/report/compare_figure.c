@@ -195,7 +195,7 @@ int mim_compare_figure(const mim_compare *compare, const char *path)
     f.x = malloc(wanted->n_slots * sizeof *f.x);
     f.y = malloc(wanted->n_slots * sizeof *f.y);
     if (!f.x || !f.y) {
-        rc = mim_fail(MIM_ENOMEM, "out of memory for a figure of %zu slots", wanted->n_slots);
+        rc = mim_fail(MIM_ENOMEM, "a figure of %zu slots", wanted->n_slots);
         goto done;
     }
     for (size_t i = 0; i < wanted->n_slots; i++)

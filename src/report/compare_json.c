@@ -169,7 +169,7 @@ int mim_compare_json(const mim_compare *compare, json_t **json)
     bad |= set(all, "labels", labels);
     if (bad) {
         json_decref(all);
-        return mim_fail(MIM_ENOMEM, "out of memory for the comparison as JSON");
+        return mim_fail(MIM_ENOMEM, "the comparison as JSON");
     }
     *json = all;
     return MIM_OK;

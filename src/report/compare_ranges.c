@@ -147,7 +147,7 @@ int mim_compare_leave_out(mim_compare *compare, size_t metric, size_t run, const
     mim_left_out *grown =
         realloc(compare->left_out, (compare->n_left_out + 1) * sizeof *compare->left_out);
     if (!grown)
-        return mim_fail(MIM_ENOMEM, "out of memory for the list of metrics left out");
+        return mim_fail(MIM_ENOMEM, "the list of metrics left out");
     compare->left_out = grown;
     compare->left_out[compare->n_left_out++] = (mim_left_out){metric, run, reason};
     return MIM_OK;

@@ -184,7 +184,7 @@ int mim_compare_table(const mim_compare *compare, bool is_verbose, FILE *out)
     size_t n = 0;
     mim_label_summary *labels = calloc(compare->n_runs + 1, sizeof *labels);
     if (!labels)
-        return mim_fail(MIM_ENOMEM, "out of memory for a table of %zu runs", compare->n_runs);
+        return mim_fail(MIM_ENOMEM, "a table of %zu runs", compare->n_runs);
     for (size_t i = 0; i < compare->n_runs; i++)
         if (mim_compare_first_of_label(compare, i))
             mim_compare_summarise(compare, i, &labels[n++]);

@@ -38,7 +38,7 @@ int mim_dtw(size_t n, const double *a, const double *b, size_t band, double *dis
         return mim_fail(MIM_EINVAL, "time warping: %zu values are too many", n);
     cell *rows = malloc(2 * n * sizeof *rows);
     if (!rows)
-        return mim_fail(MIM_ENOMEM, "out of memory for time warping of %zu values", n);
+        return mim_fail(MIM_ENOMEM, "time warping of %zu values", n);
 
     const cell nowhere = {INFINITY, 0};
     cell *above = rows, *row = rows + n;

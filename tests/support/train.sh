@@ -54,7 +54,8 @@ kill_training() { # FOLDER TIMES MAX_MS COMMAND...
         wait "$running" 2>/dev/null
         running=
     done
-    echo "# killed $n_killed of $times, at step $(ls "$folder" 2>/dev/null | sed -n 's/^checkpoint-0*\([0-9]*\).h5$/\1/p' | tail -n 1)"
+    echo "# killed $n_killed of $times, at step $(find "$folder" -name 'checkpoint-*.h5' 2>/dev/null | sed 's/.*checkpoint-0*//; s/.h5$//' |
+        sort -n | tail -n 1)"
     [ "$n_killed" -gt 0 ]
 }
 
