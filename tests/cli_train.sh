@@ -208,7 +208,7 @@ none=(--out "$scratch/none" --corpus "$corpus")
 mkdir "$scratch/taken"
 flock "$scratch/taken" sleep 30 &
 running=$!
-refuses 1 "another training is writing there" "a folder that another training has" --corpus "$corpus" \
+refuses 1 "another training is writing there" "a folder that another training has" \
     --out "$scratch/taken" "${tiny[@]}"
 kill "$running" && wait "$running" 2>/dev/null
 running=
