@@ -118,9 +118,9 @@ static void test_failed_set_up(void **state)
     const mim_start_file file = {.path = path, .timeout_s = 20.0};
     int64_t start_ns = 0;
     assert_int_equal(mim_start_file_prepare(&file), MIM_OK);
-    int rc = mim_fail(MIM_ENOMEM, "row 3: no memory");
+    int rc = mim_fail(MIM_ENOMEM, "row 3");
     assert_int_equal(mim_start_file_agree((void *)&file, rc, &start_ns), MIM_ENOMEM);
-    assert_string_equal(mim_error(), "row 3: no memory");
+    assert_string_equal(mim_error(), "out of memory: row 3");
     assert_int_equal(look(), '0');
 }
 

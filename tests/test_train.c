@@ -7,13 +7,16 @@
 #include <cmocka.h>
 
 #include <math.h>
-#include <omp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include "core/rng.h"
 #include "core/signals.h"
@@ -417,6 +420,8 @@ int main(void)
         cmocka_unit_test(test_terms_and_weights),
         cmocka_unit_test(test_signals_do_no_harm),
     };
+#ifdef _OPENMP
     omp_set_num_threads(1); /* toys: threads would only wait for one another */
+#endif
     return cmocka_run_group_tests(tests, fill_data, NULL);
 }
