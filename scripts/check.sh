@@ -40,12 +40,18 @@ step "build with gcc, no warnings" 900 scripts/silent.sh make -j"$jobs" all test
 step "build with clang, no warnings" 900 \
     scripts/silent.sh make -j"$jobs" BUILD=build/clang CC=clang CFLAGS=-O0 all tests
 step "format" 120 make --no-print-directory check-format
+# Tests mostly wait; the build that is needed later fills the gaps.
+sanitized() { make "$@" --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" programs tests; }
+nice -n 19 timeout 1500 bash -c "$(declare -f sanitized); sanitized -j1" >/dev/null 2>&1 </dev/null &
+building=$!
+trap 'rm -f "$log"; kill $building 2>/dev/null' EXIT
 step "unit tests" 900 make --no-print-directory check-unit
 step "reference loops under valgrind" 900 make --no-print-directory check-valgrind
 step "tests at 1 to 4 ranks" 900 make --no-print-directory check-mpi
 step "program tests" 1500 make --no-print-directory check-cli
 step "learning on a Slurm cluster on this machine" 300 make --no-print-directory check-slurm SLURM=learn
-step "build with sanitizers" 900 make -j"$jobs" ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" programs tests
+wait "$building"
+step "build with sanitizers" 900 bash -c "$(declare -f sanitized); sanitized -j$jobs"
 # Without those that compute or wait for long, which check-full runs too.
 slow='network|dit|extended|contain_live|fleet'
 quick=$(for test in tests/test_*.c; do basename "$test" .c; done | sed 's/^test_//' | grep -vxE "$slow" | xargs)
