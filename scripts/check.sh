@@ -48,12 +48,13 @@ trap 'rm -f "$log"; kill $building 2>/dev/null' EXIT
 step "unit tests" 900 make --no-print-directory check-unit
 step "reference loops under valgrind" 900 make --no-print-directory check-valgrind
 step "tests at 1 to 4 ranks" 900 make --no-print-directory check-mpi
-step "program tests" 1500 make --no-print-directory check-cli
+programs=$(for test in tests/cli_*.sh; do basename "$test" .sh; done | sed 's/^cli_//' | grep -vx architectures | xargs)
+step "program tests" 1500 make --no-print-directory check-cli CLI="$programs"
 step "learning on a Slurm cluster on this machine" 300 make --no-print-directory check-slurm SLURM=learn
 wait "$building"
 step "build with sanitizers" 900 bash -c "$(declare -f sanitized); sanitized -j$jobs"
 # Without those that compute or wait for long, which check-full runs too.
-slow='network|dit|extended|contain_live|fleet'
+slow='network|dit|extended|contain_live|fleet|executor_compat|executor_watch|sampler_perf|h5_many'
 quick=$(for test in tests/test_*.c; do basename "$test" .c; done | sed 's/^test_//' | grep -vxE "$slow" | xargs)
 step "unit tests with sanitizers" 1200 \
     make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-unit TESTS="$quick"
@@ -66,6 +67,7 @@ step "fuzz corpora with sanitizers" 600 \
 if [ "$full" = full ]; then
     step "slow unit tests with sanitizers" 900 make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" \
         check-unit TESTS="${slow//|/ }"
+    step "the comparison of networks" 300 make --no-print-directory check-cli CLI=architectures
     step "races (thread sanitizer)" 1200 make -j"$jobs" TSAN=1 BUILD=build/tsan CFLAGS="-O1 -g" \
         check-unit TESTS="executor executor_compat executor_watch start_file scratch kernels_system feedback disturbance rows background_file"
     step "the extended list, all of it on two threads" 900 env MIMESYS_TEST_FULL=1 \
