@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/carver_internal.h"
 #include "nn/layers.h"
 
 /* Indices in the layout; of linear layers that of the weight, the bias follows. body: the blocks',

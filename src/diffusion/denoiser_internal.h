@@ -2,7 +2,6 @@
  *
  * B samples, T threads, N = B (1 + T) tokens of width d; the global token is a sample's first. */
 
-#define CARVER MIM_NN(carver)
 #define DIT MIM_NN(mim_dit)
 
 struct MIM_DENOISER {
@@ -13,7 +12,7 @@ struct MIM_DENOISER {
     mim_tensors *layout;
     DIT *body;
     size_t n_bytes;
-    MIM_REAL *memory;
+    void *memory;
     MIM_REAL *thread_in, *global_in;            /* [B T][2 S + 2], [B][2 G + 1] */
     MIM_REAL *thread_out, *global_out;          /* [B T][d], [B][d] */
     MIM_REAL *wave, *time_hidden, *time_active; /* [B][d] */
@@ -25,46 +24,31 @@ struct MIM_DENOISER {
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
-typedef struct CARVER {
-    MIM_REAL *base; /* NULL: only counting */
-    size_t used;
-} CARVER;
-
-static MIM_REAL *MIM_NN(carve)(CARVER *c, size_t n)
-{
-    MIM_REAL *place = c->base ? c->base + c->used : NULL;
-    c->used += (n + 15) / 16 * 16;
-    return place;
-}
-
-static void MIM_NN(carve_all)(MIM_DENOISER *net, CARVER *c)
+static void MIM_NN(carve_all)(MIM_DENOISER *net, mim_carver *c)
 {
     const size_t b = net->o.max_samples, threads = b * net->o.max_threads, n = b + threads;
     const size_t d = net->a.width;
-    net->thread_in = MIM_NN(carve)(c, threads * n_thread_inputs(&net->a));
-    net->global_in = MIM_NN(carve)(c, b * n_global_inputs(&net->a));
-    net->thread_out = MIM_NN(carve)(c, threads * d);
-    net->global_out = MIM_NN(carve)(c, b * d);
+    net->thread_in = mim_carve(c, threads * n_thread_inputs(&net->a), sizeof(MIM_REAL));
+    net->global_in = mim_carve(c, b * n_global_inputs(&net->a), sizeof(MIM_REAL));
+    net->thread_out = mim_carve(c, threads * d, sizeof(MIM_REAL));
+    net->global_out = mim_carve(c, b * d, sizeof(MIM_REAL));
     MIM_REAL **const rows[] = {&net->wave,        &net->time_hidden, &net->time_active,
                                &net->node_hidden, &net->node_active, &net->condition,
                                &net->d_condition, &net->d_hidden};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        *rows[i] = MIM_NN(carve)(c, b * d);
-    net->last_out = MIM_NN(carve)(c, n * net->a.n_stressors);
+        *rows[i] = mim_carve(c, b * d, sizeof(MIM_REAL));
+    net->last_out = mim_carve(c, n * net->a.n_stressors, sizeof(MIM_REAL));
 }
 
 static int MIM_NN(take_memory)(MIM_DENOISER *net)
 {
-    const mim_denoiser_options *o = &net->o;
-    CARVER c = {NULL, 0};
+    mim_carver c = {NULL, 0};
     MIM_NN(carve_all)(net, &c);
-    if (c.used < SIZE_MAX / 4 / sizeof(MIM_REAL))
-        net->memory = c.base = aligned_alloc(64, c.used * sizeof(MIM_REAL));
-    if (!c.base)
-        return mim_fail(MIM_ENOMEM, "denoiser for %zu samples of %zu threads", o->max_samples,
-                        o->max_threads);
-    net->n_bytes = c.used * sizeof(MIM_REAL) + MIM_NN(mim_dit_n_bytes)(net->body);
-    c.used = 0;
+    net->n_bytes = c.used + MIM_NN(mim_dit_n_bytes)(net->body);
+    const int rc = mim_carver_take(&c, "denoiser");
+    if (rc != MIM_OK)
+        return rc;
+    net->memory = c.base;
     MIM_NN(carve_all)(net, &c);
     return MIM_OK;
 }
@@ -270,5 +254,4 @@ void MIM_NN(mim_denoiser_backward)(MIM_DENOISER *net, const MIM_REAL *values,
     MIM_NN(tokens_backward)(net, values, in, d_tokens, grads);
 }
 
-#undef CARVER
 #undef DIT

@@ -32,7 +32,11 @@ static int check_options(const mim_architecture *a, const mim_network_options *o
         o->max_threads > 1u << 15)
         return mim_fail(MIM_EINVAL, "network: %zu samples of %zu threads", o->max_samples,
                         o->max_threads);
-    return mim_network_check(a);
+    const int rc = mim_network_check(a);
+    if (rc == MIM_OK && kinds[a->kind]->is_for_its_threads && o->max_threads != a->n_threads)
+        return mim_fail(MIM_EINVAL, "network: made for %zu threads, asked for %zu", a->n_threads,
+                        o->max_threads);
+    return rc;
 }
 
 #include "nn/as_float.h"

@@ -175,6 +175,7 @@ static double flop(const mim_architecture *a, size_t n_samples, size_t n_threads
 #include "diffusion/network_cell_token_internal.h"
 
 const mim_network_kind mim_network_cell_token = {
+    .is_for_its_threads = true,
     .check = check,
     .layout = layout_of,
     .flop = flop,

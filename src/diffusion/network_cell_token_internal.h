@@ -399,17 +399,12 @@ static int MIM_NN(create)(const mim_architecture *a, const mim_network_options *
 {
     static const MIM_NN(mim_network_methods)
         methods = {MIM_NN(own_destroy), MIM_NN(own_forward), MIM_NN(own_backward)};
-    if (o->max_threads != a->n_threads)
-        return mim_fail(MIM_EINVAL, "network: made for %zu threads, asked for %zu", a->n_threads,
-                        o->max_threads);
     OWN *made = calloc(1, sizeof *made);
     if (!made)
         return mim_fail(MIM_ENOMEM, "network");
     made->base.methods = &methods;
     made->a = *a;
     made->o = *o;
-    if (!made->o.gemm)
-        made->o.gemm = mim_gemm_find(NULL);
     const int rc = MIM_NN(start)(made);
     if (rc == MIM_OK)
         *network = &made->base;

@@ -3,8 +3,11 @@
 int MIM_NN(mim_network_create)(const mim_architecture *a, const mim_network_options *options,
                                MIM_NETWORK **network)
 {
-    const int rc = check_options(a, options);
-    return rc == MIM_OK ? MIM_NN(kinds[a->kind]->create)(a, options, network) : rc;
+    mim_network_options o = *options;
+    const int rc = check_options(a, &o);
+    if (!o.gemm)
+        o.gemm = mim_gemm_find(NULL);
+    return rc == MIM_OK ? MIM_NN(kinds[a->kind]->create)(a, &o, network) : rc;
 }
 
 void MIM_NN(mim_network_destroy)(MIM_NETWORK **network)

@@ -12,8 +12,12 @@
 
 #include "diffusion/network_methods_internal.h"
 
-/* Functions as in diffusion/network.h; they are called with an architecture that `check` passed. */
+/* Functions as in diffusion/network.h; they are called with an architecture that `check` passed,
+ * and creation with options that hold a gemm and as many threads as a network that is made for them
+ * has.
+ */
 typedef struct mim_network_kind {
+    bool is_for_its_threads; /* the parameters are of so many threads */
     int (*check)(const mim_architecture *architecture);
     int (*layout)(const mim_architecture *architecture, mim_tensors **layout);
     double (*flop)(const mim_architecture *architecture, size_t n_samples, size_t n_threads);

@@ -402,6 +402,7 @@ static double flop(const mim_architecture *a, size_t n_samples, size_t n_threads
 #include "diffusion/network_unet_internal.h"
 
 const mim_network_kind mim_network_unet = {
+    .is_for_its_threads = true,
     .check = check,
     .layout = layout_of,
     .flop = flop,

@@ -448,9 +448,6 @@ static int MIM_NN(create)(const mim_architecture *a, const mim_network_options *
 {
     static const MIM_NN(mim_network_methods)
         methods = {MIM_NN(own_destroy), MIM_NN(own_forward), MIM_NN(own_backward)};
-    if (o->max_threads != a->n_threads)
-        return mim_fail(MIM_EINVAL, "network: made for %zu threads, asked for %zu", a->n_threads,
-                        o->max_threads);
     if (o->precision != MIM_PRECISION_F32)
         return mim_fail(MIM_EUNSUP, "network: a U-Net's products do not run in %s",
                         mim_precision_name(o->precision));
@@ -460,8 +457,6 @@ static int MIM_NN(create)(const mim_architecture *a, const mim_network_options *
     made->base.methods = &methods;
     made->a = *a;
     made->o = *o;
-    if (!made->o.gemm)
-        made->o.gemm = mim_gemm_find(NULL);
     const int rc = MIM_NN(start)(made);
     if (rc == MIM_OK)
         *network = &made->base;

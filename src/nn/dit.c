@@ -9,6 +9,7 @@
 
 #include "nn/adaln.h"
 #include "nn/attend.h"
+#include "nn/carver_internal.h"
 #include "nn/gelu.h"
 #include "nn/half_products.h"
 #include "nn/parallel_internal.h"
@@ -115,21 +116,6 @@ double mim_dit_flop(const mim_dit_shape *s, size_t n_samples, size_t n_tokens, s
 }
 
 /* ---- memory --------------------------------------------------------------------------------- */
-
-enum { alignment = 64 };
-
-/* Parts of one allocation; base NULL: only counting. */
-typedef struct carver {
-    char *base;
-    size_t used;
-} carver;
-
-static void *carve(carver *c, size_t n, size_t size)
-{
-    void *place = c->base ? c->base + c->used : NULL;
-    c->used += (n * size + alignment - 1) / alignment * alignment;
-    return place;
-}
 
 /* Distance of the rows that products read down their columns, too: a large power of two would put a
  * column into few sets of the first cache (measured: down to half the rate of the product). Arrays

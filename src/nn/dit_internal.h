@@ -102,42 +102,42 @@ static size_t MIM_NN(n_work)(const TRUNK *t)
     return n;
 }
 
-static void MIM_NN(carve_block)(const TRUNK *t, TAPE *k, carver *c)
+static void MIM_NN(carve_block)(const TRUNK *t, TAPE *k, mim_carver *c)
 {
     const size_t n = t->o.max_samples * t->o.max_tokens, d = t->s.width, r = sizeof(MIM_REAL);
-    k->x = carve(c, n * d, r);
-    k->stats_1 = carve(c, n * 2, r);
-    k->qkv = carve(c, n * ld_of(3 * d), r);
-    k->log_sums = carve(c, n * t->s.n_heads, r);
-    k->heads = carve(c, n * ld_of(d), sizeof(MIM_HALF));
-    k->mixed = carve(c, n * d, r);
-    k->middle = carve(c, n * d, r);
-    k->stats_2 = carve(c, n * 2, r);
-    k->hidden = carve(c, n * ld_of(t->s.n_hidden), r);
-    k->mlp = carve(c, n * d, r);
+    k->x = mim_carve(c, n * d, r);
+    k->stats_1 = mim_carve(c, n * 2, r);
+    k->qkv = mim_carve(c, n * ld_of(3 * d), r);
+    k->log_sums = mim_carve(c, n * t->s.n_heads, r);
+    k->heads = mim_carve(c, n * ld_of(d), sizeof(MIM_HALF));
+    k->mixed = mim_carve(c, n * d, r);
+    k->middle = mim_carve(c, n * d, r);
+    k->stats_2 = mim_carve(c, n * 2, r);
+    k->hidden = mim_carve(c, n * ld_of(t->s.n_hidden), r);
+    k->mlp = mim_carve(c, n * d, r);
 }
 
-static void MIM_NN(carve_gradients)(TRUNK *t, carver *c)
+static void MIM_NN(carve_gradients)(TRUNK *t, mim_carver *c)
 {
     const size_t n = max_rows(&t->o), d = t->s.width, r = sizeof(MIM_REAL);
     const size_t rows = t->o.max_samples * t->o.max_conditions, h = sizeof(MIM_HALF);
     const size_t all = t->o.max_samples * t->o.max_tokens;
-    t->base.d_answer = carve(c, all * d, r);
-    t->d_x = carve(c, all * d, r);
-    t->d_heads = carve(c, n * ld_of(d), r);
-    t->d_active = carve(c, n * ld_of(t->s.n_hidden), r);
-    t->d_modulation = carve(c, rows * n_modulation(&t->s), r);
-    t->d_branch = carve(c, n * ld_of(d), h);
-    t->d_qkv = carve(c, n * ld_of(3 * d), h);
+    t->base.d_answer = mim_carve(c, all * d, r);
+    t->d_x = mim_carve(c, all * d, r);
+    t->d_heads = mim_carve(c, n * ld_of(d), r);
+    t->d_active = mim_carve(c, n * ld_of(t->s.n_hidden), r);
+    t->d_modulation = mim_carve(c, rows * n_modulation(&t->s), r);
+    t->d_branch = mim_carve(c, n * ld_of(d), h);
+    t->d_qkv = mim_carve(c, n * ld_of(3 * d), h);
     t->d_hidden = (void *)t->d_active; /* in place where the types are the same */
     t->d_modulation_half = (void *)t->d_modulation;
     if (h != r) {
-        t->d_hidden = carve(c, n * ld_of(t->s.n_hidden), h);
-        t->d_modulation_half = carve(c, rows * n_modulation(&t->s), h);
+        t->d_hidden = mim_carve(c, n * ld_of(t->s.n_hidden), h);
+        t->d_modulation_half = mim_carve(c, rows * n_modulation(&t->s), h);
     }
 }
 
-static void MIM_NN(carve_all)(TRUNK *t, carver *c)
+static void MIM_NN(carve_all)(TRUNK *t, mim_carver *c)
 {
     const size_t n = t->o.max_samples * t->o.max_tokens, d = t->s.width, r = sizeof(MIM_REAL);
     const size_t rows = t->o.max_samples * t->o.max_conditions, h = sizeof(MIM_HALF);
@@ -149,19 +149,19 @@ static void MIM_NN(carve_all)(TRUNK *t, carver *c)
     t->base.tokens = t->blocks[0].x;
     t->last = t->blocks[0].x;
     if (t->o.is_training)
-        t->last = carve(c, n * d, r);
-    t->last_stats = carve(c, n * 2, r);
-    t->base.answer = carve(c, n * d, r);
-    t->condition_active = carve(c, rows * t->s.condition_width, r);
+        t->last = mim_carve(c, n * d, r);
+    t->last_stats = mim_carve(c, n * 2, r);
+    t->base.answer = mim_carve(c, n * d, r);
+    t->condition_active = mim_carve(c, rows * t->s.condition_width, r);
     t->condition_half = (void *)t->condition_active;
     if (h != r)
-        t->condition_half = carve(c, rows * t->s.condition_width, h);
-    t->modulation = carve(c, rows * n_modulation(&t->s), r);
-    t->normed = carve(c, max_rows(&t->o) * ld_of(d), h);
-    t->active = carve(c, max_rows(&t->o) * ld_of(t->s.n_hidden), h);
-    t->work = carve(c, MIM_NN(n_work)(t), r);
+        t->condition_half = mim_carve(c, rows * t->s.condition_width, h);
+    t->modulation = mim_carve(c, rows * n_modulation(&t->s), r);
+    t->normed = mim_carve(c, max_rows(&t->o) * ld_of(d), h);
+    t->active = mim_carve(c, max_rows(&t->o) * ld_of(t->s.n_hidden), h);
+    t->work = mim_carve(c, MIM_NN(n_work)(t), r);
 #if MIM_IS_BF16
-    t->half_values = carve(c, t->n_values, h);
+    t->half_values = mim_carve(c, t->n_values, h);
 #endif
     if (t->o.is_training)
         MIM_NN(carve_gradients)(t, c);
@@ -467,7 +467,7 @@ static int MIM_NN(trunk_create)(const mim_dit_shape *shape, const mim_tensors *l
 {
     static const MIM_OF_REAL(dit_kind)
         kind = {MIM_NN(trunk_forward), MIM_NN(trunk_backward), MIM_NN(trunk_destroy)};
-    carver c = {NULL, 0};
+    mim_carver c = {NULL, 0};
     TRUNK *made = calloc(1, sizeof *made);
     if (!made)
         return mim_fail(MIM_ENOMEM, "transformer");
@@ -481,17 +481,14 @@ static int MIM_NN(trunk_create)(const mim_dit_shape *shape, const mim_tensors *l
     rc = mim_half_products_create(made->gemm, &made->products);
 #endif
     MIM_NN(carve_all)(made, &c);
-    if (rc == MIM_OK && c.used < SIZE_MAX / 4)
-        made->memory = c.base = aligned_alloc(alignment, c.used);
-    if (rc == MIM_OK && !c.base)
-        rc = mim_fail(MIM_ENOMEM, "transformer for %zu samples of %zu tokens", options->max_samples,
-                      options->max_tokens);
+    made->base.n_bytes = c.used;
+    if (rc == MIM_OK)
+        rc = mim_carver_take(&c, "transformer");
     if (rc != MIM_OK) {
         MIM_NN(trunk_destroy)(&made->base);
         return rc;
     }
-    made->base.n_bytes = c.used;
-    c.used = 0;
+    made->memory = c.base;
     MIM_NN(carve_all)(made, &c);
     *dit = &made->base;
     return MIM_OK;
