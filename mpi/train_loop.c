@@ -1,10 +1,9 @@
 /* mimesys_train: steps, and what is due between them. */
-#define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/fault.h"
 #include "core/signals.h"
 #include "core/text.h"
@@ -29,13 +28,6 @@ bool mim_train_job_ran_out_of_patience(const mim_train_job *j)
 bool mim_train_job_is_over(const mim_train_job *j)
 {
     return j->model->step >= j->plan.n_steps || mim_train_job_ran_out_of_patience(j);
-}
-
-static double cpu_s(void)
-{
-    struct timespec now = {0};
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 /* ---- figures -------------------------------------------------------------------------------- */
@@ -184,7 +176,8 @@ static bool is_due(const mim_train_job *j)
 static int take_step(mim_train_job *j, bool *is_stopped)
 {
     double loss = 0, norm = 0;
-    const double begin_s = MPI_Wtime(), begin_cpu_s = cpu_s();
+    const double begin_s = MPI_Wtime();
+    const int64_t begin_cpu_ns = mim_clock_process_cpu_ns();
     const bool wishes =
         mim_signals_stop() != 0 ||
         (j->plan.time_limit_s > 0 && mim_train_job_elapsed_s(j) > j->plan.time_limit_s);
@@ -193,7 +186,7 @@ static int take_step(mim_train_job *j, bool *is_stopped)
     const double took_s = MPI_Wtime() - begin_s;
     j->step_s += took_s;
     j->step_s_sum += took_s;
-    j->step_cpu_s += cpu_s() - begin_cpu_s;
+    j->step_cpu_s += 1e-9 * (double)(mim_clock_process_cpu_ns() - begin_cpu_ns);
     j->n_timed++;
     if (rc != MIM_OK)
         return rc;

@@ -86,8 +86,7 @@ train() { # KIND PREDICTION OUTPUT
 line() { # KIND PREDICTION OUTPUT
     local summary=$folder/$1-$2-$3-$minutes/model/summary.json
     awk -v kind="$1" -v prediction="$2" -v output="$3" -v minutes="$minutes" '
-        function text(key) { return gensub_key(key) }
-        function gensub_key(key,   s) { s = $0; sub("^.*\"" key "\": *", "", s); sub(",.*$", "", s); return s }
+        function text(key,   s) { s = $0; sub("^.*\"" key "\": *", "", s); sub(",.*$", "", s); return s }
         /"nl1": \{/ {in_nl1 = 1; families = ""; next}
         /"nl1_floor": \{/ {in_floor = 1; floors = ""; next}
         /\}/ {in_nl1 = in_floor = 0}

@@ -292,7 +292,7 @@ static int create(const char *path, bool in_place, const char *schema, int schem
     made->memory = made->fd = -1;
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     if (!in_place && (made->memory = memfd_create("mimesys", MFD_CLOEXEC)) < 0) {
-        rc = mim_fail(MIM_ENOMEM, "%s: no memory file: %s", path, strerror(errno));
+        rc = mim_fail(MIM_ENOMEM, "%s: a file in memory: %s", path, strerror(errno));
         goto done;
     }
     snprintf(name, sizeof name, "/proc/self/fd/%d", made->memory);

@@ -60,6 +60,20 @@ void MIM_NN(mim_context_backward)(MIM_CONTEXT *context, const MIM_REAL *values,
     context->methods->backward(context, values, input, dy, grads);
 }
 
+/* ---- what kinds share ----------------------------------------------------------------------- */
+
+int MIM_NN(mim_context_open_mlp)(MIM_CONTEXT *context, const mim_mlp_shape *shape,
+                                 const mim_tensors *layout, size_t first, size_t n_rows,
+                                 MIM_NN(mim_mlp) * *mlp)
+{
+    const mim_context_options *o = &context->o;
+    const mim_mlp_options options = {o->gemm, o->max_samples * n_rows, o->is_training};
+    const int rc = MIM_NN(mim_mlp_create)(shape, layout, first, &options, mlp);
+    if (rc == MIM_OK)
+        context->n_bytes += MIM_NN(mim_mlp_n_bytes)(*mlp);
+    return rc;
+}
+
 /* ---- inputs --------------------------------------------------------------------------------- */
 
 void MIM_NN(mim_context_put_known)(const mim_architecture *a, const MIM_NETWORK_INPUT *in,

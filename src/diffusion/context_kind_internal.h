@@ -5,6 +5,7 @@
 
 #include "diffusion/context.h"
 #include "nn/carver_internal.h"
+#include "nn/mlp.h"
 
 /* Numbers of metrics, of the row k, of p and of its sums. */
 static inline size_t mim_context_n_metrics(const mim_architecture *a)

@@ -21,6 +21,11 @@ struct MIM_CONTEXT {
     char *memory; /* behind what `carve` gave places */
 };
 
+/* An MLP of the encoder, for n_rows rows a sample, from tensor `first` on; its memory is the
+ * encoder's. The caller destroys it. */
+int MIM_NN(mim_context_open_mlp)(MIM_CONTEXT *context, const mim_mlp_shape *shape,
+                                 const mim_tensors *layout, size_t first, size_t n_rows,
+                                 MIM_NN(mim_mlp) * *mlp);
 /* Fill rows of B samples, ld numbers apart: the known numbers, p, and its sums over stressors, then
  * over threads. */
 void MIM_NN(mim_context_put_known)(const mim_architecture *architecture,

@@ -1,6 +1,5 @@
 /* Encoders that mix the slot before with the metrics at once: addition, gated, film. */
 #include "diffusion/context_kind_internal.h"
-#include "nn/mlp.h"
 
 /* u = offset + factor action, of linear maps: ACTION of p, OFFSET and FACTOR of k. */
 typedef enum { ACTION, OFFSET, FACTOR, N_MAPS } map;

@@ -107,17 +107,12 @@ static int MIM_NN(own_open)(MIM_CONTEXT *context, const mim_tensors *layout, siz
 {
     OWN *own = (OWN *)context;
     const mim_architecture *a = &context->a;
-    const mim_context_options *o = &context->o;
     const mim_mlp_shape end = end_shape(a);
-    const mim_mlp_options options = {o->gemm, o->max_samples, o->is_training};
     for (size_t m = 0; m < n_maps(a); m++) {
         own->weight[m] = layout->tensors[first + 2 * m].offset;
         own->bias[m] = layout->tensors[first + 2 * m + 1].offset;
     }
-    const int rc = MIM_NN(mim_mlp_create)(&end, layout, first + 2 * n_maps(a), &options, &own->end);
-    if (rc == MIM_OK)
-        context->n_bytes += MIM_NN(mim_mlp_n_bytes)(own->end);
-    return rc;
+    return MIM_NN(mim_context_open_mlp)(context, &end, layout, first + 2 * n_maps(a), 1, &own->end);
 }
 
 static const MIM_NN(mim_context_methods) MIM_NN(methods) = {.size = sizeof(OWN),

@@ -1,7 +1,6 @@
 /* Encoders made of linear layers on a row of known numbers: metrics_only, concat, concat_sym,
  * prev_sums, residual_prev. */
 #include "diffusion/context_kind_internal.h"
-#include "nn/mlp.h"
 
 /* Numbers that stand before the known ones. */
 static size_t n_before(const mim_architecture *a)

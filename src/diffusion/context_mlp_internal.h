@@ -92,16 +92,10 @@ static int MIM_NN(own_open)(MIM_CONTEXT *context, const mim_tensors *layout, siz
 {
     OWN *own = (OWN *)context;
     const mim_mlp_shape main = main_shape(&context->a), branch = branch_shape(&context->a);
-    const mim_context_options *o = &context->o;
-    const mim_mlp_options options = {o->gemm, o->max_samples, o->is_training};
-    int rc = MIM_NN(mim_mlp_create)(&main, layout, first, &options, &own->main);
-    if (rc == MIM_OK)
-        context->n_bytes += MIM_NN(mim_mlp_n_bytes)(own->main);
+    int rc = MIM_NN(mim_context_open_mlp)(context, &main, layout, first, 1, &own->main);
     if (rc != MIM_OK || n_branch(&context->a) == 0)
         return rc;
-    rc = MIM_NN(mim_mlp_create)(&branch, layout, first + 6, &options, &own->branch);
-    if (rc == MIM_OK)
-        context->n_bytes += MIM_NN(mim_mlp_n_bytes)(own->branch);
+    rc = MIM_NN(mim_context_open_mlp)(context, &branch, layout, first + 6, 1, &own->branch);
     if (is_gated(&context->a))
         own->gate = layout->tensors[first + 10].offset;
     return rc;

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "diffusion/context_kind_internal.h"
-#include "nn/mlp.h"
 
 /* [own metric and mask, known numbers, embedding of the thread] */
 static size_t n_row(const mim_architecture *a)

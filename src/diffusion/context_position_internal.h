@@ -82,14 +82,10 @@ static int MIM_NN(own_open)(MIM_CONTEXT *context, const mim_tensors *layout, siz
 {
     OWN *own = (OWN *)context;
     const mim_architecture *a = &context->a;
-    const mim_context_options *o = &context->o;
     const mim_mlp_shape shape = shape_of(a);
-    const mim_mlp_options options = {o->gemm, o->max_samples * a->n_threads, o->is_training};
     own->table = layout->tensors[first].offset;
-    const int rc = MIM_NN(mim_mlp_create)(&shape, layout, first + 1, &options, &own->mlp);
-    if (rc == MIM_OK)
-        context->n_bytes += MIM_NN(mim_mlp_n_bytes)(own->mlp);
-    return rc;
+    return MIM_NN(mim_context_open_mlp)(context, &shape, layout, first + 1, a->n_threads,
+                                        &own->mlp);
 }
 
 static const MIM_NN(mim_context_methods) MIM_NN(methods) = {.size = sizeof(OWN),

@@ -8,7 +8,6 @@
 
 #include "diffusion/context_kind_internal.h"
 #include "nn/encoder.h"
-#include "nn/mlp.h"
 
 enum { FIRST_SITE = 1 << 16 }; /* of dropout; a network's own are below */
 

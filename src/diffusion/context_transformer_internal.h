@@ -221,7 +221,6 @@ static int MIM_NN(own_open)(MIM_CONTEXT *context, const mim_tensors *layout, siz
     const mim_encoder_shape layers = layers_of(a);
     const mim_mlp_shape end = end_shape(a);
     const mim_encoder_options of_layers = {o->gemm, o->max_samples, n_tokens(a), o->is_training};
-    const mim_mlp_options of_end = {o->gemm, o->max_samples, o->is_training};
     size_t at = first;
     for (size_t m = 0; m < n_maps(a); m++, at += 2) {
         own->weight[m] = layout->tensors[at].offset;
@@ -230,13 +229,11 @@ static int MIM_NN(own_open)(MIM_CONTEXT *context, const mim_tensors *layout, siz
     if (sequence_of(a) != ONE_TOKEN)
         own->table = layout->tensors[at++].offset;
     int rc = MIM_NN(mim_encoder_create)(&layers, layout, at, &of_layers, &own->layers);
-    if (rc == MIM_OK)
-        rc = MIM_NN(mim_mlp_create)(&end, layout, at + mim_encoder_n_tensors(&layers), &of_end,
-                                    &own->end);
-    if (rc == MIM_OK)
-        own->base.n_bytes +=
-            MIM_NN(mim_encoder_n_bytes)(own->layers) + MIM_NN(mim_mlp_n_bytes)(own->end);
-    return rc;
+    if (rc != MIM_OK)
+        return rc;
+    context->n_bytes += MIM_NN(mim_encoder_n_bytes)(own->layers);
+    return MIM_NN(mim_context_open_mlp)(context, &end, layout, at + mim_encoder_n_tensors(&layers),
+                                        1, &own->end);
 }
 
 static const MIM_NN(mim_context_methods) MIM_NN(methods) = {.size = sizeof(OWN),

@@ -130,7 +130,7 @@ int mim_compare_measure(const mim_compare *compare, mim_compare_run *run)
     int rc = MIM_OK;
     double *scratch = malloc((run->n_slots ? run->n_slots : 1) * 2 * sizeof *scratch);
     if (!scratch)
-        return mim_fail(MIM_ENOMEM, "out of memory to compare %zu slots", run->n_slots);
+        return mim_fail(MIM_ENOMEM, "comparing %zu slots", run->n_slots);
     for (size_t m = 0; m < compare->wanted->n_metrics && rc == MIM_OK; m++) {
         if (compare->ranges[m] > 0.0)
             rc = measure_metric(compare, run, m, scratch, &run->metrics[m]);

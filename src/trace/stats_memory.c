@@ -36,7 +36,7 @@ int mim_stats_grow(void **items, size_t *capacity, size_t n, size_t size)
         more = 16;
     void *grown = more > SIZE_MAX / 2 / size ? NULL : realloc(*items, more * size);
     if (!grown)
-        return mim_fail(MIM_ENOMEM, "no memory for %zu items of %zu bytes", more, size);
+        return mim_fail(MIM_ENOMEM, "%zu items of %zu bytes", more, size);
     *items = grown;
     *capacity = more;
     return MIM_OK;
