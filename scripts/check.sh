@@ -35,37 +35,38 @@ step()
     echo "   $([ "$rc" -eq 0 ] && echo passed || echo "FAILED (exit $rc)") in $((SECONDS - begin)) s"
 }
 
+# tests_but PREFIX PATTERN: names of tests/PREFIX_* without those that PATTERN matches whole.
+tests_but() { find tests -maxdepth 1 -name "$1_*" | sed "s|tests/$1_||; s|\..*||" | grep -vxE "$2" | sort | xargs; }
+
 step "packages" 1800 make --no-print-directory deps
 step "build with gcc, no warnings" 900 scripts/silent.sh make -j"$jobs" all tests
 step "build with clang, no warnings" 900 \
     scripts/silent.sh make -j"$jobs" BUILD=build/clang CC=clang CFLAGS=-O0 all tests
 step "format" 120 make --no-print-directory check-format
 # Tests mostly wait; the build that is needed later fills the gaps.
-sanitized() { make "$@" --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" programs tests; }
-nice -n 19 timeout 1500 bash -c "$(declare -f sanitized); sanitized -j1" >/dev/null 2>&1 </dev/null &
+sanitized=(make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g")
+nice -n 19 timeout 1500 "${sanitized[@]}" programs tests >/dev/null 2>&1 </dev/null &
 building=$!
 trap 'rm -f "$log"; kill $building 2>/dev/null' EXIT
 step "unit tests" 900 make --no-print-directory check-unit
 step "reference loops under valgrind" 900 make --no-print-directory check-valgrind
 step "tests at 1 to 4 ranks" 900 make --no-print-directory check-mpi
-programs=$(for test in tests/cli_*.sh; do basename "$test" .sh; done | sed 's/^cli_//' | grep -vx architectures | xargs)
-step "program tests" 1500 make --no-print-directory check-cli CLI="$programs"
+step "program tests" 1500 make --no-print-directory check-cli CLI="$(tests_but cli architectures)"
 step "learning on a Slurm cluster on this machine" 300 make --no-print-directory check-slurm SLURM=learn
 wait "$building"
-step "build with sanitizers" 900 bash -c "$(declare -f sanitized); sanitized -j$jobs"
+step "build with sanitizers" 900 "${sanitized[@]}" -j"$jobs" programs tests
 # Without those that compute or wait for long, which check-full runs too.
 slow='network|dit|extended|contain_live|fleet|executor_compat|executor_watch|sampler_perf|h5_many'
-quick=$(for test in tests/test_*.c; do basename "$test" .c; done | sed 's/^test_//' | grep -vxE "$slow" | xargs)
 step "unit tests with sanitizers" 1200 \
-    make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-unit TESTS="$quick"
+    "${sanitized[@]}" check-unit TESTS="$(tests_but test "$slow")"
 step "tests at 2 ranks with sanitizers" 900 env MPI_RANKS=2 \
-    make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-mpi MPI_TESTS="agree campaign start_agreement joint rows_h5 gather_file hosts"
+    "${sanitized[@]}" check-mpi MPI_TESTS="agree campaign start_agreement joint rows_h5 gather_file hosts"
 step "program tests with sanitizers" 1500 \
-    make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-cli CLI="trace generate compare"
+    "${sanitized[@]}" check-cli CLI="trace generate compare"
 step "fuzz corpora with sanitizers" 600 \
-    make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" check-corpus
+    "${sanitized[@]}" check-corpus
 if [ "$full" = full ]; then
-    step "slow unit tests with sanitizers" 900 make --no-print-directory ASAN=1 BUILD=build/asan CFLAGS="-O1 -g" \
+    step "slow unit tests with sanitizers" 900 "${sanitized[@]}" \
         check-unit TESTS="${slow//|/ }"
     step "the comparison of networks" 300 make --no-print-directory check-cli CLI=architectures
     step "races (thread sanitizer)" 1200 make -j"$jobs" TSAN=1 BUILD=build/tsan CFLAGS="-O1 -g" \

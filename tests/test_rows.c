@@ -253,36 +253,55 @@ static void test_batches(void **state)
     mim_corpus_destroy(&corpus);
 }
 
+/* A corpus of which nothing stays in memory, and an order of its examples. */
+typedef struct on_disk {
+    mim_corpus *corpus;
+    mim_lessons *lessons;
+    mim_order *order;
+} on_disk;
+
+static on_disk open_on_disk(void)
+{
+    on_disk d = {NULL, NULL, NULL};
+    write_corpus();
+    d.corpus = open_corpus();
+    d.lessons = read_lessons(d.corpus, 0, 10, 10);
+    assert_int_equal(mim_order_create(1, d.lessons->n_train, NULL, &d.order), MIM_OK);
+    return d;
+}
+
+static void close_on_disk(on_disk *d)
+{
+    mim_order_destroy(&d->order);
+    mim_lessons_destroy(&d->lessons);
+    mim_corpus_destroy(&d->corpus);
+}
+
 /* A feed that was never asked, or is destroyed while it reads. */
 static void test_ends(void **state)
 {
     (void)state;
-    write_corpus();
-    mim_corpus *corpus = open_corpus();
-    mim_lessons *file = read_lessons(corpus, 0, 10, 10);
-    mim_order *order = NULL;
+    on_disk d = open_on_disk();
     mim_examples examples;
-    assert_int_equal(mim_order_create(1, file->n_train, NULL, &order), MIM_OK);
     for (uint64_t i = 0; i < 20; i++) {
-        mim_feed *feed = make_feed(file, order, (mim_feed_options){64, 1, 0, 1, 1 + i}, &examples);
+        mim_feed *feed =
+            make_feed(d.lessons, d.order, (mim_feed_options){64, 1, 0, 1, 1 + i}, &examples);
         if (i % 2)
             assert_int_equal(mim_feed_shard(feed, i, 0, &examples), MIM_OK);
         mim_feed_destroy(&feed);
     }
-    mim_feed *feed = make_feed(file, order, (mim_feed_options){64, 4, 1, 2, 2}, &examples);
+    mim_feed *feed = make_feed(d.lessons, d.order, (mim_feed_options){64, 4, 1, 2, 2}, &examples);
     assert_int_equal(mim_feed_shard(feed, 0, 0, &examples), MIM_EINVAL); /* another's shard */
     assert_int_equal(mim_feed_shard(feed, 0, 4, &examples), MIM_EINVAL);
     mim_feed_destroy(&feed);
     static const mim_feed_options bad[] = {
         {0, 1, 0, 1, 1}, {10, 3, 0, 3, 1}, {8, 2, 1, 2, 1}, {8, 2, 3, 0, 1}, {8, 2, 0, 2, 0}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(
-            mim_feed_of_corpus(&bad[i], order, layout, file->train_rows, file->rows, &feed),
-            MIM_EINVAL);
+        assert_int_equal(mim_feed_of_corpus(&bad[i], d.order, layout, d.lessons->train_rows,
+                                            d.lessons->rows, &feed),
+                         MIM_EINVAL);
     assert_null(feed);
-    mim_order_destroy(&order);
-    mim_lessons_destroy(&file);
-    mim_corpus_destroy(&corpus);
+    close_on_disk(&d);
 }
 
 /* ---- what happens to the file --------------------------------------------------------------- */
@@ -321,22 +340,17 @@ static void test_changed_file(void **state)
                  {scribble, "changed while it was in use"},
                  {touch_it, "changed while it was in use"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        write_corpus();
-        mim_corpus *corpus = open_corpus();
-        mim_lessons *file = read_lessons(corpus, 0, 10, 10);
-        mim_order *order = NULL;
+        on_disk d = open_on_disk();
         mim_examples examples;
-        assert_int_equal(mim_order_create(1, file->n_train, NULL, &order), MIM_OK);
-        mim_feed *feed = make_feed(file, order, (mim_feed_options){64, 2, 0, 2, 2}, &examples);
+        mim_feed *feed =
+            make_feed(d.lessons, d.order, (mim_feed_options){64, 2, 0, 2, 2}, &examples);
         assert_int_equal(mim_feed_shard(feed, 0, 1, &examples), MIM_OK);
         cases[i].change();
         assert_int_equal(step_until_failure(feed), MIM_EDATA);
         if (!strstr(mim_error(), cases[i].part))
             fail_msg("%s", mim_error());
         mim_feed_destroy(&feed);
-        mim_order_destroy(&order);
-        mim_lessons_destroy(&file);
-        mim_corpus_destroy(&corpus);
+        close_on_disk(&d);
     }
 }
 
@@ -344,19 +358,13 @@ static void test_changed_file(void **state)
 static void test_replaced_file(void **state)
 {
     (void)state;
-    write_corpus();
-    mim_corpus *corpus = open_corpus();
-    mim_lessons *file = read_lessons(corpus, 0, 10, 10);
-    mim_order *order = NULL;
+    on_disk d = open_on_disk();
     mim_examples examples;
-    assert_int_equal(mim_order_create(1, file->n_train, NULL, &order), MIM_OK);
-    mim_feed *feed = make_feed(file, order, (mim_feed_options){64, 2, 0, 2, 2}, &examples);
+    mim_feed *feed = make_feed(d.lessons, d.order, (mim_feed_options){64, 2, 0, 2, 2}, &examples);
     write_corpus(); /* atomic */
     assert_int_equal(step_until_failure(feed), MIM_OK);
     mim_feed_destroy(&feed);
-    mim_order_destroy(&order);
-    mim_lessons_destroy(&file);
-    mim_corpus_destroy(&corpus);
+    close_on_disk(&d);
 }
 
 /* Values that no corpus holds are found where they are read: a share of 2 in sample 4. */

@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "core/clock.h"
-#include "core/quantile.h"
 #include "node/kernel_family.h"
 #include "node/machine.h"
 #include "node/pin.h"
+#include "tests/support/bench.h"
 
 enum { N_SAMPLES = 101, MAX_BATCHES = 4096, LOOP_BYTES = 64 << 20 };
 
@@ -30,18 +30,6 @@ static void print_line(const char *what, const char *name, double value, const c
     printf("{\"bench\": \"%s %s\", \"value\": %.4g, \"unit\": \"%s\", \"peer\": %s, \"ratio\": %s, "
            "\"n\": %d, \"spread\": %.3g}\n",
            what, name, value, unit, shown, ratio, N_SAMPLES, spread);
-}
-
-static double median(const double *values, double *spread)
-{
-    double low = NAN, middle = NAN, high = NAN;
-
-    if (mim_quantile(values, N_SAMPLES, 0.25, &low) != MIM_OK ||
-        mim_quantile(values, N_SAMPLES, 0.5, &middle) != MIM_OK ||
-        mim_quantile(values, N_SAMPLES, 0.75, &high) != MIM_OK)
-        exit(1);
-    *spread = (high - low) / middle;
-    return middle;
 }
 
 /* ---- batches --------------------------------------------------------------------------------- */
@@ -85,9 +73,9 @@ static int bench_stressor(const mim_stressor *stressor, const mim_kernel_place *
     kernel->destroy(state);
     if (rc != MIM_OK)
         return rc;
-    value = median(us, &spread);
+    value = bench_median(N_SAMPLES, us, &spread);
     *n_outside += value < least_us || value > most_us;
-    print_line("batch of", stressor->name, value, "us", NAN, spread);
+    print_line("batch of", stressor->name, value, "us", NAN, spread / value);
     return MIM_OK;
 }
 
@@ -148,7 +136,7 @@ static double loop_gbs(loop which, int is_fast, char *one, char *two, double *sp
         run_loop(which, is_fast, one, two, i);
         gbs[i] = LOOP_BYTES / (double)(mim_clock_thread_cpu_ns() - begin);
     }
-    return median(gbs, spread);
+    return bench_median(N_SAMPLES, gbs, spread);
 }
 
 static int bench_loops(void)
@@ -163,7 +151,7 @@ static int bench_loops(void)
         double spread, ignored, plain = loop_gbs((loop)i, 0, one, two, &ignored);
         double fast = loop_gbs((loop)i, 1, one, two, &spread);
 
-        print_line("loop", names[i], fast, "GB/s", plain, spread);
+        print_line("loop", names[i], fast, "GB/s", plain, spread / fast);
     }
     free(one);
     free(two);

@@ -15,6 +15,7 @@
 
 #include "core/atomic_file.h"
 #include "core/clock.h"
+#include "core/quantile.h"
 #include "trace/stats.h"
 
 enum { N_RUNS = 7 };
@@ -81,12 +82,6 @@ static double wc_s(const char *path)
            1e-6 * (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static int measure(const char *text, size_t n_bytes, const char *path)
 {
     double ours[N_RUNS], peer[N_RUNS], mb = (double)n_bytes / 1e6;
@@ -103,8 +98,8 @@ static int measure(const char *text, size_t n_bytes, const char *path)
             return die("wc -l could not be run");
         peer[i] = mb / s;
     }
-    qsort(ours, N_RUNS, sizeof *ours, by_value);
-    qsort(peer, N_RUNS, sizeof *peer, by_value);
+    qsort(ours, N_RUNS, sizeof *ours, mim_by_value);
+    qsort(peer, N_RUNS, sizeof *peer, mim_by_value);
     double value = ours[N_RUNS / 2], wc = peer[N_RUNS / 2];
     printf("{\"bench\": \"parser\", \"value\": %.1f, \"unit\": \"MB/s\", "
            "\"peer\": \"wc -l: %.1f MB/s\", \"ratio\": %.3f, \"n\": %d, \"spread\": %.3f}\n",

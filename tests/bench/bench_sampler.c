@@ -11,25 +11,11 @@
 #include "core/clock.h"
 #include "node/sampler.h"
 #include "node/sampler_source.h"
+#include "tests/support/bench.h"
 
 enum { N_DEFAULT = 400, N_MIN = 200, SECONDS_DEFAULT = 8, SECONDS_MAX = 1000 };
 
 static const double goal_us = 100.0, goal_share_pct = 0.1;
-
-static int compare(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
-/* Median; *spread is the distance of the quartiles. Sorts. */
-static double median(size_t n, double *us, double *spread)
-{
-    qsort(us, n, sizeof *us, compare);
-    *spread = us[3 * n / 4] - us[n / 4];
-    return us[n / 2];
-}
 
 static double cpu_us(void) { return (double)mim_clock_thread_cpu_ns() / 1e3; }
 static double wall_us(void) { return (double)mim_clock_mono_ns() / 1e3; }
@@ -38,7 +24,7 @@ static double wall_us(void) { return (double)mim_clock_mono_ns() / 1e3; }
 static void print_line(const char *name, const char *unit, size_t n, double *values, double peer,
                        double goal)
 {
-    double spread, value = median(n, values, &spread);
+    double spread, value = bench_median(n, values, &spread);
 
     printf("{\"bench\": \"%s\", \"value\": %.4g, \"unit\": \"%s\", ", name, value, unit);
     if (peer > 0)
@@ -64,7 +50,7 @@ static double bare_read_us(size_t n, double *us)
         us[i] = cpu_us() - start;
     }
     close(fd);
-    return got > 0 ? median(n, us, &spread) : -1;
+    return got > 0 ? bench_median(n, us, &spread) : -1;
 }
 
 static int bench_sources(size_t n, double *us, double peer_us)

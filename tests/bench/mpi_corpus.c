@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/quantile.h"
 #include "core/rng.h"
 #include "core/text.h"
 #include "mpi/agree.h"
@@ -40,18 +41,12 @@ typedef struct bench {
     double value[MAX_REPETITIONS], peer[MAX_REPETITIONS];
 } bench;
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void print_line(bench *b, const char *what, const char *unit, const char *peer)
 {
     if (b->rank != 0)
         return;
-    qsort(b->value, b->n, sizeof *b->value, by_value);
-    qsort(b->peer, b->n, sizeof *b->peer, by_value);
+    qsort(b->value, b->n, sizeof *b->value, mim_by_value);
+    qsort(b->peer, b->n, sizeof *b->peer, mim_by_value);
     const double value = b->value[b->n / 2], other = b->peer[b->n / 2];
     printf("{\"bench\": \"%s, %d rank%s\", \"value\": %.1f, \"unit\": \"%s\", \"peer\": \"%s: "
            "%.1f MB/s\", \"ratio\": %.3f, \"n\": %zu, \"spread\": %.1f}\n",

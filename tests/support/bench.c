@@ -11,19 +11,14 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/quantile.h"
 #include "core/rng.h"
 #include "nn/gemm.h"
 #include "nn/half_products.h"
 
-static int compare(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
 double bench_median(size_t n, double *values, double *spread)
 {
-    qsort(values, n, sizeof *values, compare);
+    qsort(values, n, sizeof *values, mim_by_value);
     *spread = values[3 * n / 4] - values[n / 4];
     return values[n / 2];
 }
