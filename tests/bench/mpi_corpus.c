@@ -22,6 +22,7 @@
 #include "mpi/agree.h"
 #include "mpi/campaign_mpi.h"
 #include "mpi/dataset.h"
+#include "tests/support/bench_mpi.h"
 #include "tests/support/made_run.h"
 #include "trace/stats.h"
 
@@ -306,7 +307,7 @@ static int make_folder(bench *b)
     return mim_agree(b->comm, rc);
 }
 
-static int run(bench *b)
+static int measure(bench *b)
 {
     int rc = make_folder(b);
     if (rc != MIM_OK)
@@ -323,25 +324,23 @@ static int run(bench *b)
     return rc;
 }
 
+static int run(MPI_Comm comm, int rank, int n_ranks, size_t n)
+{
+    bench *b = calloc(1, sizeof *b);
+    int rc = mim_agree(comm, b ? MIM_OK : mim_fail(MIM_ENOMEM, "benchmark"));
+    if (rc == MIM_OK) {
+        b->comm = comm;
+        b->rank = rank;
+        b->n_ranks = n_ranks;
+        b->n = n;
+        rc = measure(b);
+    }
+    free(b);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
-    int64_t n = N_DEFAULT;
-    bench *b = calloc(1, sizeof *b);
-    MPI_Init(&argc, &argv);
-    int rc = b ? MIM_OK : mim_fail(MIM_ENOMEM, "benchmark");
-    if (rc == MIM_OK && argc > 1)
-        rc = mim_parse_i64("repetitions", argv[1], 1, MAX_REPETITIONS, &n);
-    if (rc == MIM_OK) {
-        b->n = (size_t)n;
-        MPI_Comm_dup(MPI_COMM_WORLD, &b->comm);
-        MPI_Comm_rank(b->comm, &b->rank);
-        MPI_Comm_size(b->comm, &b->n_ranks);
-        rc = run(b);
-        MPI_Comm_free(&b->comm);
-    }
-    if (rc != MIM_OK && (!b || b->rank == 0))
-        fprintf(stderr, "mpi_corpus: %s\n", mim_error());
-    free(b);
-    MPI_Finalize();
-    return mim_exit_status(rc);
+    static const int64_t range[2] = {1, MAX_REPETITIONS};
+    return bench_mpi_main(argc, argv, "mpi_corpus", "repetitions", range, N_DEFAULT, run);
 }

@@ -29,6 +29,7 @@
 #include "report/scaling_model.h"
 #include "tests/support/bench.h"
 #include "tests/support/bench_model.h"
+#include "tests/support/bench_mpi.h"
 
 enum { N_DEFAULT = 7, N_SPARE = 3, MAX_ROUNDS = 100, FEWEST = 3 };
 enum { SHARD = 32, N_SHARDS = 4, BUCKET_BYTES = 4 << 20, MAX_NODES = 64 };
@@ -365,7 +366,7 @@ static int pin_ranks(bench *b, bool *has_own)
     return rc;
 }
 
-static int run(bench *b)
+static int measure(bench *b)
 {
     bool has_own = false;
     char name[64];
@@ -391,25 +392,23 @@ static int run(bench *b)
     return rc;
 }
 
+static int run(MPI_Comm comm, int rank, int n_ranks, size_t n)
+{
+    bench *b = calloc(1, sizeof *b);
+    int rc = mim_agree(comm, b ? MIM_OK : mim_fail(MIM_ENOMEM, "benchmark"));
+    if (rc == MIM_OK) {
+        b->comm = comm;
+        b->rank = rank;
+        b->n_ranks = n_ranks;
+        b->n = n;
+        rc = measure(b);
+    }
+    free(b);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
-    int64_t n = N_DEFAULT;
-    bench *b = calloc(1, sizeof *b);
-    MPI_Init(&argc, &argv);
-    int rc = b ? MIM_OK : mim_fail(MIM_ENOMEM, "benchmark");
-    if (rc == MIM_OK && argc > 1)
-        rc = mim_parse_i64("rounds", argv[1], FEWEST, MAX_ROUNDS, &n);
-    if (rc == MIM_OK) {
-        b->n = (size_t)n;
-        MPI_Comm_dup(MPI_COMM_WORLD, &b->comm);
-        MPI_Comm_rank(b->comm, &b->rank);
-        MPI_Comm_size(b->comm, &b->n_ranks);
-        rc = run(b);
-        MPI_Comm_free(&b->comm);
-    }
-    if (rc != MIM_OK && (!b || b->rank == 0))
-        fprintf(stderr, "mpi_train: %s\n", mim_error());
-    free(b);
-    MPI_Finalize();
-    return mim_exit_status(rc);
+    static const int64_t range[2] = {FEWEST, MAX_ROUNDS};
+    return bench_mpi_main(argc, argv, "mpi_train", "rounds", range, N_DEFAULT, run);
 }
