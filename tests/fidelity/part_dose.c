@@ -8,7 +8,7 @@
 
 #include "tests/fidelity/suite.h"
 
-enum { N_WEIGHTS = 10, MAX_STRESSORS = 24, PACED_PER_WEIGHT = 2, SLOW_PER_WEIGHT = 6 };
+enum { N_WEIGHTS = 10, MAX_STRESSORS = 24, PER_WEIGHT = 2, SLOW_PER_WEIGHT = 6 };
 static const double slot_s = 0.5;
 static const double goal_points = 2.0, goal_io_pct = 5.0, goal_r2 = 0.98;
 static const double most_change = 0.1;  /* of the full rate of one without pauses, meanwhile */
@@ -107,9 +107,7 @@ static int measure_once(suite *s, size_t column, response *one)
     make_label(s, column, one->label);
     one->is_paced = stressor->is_paced;
     one->is_slow = stressor->is_paced && stressor->sleep_us >= slow_us;
-    all.per_weight = s->is_quick || !one->is_paced ? 1
-                     : one->is_slow                ? SLOW_PER_WEIGHT
-                                                   : PACED_PER_WEIGHT;
+    all.per_weight = s->is_quick ? 1 : one->is_slow ? SLOW_PER_WEIGHT : PER_WEIGHT;
     const size_t n_windows = N_WEIGHTS * all.per_weight;
     int rc = mim_plan_create(n_windows, 1, s->actions, &plan);
     for (size_t w = 0; rc == MIM_OK && w < n_windows; w++)
@@ -240,4 +238,4 @@ static int run(suite *s)
     return rc;
 }
 
-const suite_part suite_dose = {"dose", "dose response of every stressor", 170.0, run};
+const suite_part suite_dose = {"dose", "dose response of every stressor", 250.0, run};

@@ -12,7 +12,7 @@
 #include "trace/stats.h"
 
 static const double least_for_overshoot_s = 0.5;
-static const uint64_t max_written_bytes = UINT64_C(32) << 30;
+static const uint64_t max_written_bytes = UINT64_C(128) << 30;
 
 int suite_create(const char *bin, suite **s)
 {
