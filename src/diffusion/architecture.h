@@ -15,7 +15,7 @@
 
 /* Kinds of networks; their descriptors are listed in diffusion/network.c. */
 typedef enum {
-    MIM_NETWORK_THREAD_TOKEN, /* diffusion/denoiser.h */
+    MIM_NETWORK_THREAD_TOKEN, /* diffusion/network_thread_token.c */
     MIM_NETWORK_CELL_TOKEN,   /* diffusion/network_cell_token.c */
     MIM_NETWORK_UNET,         /* diffusion/network_unet.c */
     MIM_N_NETWORKS

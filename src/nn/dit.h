@@ -1,6 +1,6 @@
 /* The body of a diffusion transformer (DiT; Peebles and Xie 2023): blocks with adaLN-zero, and the
  * modulated norm before the last layer. Embedding, condition and last layer are the owner's
- * (diffusion/denoiser.h is one).
+ * (diffusion/network_thread_token.c is one).
  *
  * A block, with scale, shift and gate of the token's condition row:
  *

@@ -1,4 +1,4 @@
-"""The denoisers thread_token (src/diffusion/denoiser.h) and cell_token (network_cell_token.c; no slot
+"""The denoisers thread_token (network_thread_token.c) and cell_token (network_cell_token.c; no slot
 before, a context of metrics only, no dropout) in PyTorch, as bench_torch's peers: same network, same
 numbers, same batch, written as one writes them for PyTorch.
 
