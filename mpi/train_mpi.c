@@ -147,9 +147,9 @@ int mim_train_mpi_step(mim_train_mpi *job, int local, bool wishes_stop, double *
         job->requests[k] = MPI_REQUEST_NULL;
     for (size_t k = 0; k < job->n_buckets; k++)
         job->buckets[k].n_left = job->buckets[k].n;
-    for (size_t i = 0; local == MIM_OK && i < job->count; i++)
-        local = mim_trainer_shard(job->trainer, job->first + i, job->sums, &extras[AT_LOSS],
-                                  i + 1 == job->count ? &ready : NULL);
+    if (local == MIM_OK)
+        local = mim_trainer_shards(job->trainer, job->first, job->count, job->sums,
+                                   &extras[AT_LOSS], &ready);
     begin_others(job);
     extras[AT_STOP] = wishes_stop ? 1 : 0;
     extras[AT_FAILURE] = local == MIM_OK ? 0 : 1;

@@ -192,6 +192,7 @@ static int make_feed(mim_train_job *j)
         .n_batch = o->batch, .n_shards = o->n_shards, .n_ahead = j->plan.n_ahead};
     mim_lessons *l = j->lessons;
     mim_share_of(o->n_shards, j->rank, j->n_ranks, &feed.first, &feed.count);
+    j->plan.options.n_lanes = mim_train_n_lanes(feed.count);
     if (!l->samples)
         return mim_feed_of_corpus(&feed, j->order, mim_corpus_layout(j->corpus), l->train_rows,
                                   l->rows, &j->feed);

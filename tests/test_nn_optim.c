@@ -209,7 +209,7 @@ static void test_update_is_its_parts(void **state)
             whole->grads[i] = 0.25f * parts->grads[i];
             sums[i] = 0.75 * (double)parts->grads[i];
         }
-        mim_grads_move_f(whole, 0, whole->n_values, sums);
+        mim_grads_move_f(whole->n_values, whole->grads, sums);
         for (size_t i = 0; i < n; i++)
             assert_true(whole->grads[i] == 0 && (float)sums[i] == parts->grads[i]);
         const double norm = mim_grads_set_f(sums, whole);

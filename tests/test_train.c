@@ -14,13 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 #include "core/rng.h"
 #include "core/signals.h"
 #include "diffusion/generator.h"
+#include "tests/support/bench.h"
 #include "tests/support/toy.h"
 
 static toy data; /* read-only after the set-up */
@@ -84,7 +81,7 @@ static void test_shards(void **state)
         gradients[k] = calloc(n, sizeof(double));
         assert_non_null(gradients[k]);
         for (size_t shard = options.n_shards; shard-- > 0;)
-            assert_int_equal(mim_trainer_shard(trainer, shard, gradients[k], &losses[k], NULL),
+            assert_int_equal(mim_trainer_shards(trainer, shard, 1, gradients[k], &losses[k], NULL),
                              MIM_OK);
         mim_trainer_destroy(&trainer);
         mim_model_destroy(&model);
@@ -98,6 +95,45 @@ static void test_shards(void **state)
     assert_true(fabs(losses[0] - losses[1]) < 1e-6 * losses[0]);
     free(gradients[0]);
     free(gradients[1]);
+}
+
+/* Lanes change neither a gradient nor a loss, not by a bit; 8 shards make rounds of 3, 3 and 2. */
+static void test_lanes(void **state)
+{
+    (void)state;
+    enum { N_WAYS = 4 };
+    static const struct {
+        size_t n_lanes;
+        int n_threads;
+    } ways[N_WAYS] = {{1, 1}, {1, 2}, {2, 2}, {3, 3}};
+    double *gradients[N_WAYS] = {NULL}, losses[N_WAYS] = {0};
+    size_t n = 0, bytes[N_WAYS] = {0};
+    for (int k = 0; k < N_WAYS; k++) {
+        mim_model *model = toy_model(4, MIM_PREDICT_V);
+        mim_train_options options = toy_options();
+        options.n_shards = 8;
+        options.n_lanes = ways[k].n_lanes;
+        bench_set_threads(ways[k].n_threads);
+        mim_trainer *trainer = make_trainer(&options, model);
+        n = mim_trainer_n_values(trainer);
+        bytes[k] = mim_trainer_n_bytes(trainer);
+        for (size_t i = 0; i < n; i++) /* a fresh one has few gradients */
+            model->params->values[i] +=
+                (float)(0.2 * mim_rng_u01(1, MIM_STREAM_TEST, 8, 0, (uint32_t)i) - 0.1);
+        assert_non_null(gradients[k] = calloc(n, sizeof(double)));
+        assert_int_equal(mim_trainer_shards(trainer, 0, 8, gradients[k], &losses[k], NULL), MIM_OK);
+        mim_trainer_destroy(&trainer);
+        mim_model_destroy(&model);
+    }
+    bench_set_threads(1);
+    assert_true(losses[0] > 0);
+    assert_true(bytes[3] > bytes[2] && bytes[2] > bytes[0]);
+    for (int k = 1; k < N_WAYS; k++) {
+        assert_memory_equal(&losses[k], &losses[0], sizeof *losses);
+        assert_memory_equal(gradients[k], gradients[0], n * sizeof(double));
+    }
+    for (int k = 0; k < N_WAYS; k++)
+        free(gradients[k]);
 }
 
 /* What a trainer tells of a gradient while it computes the rest. */
@@ -133,10 +169,13 @@ static void test_ready(void **state)
          .encoder_width = 8,
          .context_width = 8}};
     (void)state;
-    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+    for (size_t k = 0; k < 2 * sizeof kinds / sizeof *kinds; k++) {
+        const size_t n_lanes = 1 + k % 2;
         double *sums[2], loss = 0;
-        mim_model *model = toy_model_of(&kinds[k], 4, MIM_PREDICT_X0);
-        const mim_train_options options = toy_options();
+        mim_model *model = toy_model_of(&kinds[k / 2], 4, MIM_PREDICT_X0);
+        mim_train_options options = toy_options();
+        options.n_lanes = n_lanes;
+        bench_set_threads((int)n_lanes);
         assert_non_null(model);
         mim_trainer *trainer = make_trainer(&options, model);
         const size_t n = mim_trainer_n_values(trainer);
@@ -145,13 +184,15 @@ static void test_ready(void **state)
         for (int i = 0; i < 2; i++)
             assert_non_null(sums[i] = calloc(n, sizeof *sums[i]));
         assert_non_null(t.times);
-        assert_int_equal(mim_trainer_shard(trainer, 0, sums[0], &loss, NULL), MIM_OK);
+        assert_int_equal(mim_trainer_shards(trainer, 0, 3, sums[0], &loss, NULL), MIM_OK);
         t.wanted = sums[0];
         t.gradient = sums[1];
-        assert_int_equal(mim_trainer_shard(trainer, 0, sums[1], &loss, &ready), MIM_OK);
+        assert_int_equal(mim_trainer_shards(trainer, 0, 3, sums[1], &loss, &ready), MIM_OK);
         for (size_t i = 0; i < n; i++)
             assert_int_equal(t.times[i], 1);
-        assert_true(t.n_early > n / 2);
+        if (n_lanes == 1) /* else it takes both */
+            assert_true(t.n_early > n / 2);
+        bench_set_threads(1);
         free(sums[0]);
         free(sums[1]);
         free(t.times);
@@ -412,6 +453,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_loss),
         cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_lanes),
         cmocka_unit_test(test_ready),
         cmocka_unit_test(test_learns),
         cmocka_unit_test(test_refusals),
@@ -420,8 +462,6 @@ int main(void)
         cmocka_unit_test(test_terms_and_weights),
         cmocka_unit_test(test_signals_do_no_harm),
     };
-#ifdef _OPENMP
-    omp_set_num_threads(1); /* toys: threads would only wait for one another */
-#endif
+    bench_set_threads(1); /* toys: threads would only wait for one another */
     return cmocka_run_group_tests(tests, fill_data, NULL);
 }

@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "core/rng.h"
-#include "diffusion/batch_internal.h"
+#include "diffusion/lanes_internal.h"
+#include "nn/parallel_internal.h"
 
 /* Draws of validation are told from those of training by a bit no step number reaches. */
 static const uint64_t validation_step = UINT64_C(1) << 63;
@@ -18,23 +19,20 @@ struct mim_trainer {
     mim_feed *own_feed;
     mim_schedule *schedule;
     mim_objective objective;
-    mim_network_f *network;
     size_t n_shard; /* examples in a shard */
-    mim_batch *batch;
-    double *gradient;         /* [n_values] of a whole step here, between steps all 0 */
-    const float *values_seen; /* by the network at last, and at which step */
-    uint64_t step_seen;
+    mim_lanes *lanes;
+    double *gradient;   /* [n_values] of a whole step here, between steps all 0 */
     uint64_t n_skipped; /* in a row */
 };
 
 /* dropout: NULL = none. */
-static mim_network_input_f input_of(mim_trainer *r, const float *values, size_t n,
-                                    const mim_network_dropout *dropout)
+static mim_network_input_f input_of(const mim_trainer *r, mim_lane *lane, const float *values,
+                                    size_t n, const mim_network_dropout *dropout)
 {
-    const mim_batch *b = r->batch;
-    const bool has_same_values = r->values_seen == values && r->step_seen == r->model->step;
-    r->values_seen = values;
-    r->step_seen = r->model->step;
+    const mim_batch *b = lane->batch;
+    const bool has_same_values = lane->values_seen == values && lane->step_seen == r->model->step;
+    lane->values_seen = values;
+    lane->step_seen = r->model->step;
     return (mim_network_input_f){.n_samples = n,
                                  .n_threads = r->model->domain->n_threads,
                                  .noisy = b->noisy,
@@ -52,9 +50,9 @@ static mim_network_input_f input_of(mim_trainer *r, const float *values, size_t 
 }
 
 /* Of the answers to n examples, whose gradient they become; their part of the mean over n_batch. */
-static double judge(mim_trainer *r, const mim_objective *objective, size_t n, size_t n_batch)
+static double judge(const mim_trainer *r, const mim_objective *objective, const mim_batch *b,
+                    size_t n, size_t n_batch)
 {
-    const mim_batch *b = r->batch;
     const mim_objective_batch_f batch = {.n_samples = n,
                                          .n_threads = r->model->domain->n_threads,
                                          .n_stressors = r->model->domain->n_stressors,
@@ -76,61 +74,57 @@ size_t mim_trainer_n_values(const mim_trainer *trainer) { return trainer->model-
 
 size_t mim_trainer_n_bytes(const mim_trainer *r)
 {
-    return mim_network_n_bytes_f(r->network) + mim_batch_n_bytes(r->batch) +
-           r->model->params->n_values * sizeof *r->gradient;
+    return mim_lanes_n_bytes(r->lanes) + r->model->params->n_values * sizeof *r->gradient;
 }
 
-/* A gradient on its way from the network to the caller. */
-typedef struct handover {
-    mim_params_f *params;
-    double *gradient;
-    const mim_grads_ready *ready;
-    size_t first, end; /* handed over */
-} handover;
-
-static void hand_over(void *context, size_t first, size_t n)
+static int fill(mim_trainer *r, size_t shard, mim_batch *batch)
 {
-    handover *h = context;
-    if (n == 0)
-        return;
-    h->first = first;
-    if (h->end == 0)
-        h->end = first + n;
-    mim_grads_move_f(h->params, first, n, h->gradient);
-    if (h->ready)
-        h->ready->tell(h->ready->context, first, n);
-}
-
-int mim_trainer_shard(mim_trainer *r, size_t shard, double *gradient, double *loss,
-                      const mim_grads_ready *ready)
-{
-    mim_params_f *params = r->model->params;
-    const uint64_t seed = r->model->seed, step = r->model->step;
+    const uint64_t step = r->model->step;
     mim_examples examples;
     const int rc = mim_feed_shard(r->feed, step, shard, &examples);
     if (rc != MIM_OK)
         return rc;
     for (size_t i = 0; i < r->n_shard; i++) {
         const size_t number = shard * r->n_shard + i;
-        const double u = mim_rng_u01(seed, MIM_STREAM_TIMESTEP, step, (uint32_t)number, 0);
+        const double u =
+            mim_rng_u01(r->model->seed, MIM_STREAM_TIMESTEP, step, (uint32_t)number, 0);
         const mim_batch_place p = {.step = step,
                                    .number = (uint32_t)number,
                                    .slot = i,
                                    .t = (size_t)(u * (double)r->schedule->n_steps)};
-        mim_batch_put(r->batch, r->model, r->schedule, &r->options, &examples, i, &p);
+        mim_batch_put(batch, r->model, r->schedule, &r->options, &examples, i, &p);
     }
-    const mim_network_dropout dropout = {seed, (uint32_t)step, r->batch->numbers};
-    handover h = {params, gradient, ready, 0, 0};
-    const mim_grads_ready early = {hand_over, &h};
-    mim_network_input_f input = input_of(r, params->values, r->n_shard, &dropout);
-    input.ready = ready ? &early : NULL;
-    mim_network_forward_f(r->network, params->values, &input, r->batch->predicted);
-    *loss += judge(r, &r->objective, r->n_shard, r->options.batch);
-    mim_network_backward_f(r->network, params->values, &input, r->batch->d_predicted,
-                           params->grads);
-    const size_t first = h.first, end = h.end;
-    hand_over(&h, end, params->n_values - end);
-    hand_over(&h, 0, first);
+    return MIM_OK;
+}
+
+static void learn(void *context, mim_lane *lane, const mim_grads_ready *ready)
+{
+    const mim_trainer *r = context;
+    const mim_batch *b = lane->batch;
+    const float *values = r->model->params->values;
+    const mim_network_dropout dropout = {r->model->seed, (uint32_t)r->model->step, b->numbers};
+    mim_network_input_f input = input_of(r, lane, values, r->n_shard, &dropout);
+    input.ready = ready;
+    mim_network_forward_f(lane->network, values, &input, b->predicted);
+    lane->loss = judge(r, &r->objective, b, r->n_shard, r->options.batch);
+    mim_network_backward_f(lane->network, values, &input, b->d_predicted, lane->grads);
+}
+
+int mim_trainer_shards(mim_trainer *r, size_t first, size_t count, double *gradient, double *loss,
+                       const mim_grads_ready *ready)
+{
+    const size_t most = mim_n_workers(r->lanes->n);
+    for (size_t i = 0, n = 0; i < count; i += n) {
+        int rc = MIM_OK;
+        n = count - i < most ? count - i : most;
+        for (size_t k = 0; rc == MIM_OK && k < n; k++)
+            rc = fill(r, first + i + k, r->lanes->all[k].batch);
+        if (rc != MIM_OK)
+            return rc;
+        mim_lanes_run(r->lanes, n, learn, r, gradient, i + n == count ? ready : NULL);
+        for (size_t k = 0; k < n; k++)
+            *loss += r->lanes->all[k].loss;
+    }
     return MIM_OK;
 }
 
@@ -171,9 +165,7 @@ int mim_trainer_apply(mim_trainer *r, const double *gradient, double *norm)
 int mim_trainer_step(mim_trainer *r, double *loss, double *norm)
 {
     double sum = 0;
-    int rc = MIM_OK;
-    for (size_t shard = 0; rc == MIM_OK && shard < r->options.n_shards; shard++)
-        rc = mim_trainer_shard(r, shard, r->gradient, &sum, NULL);
+    int rc = mim_trainer_shards(r, 0, r->options.n_shards, r->gradient, &sum, NULL);
     if (rc == MIM_OK)
         rc = mim_trainer_apply(r, r->gradient, norm);
     memset(r->gradient, 0, r->model->params->n_values * sizeof *r->gradient);
@@ -187,6 +179,7 @@ double mim_trainer_validate(mim_trainer *r, const mim_examples *examples, size_t
 {
     const float *values = use_ema ? r->model->params->ema : r->model->params->values;
     mim_objective plain = r->objective;
+    mim_lane *lane = &r->lanes->all[0];
     double sum = 0;
     plain.weights = (mim_objective_weights){0};
     for (size_t k = 0; k < n * n_draws; k += r->n_shard) {
@@ -197,11 +190,11 @@ double mim_trainer_validate(mim_trainer *r, const mim_examples *examples, size_t
                                        .number = (uint32_t)e,
                                        .slot = i,
                                        .t = (2 * draw + 1) * r->schedule->n_steps / (2 * n_draws)};
-            mim_batch_put(r->batch, r->model, r->schedule, NULL, examples, e, &p);
+            mim_batch_put(lane->batch, r->model, r->schedule, NULL, examples, e, &p);
         }
-        const mim_network_input_f input = input_of(r, values, n_now, NULL);
-        mim_network_forward_f(r->network, values, &input, r->batch->predicted);
-        sum += judge(r, &plain, n_now, 1);
+        const mim_network_input_f input = input_of(r, lane, values, n_now, NULL);
+        mim_network_forward_f(lane->network, values, &input, lane->batch->predicted);
+        sum += judge(r, &plain, lane->batch, n_now, 1);
     }
     return sum / (double)n_draws;
 }
@@ -232,6 +225,12 @@ static int check_options(const mim_train_options *o, mim_prediction prediction)
     return mim_objective_check(&o->objective, prediction);
 }
 
+size_t mim_train_n_lanes(size_t n_shards)
+{
+    const size_t n_threads = mim_n_workers(SIZE_MAX);
+    return n_shards < n_threads ? 1 : n_threads;
+}
+
 static int create(const mim_train_options *options, mim_model *model, mim_trainer **trainer)
 {
     mim_trainer *made = calloc(1, sizeof *made);
@@ -248,12 +247,13 @@ static int create(const mim_train_options *options, mim_model *model, mim_traine
     int rc =
         mim_schedule_create(model->process.schedule, model->process.n_timesteps, &made->schedule);
     if (rc == MIM_OK)
-        rc = mim_network_create_f(&model->architecture, &network, &made->network);
-    if (rc == MIM_OK)
-        rc = mim_batch_create(model->domain, n_shard, &made->batch);
+        rc = mim_lanes_create(options->n_lanes > 0 ? options->n_lanes
+                                                   : mim_train_n_lanes(options->n_shards),
+                              model, &network, &made->lanes);
     if (rc == MIM_OK && !(made->gradient = calloc(model->params->n_values, sizeof(double))))
         rc = mim_fail(MIM_ENOMEM, "gradient");
-    if (rc == MIM_OK && options->swap_sockets > 0 && !mim_batch_can_swap_sockets(made->batch))
+    if (rc == MIM_OK && options->swap_sockets > 0 &&
+        !mim_batch_can_swap_sockets(made->lanes->all[0].batch))
         rc = mim_fail(MIM_EINVAL, "training: swap_sockets needs two or more sockets of as many "
                                   "threads each");
     made->objective = (mim_objective){made->schedule, model->process.prediction,
@@ -340,8 +340,7 @@ void mim_trainer_destroy(mim_trainer **trainer)
     mim_feed_destroy(&old->own_feed);
     mim_order_destroy(&old->own_order);
     mim_schedule_destroy(&old->schedule);
-    mim_network_destroy_f(&old->network);
-    mim_batch_destroy(&old->batch);
+    mim_lanes_destroy(&old->lanes);
     free(old->gradient);
     free(old);
 }

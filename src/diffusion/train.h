@@ -1,6 +1,6 @@
 /* Supervised training of a model, serial: what one step does to one share of its batch.
  *
- * A step's batch is cut into a fixed number of shards (micro-batches): the network sees one at a
+ * A step's batch is cut into a fixed number of shards (micro-batches): a network sees one at a
  * time, and gradients are accumulated. The gradient of each is summed in float by itself and added
  * to the others in double, so that who computes which shard (and in how many ranks) changes the sum
  * by some 1e-16 of its terms only. All draws (which example, timestep, noise, what is hidden, where
@@ -26,6 +26,10 @@ enum { MIM_TRAIN_MAX_BATCH = 1 << 16 };
 
 typedef struct mim_train_options {
     size_t batch, n_shards; /* examples a step; shards of it: batch is a multiple of n_shards */
+    /* Most shards computed at a time, each in an OpenMP thread of its own: faster than threads that
+     * share each layer, and takes a network's memory each; results are the same to the bit. 0:
+     * mim_train_n_lanes(n_shards). */
+    size_t n_lanes;
     mim_adam adam;
     mim_lr_schedule rate;
     mim_ema ema;
@@ -61,13 +65,17 @@ size_t mim_trainer_n_values(const mim_trainer *trainer); /* length of a gradient
 
 size_t mim_trainer_n_bytes(const mim_trainer *trainer); /* memory of a step, parameters apart */
 
-/* Of the model's present step, for shard `shard` < n_shards: adds its part of the gradient and of
- * the loss; over all shards they are those of the mean over the batch. Fails, adding nothing, when
- * the feed has not the examples.
+/* For this many shards: as many lanes as OpenMP has threads, 1 where there are not so many shards.
+ */
+size_t mim_train_n_lanes(size_t n_shards);
+
+/* Of the model's present step, for shards first to first + count - 1 of n_shards: adds their part
+ * of the gradient and of the loss, shard after shard; over all shards they are those of the mean
+ * over the batch. Fails when the feed has not the examples; what was added then is of no use.
  * `ready` (may be NULL) is told of each value of the gradient once, of many of them while the
  * others are still computed; this call does not look at those again. */
-int mim_trainer_shard(mim_trainer *trainer, size_t shard, double *gradient, double *loss,
-                      const mim_grads_ready *ready);
+int mim_trainer_shards(mim_trainer *trainer, size_t first, size_t count, double *gradient,
+                       double *loss, const mim_grads_ready *ready);
 /* Clips, optimiser, moving average; model->step grows by 1. `norm` (may be NULL): of the gradient
  * before clipping. When that is not finite the step is left out: only model->step and
  * course.n_skipped grow. MIM_ECHECK when more than max_skipped steps in a row were left out. */

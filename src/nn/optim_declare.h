@@ -16,8 +16,8 @@ void MIM_NN(mim_ema_update)(const mim_ema *ema, uint64_t n_updates, MIM_PARAMS *
 /* ---- a whole step, its passes shared out to OpenMP's threads ----------------------------------
  */
 
-/* sums += grads, grads = 0, for values first to first + n - 1 of both. */
-void MIM_NN(mim_grads_move)(MIM_PARAMS *params, size_t first, size_t n, double *sums);
+/* sums += grads, grads = 0, both [n]. */
+void MIM_NN(mim_grads_move)(size_t n, MIM_REAL *grads, double *sums);
 /* grads = sums; gives their norm. */
 double MIM_NN(mim_grads_set)(const double *sums, MIM_PARAMS *params);
 /* The same to the bit as mim_clip_grads(), mim_adam_step() and mim_ema_update(), then gradients of

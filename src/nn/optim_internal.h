@@ -102,13 +102,13 @@ MIM_VECTOR static void MIM_NN(add_wide)(size_t n, MIM_REAL *restrict grads, doub
     }
 }
 
-void MIM_NN(mim_grads_move)(MIM_PARAMS *params, size_t first, size_t n, double *sums)
+void MIM_NN(mim_grads_move)(size_t n, MIM_REAL *grads, double *sums)
 {
     const size_t step = chunk_of(n);
     MIM_PARALLEL_FOR(n > step)
     for (size_t c = 0; c < (n + step - 1) / step; c++)
         MIM_NN(add_wide)
-    (length_of(n, step, c), params->grads + first + c * step, sums + first + c * step);
+    (length_of(n, step, c), grads + c * step, sums + c * step);
 }
 
 MIM_VECTOR static void MIM_NN(narrow)(size_t n, const double *restrict from, MIM_REAL *restrict to)

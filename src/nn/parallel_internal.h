@@ -18,8 +18,13 @@
 
 #define MIM_PRAGMA(text) _Pragma(#text)
 #define MIM_PARALLEL_FOR(condition) MIM_PRAGMA(omp parallel for schedule(dynamic) if (condition))
+/* n > 1 long iterations, a thread each: the caller's has the first. Loops within them are not
+ * shared out. */
+#define MIM_PARALLEL_LANES(n)                                                                      \
+    MIM_PRAGMA(omp parallel for schedule(static, 1) num_threads((int)(n)))
 #else
 #define MIM_PARALLEL_FOR(condition)
+#define MIM_PARALLEL_LANES(n)
 #endif
 
 /* How many iterations a loop is to have that gives each thread memory of its own: at most `max`.

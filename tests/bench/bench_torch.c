@@ -40,8 +40,8 @@ typedef struct subject {
 } subject;
 
 static const subject subjects[] = {
-    {{"server", MIM_NETWORK_THREAD_TOKEN, 20, 2, 256, 6, 8}, 128, 4},
-    {{"cells", MIM_NETWORK_CELL_TOKEN, 20, 2, 256, 6, 8}, 8, 1}, /* without dropout */
+    {{"server", MIM_NETWORK_THREAD_TOKEN, 20, 2, 256, 6, 8}, 128, 8},
+    {{"cells", MIM_NETWORK_CELL_TOKEN, 20, 2, 256, 6, 8}, 8, 4}, /* without dropout */
 };
 
 /* Largest differences of a tensor's gradient over its largest value. */
@@ -215,8 +215,8 @@ static int write_gradient(bench *b, const char *path)
     float *gradient = calloc(n, sizeof *gradient);
     int rc = sums && gradient ? MIM_OK : mim_fail(MIM_ENOMEM, "gradient");
     b->loss = 0;
-    for (size_t shard = 0; rc == MIM_OK && shard < b->subject->n_shards; shard++)
-        rc = mim_trainer_shard(b->trainer, shard, sums, &b->loss, NULL);
+    if (rc == MIM_OK)
+        rc = mim_trainer_shards(b->trainer, 0, b->subject->n_shards, sums, &b->loss, NULL);
     for (size_t i = 0; rc == MIM_OK && i < n; i++)
         gradient[i] = (float)sums[i];
     if (rc == MIM_OK)
@@ -412,6 +412,7 @@ static int set_up(bench *b, mim_precision precision)
     b->options =
         (mim_train_options){.batch = b->subject->n_batch,
                             .n_shards = b->subject->n_shards,
+                            .n_lanes = MAX_THREADS,
                             .adam = {0.9, 0.999, 1e-8, .weight_decay = 0.01, .is_decoupled = true},
                             .rate = {.base = 1e-4, .floor = 1, .n_steps = 1},
                             .ema = {.beta = 0.995},

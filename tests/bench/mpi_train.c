@@ -248,11 +248,9 @@ static int measure_step(mim_trainer *trainer, double *gradient, measured *m)
     timeline t = {.n_bucket = mim_train_mpi_n_bucket(n_values, BUCKET_BYTES)};
     const mim_grads_ready ready = {note, &t};
     double loss = 0;
-    int rc = MIM_OK;
     t.start_ns = mim_clock_process_cpu_ns();
     memset(gradient, 0, n_values * sizeof *gradient);
-    for (size_t i = 0; rc == MIM_OK && i < N_SHARDS; i++)
-        rc = mim_trainer_shard(trainer, i, gradient, &loss, i + 1 == N_SHARDS ? &ready : NULL);
+    int rc = mim_trainer_shards(trainer, 0, N_SHARDS, gradient, &loss, &ready);
     m->compute_s[m->n] = since_s(t.start_ns);
     if (rc == MIM_OK)
         rc = mim_trainer_apply(trainer, gradient, NULL);

@@ -26,6 +26,10 @@ except ImportError as error:
 folder, precision = sys.argv[1:3]
 
 
+def mish(x):  # PyTorch 1.13 has none in bf16
+    return F.mish(x.float()).to(x.dtype)
+
+
 class Block(nn.Module):
     def __init__(self, width, heads, hidden, condition_width):
         super().__init__()
@@ -126,8 +130,8 @@ class CellTokens(Body):
         b, n_threads, n_stressors = batch["noisy"].shape
         place = (self.stressor[:, None] + self.thread[None]).flatten(0, 1)
         x = self.token(batch["noisy"].transpose(1, 2).reshape(b, -1, 1)) + place
-        wave = self.time2(F.mish(self.time1(self.wave(batch["time"]))))
-        known = F.mish(self.context2(F.mish(self.context1(batch["known"]))))
+        wave = self.time2(mish(self.time1(self.wave(batch["time"]))))
+        known = mish(self.context2(mish(self.context1(batch["known"]))))
         context = self.context3(known) * batch["told"]
         answer = self.run(x, torch.cat([wave, context], -1))
         return answer.view(b, n_stressors, n_threads).transpose(1, 2)

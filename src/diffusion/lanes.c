@@ -1,0 +1,129 @@
+#include "diffusion/lanes_internal.h"
+
+#include <stdlib.h>
+
+#include "nn/optim.h"
+#include "nn/parallel_internal.h"
+
+int mim_lanes_create(size_t n, const mim_model *model, const mim_network_options *options,
+                     mim_lanes **lanes)
+{
+    mim_lanes *made = calloc(1, sizeof *made);
+    if (!made || !(made->all = calloc(n, sizeof *made->all))) {
+        free(made);
+        return mim_fail(MIM_ENOMEM, "shards at a time");
+    }
+    made->n = n;
+    made->n_values = model->params->n_values;
+    int rc = MIM_OK;
+    for (size_t k = 0; rc == MIM_OK && k < n; k++) {
+        mim_lane *lane = &made->all[k];
+        lane->grads = k == 0 ? model->params->grads : calloc(made->n_values, sizeof *lane->grads);
+        rc = lane->grads ? mim_network_create_f(&model->architecture, options, &lane->network)
+                         : mim_fail(MIM_ENOMEM, "gradients of %zu shards at a time", n);
+        if (rc == MIM_OK)
+            rc = mim_batch_create(model->domain, options->max_samples, &lane->batch);
+    }
+    if (rc == MIM_OK)
+        *lanes = made;
+    else
+        mim_lanes_destroy(&made);
+    return rc;
+}
+
+void mim_lanes_destroy(mim_lanes **lanes)
+{
+    mim_lanes *old = *lanes;
+    if (!old)
+        return;
+    *lanes = NULL;
+    for (size_t k = 0; k < old->n; k++) {
+        mim_network_destroy_f(&old->all[k].network);
+        mim_batch_destroy(&old->all[k].batch);
+        if (k > 0)
+            free(old->all[k].grads);
+    }
+    free(old->all);
+    free(old);
+}
+
+size_t mim_lanes_n_bytes(const mim_lanes *lanes)
+{
+    size_t sum = (lanes->n - 1) * lanes->n_values * sizeof(float);
+    for (size_t k = 0; k < lanes->n; k++)
+        sum +=
+            mim_network_n_bytes_f(lanes->all[k].network) + mim_batch_n_bytes(lanes->all[k].batch);
+    return sum;
+}
+
+/* ---- gradients on their way to the caller ---------------------------------------------------- */
+
+typedef struct handover {
+    mim_lanes *lanes;
+    size_t n_used;
+    double *gradient;
+    const mim_grads_ready *ready;
+    size_t first, end; /* handed over */
+} handover;
+
+static void hand_over(handover *h, size_t first, size_t n)
+{
+    if (n == 0)
+        return;
+    for (size_t k = 0; k < h->n_used; k++)
+        mim_grads_move_f(n, h->lanes->all[k].grads + first, h->gradient + first);
+    if (h->ready)
+        h->ready->tell(h->ready->context, first, n);
+}
+
+/* What one lane tells. All tell of the same ranges, each in its own time. */
+typedef struct telling {
+    mim_lane *lane;
+    handover *handover; /* of the first lane, whose thread hands over what all have told of */
+} telling;
+
+static void told(void *context, size_t first, size_t n)
+{
+    telling *t = context;
+    handover *h = t->handover;
+    size_t behind = first;
+    atomic_store_explicit(&t->lane->first, first, memory_order_release);
+    if (!h)
+        return;
+    if (h->end == 0)
+        h->first = h->end = first + n;
+    for (size_t k = 1; k < h->n_used; k++) {
+        const size_t other = atomic_load_explicit(&h->lanes->all[k].first, memory_order_acquire);
+        behind = other > behind ? other : behind;
+    }
+    if (behind >= h->first)
+        return;
+    hand_over(h, behind, h->first - behind);
+    h->first = behind;
+}
+
+static void run_one(handover *h, size_t k, mim_lane_work work, void *context)
+{
+    mim_lane *lane = &h->lanes->all[k];
+    telling t = {lane, k == 0 ? h : NULL};
+    const mim_grads_ready early = {told, &t};
+    work(context, lane, h->ready ? &early : NULL);
+}
+
+void mim_lanes_run(mim_lanes *lanes, size_t n_used, mim_lane_work work, void *context,
+                   double *gradient, const mim_grads_ready *ready)
+{
+    handover h = {lanes, n_used, gradient, ready, 0, 0};
+    for (size_t k = 0; k < n_used; k++)
+        atomic_init(&lanes->all[k].first, SIZE_MAX);
+    if (n_used == 1) { /* not in a region of one: loops within would start threads anew each time */
+        run_one(&h, 0, work, context);
+    } else {
+        MIM_PARALLEL_LANES(n_used)
+        for (size_t k = 0; k < n_used; k++)
+            run_one(&h, k, work, context);
+    }
+    const size_t first = h.first, end = h.end;
+    hand_over(&h, end, lanes->n_values - end);
+    hand_over(&h, 0, first);
+}

@@ -1,0 +1,44 @@
+/* Several shards of a batch at a time, each in an OpenMP thread of its own, with a network,
+ * examples and gradients of its own. Threads that share a shard's products instead wait for each
+ * other at every layer. Gradients of shards are added up in the order of the shards, so the sum is
+ * the same to the bit for any number of lanes. For diffusion/train.c. */
+#ifndef MIM_DIFFUSION_LANES_INTERNAL_H
+#define MIM_DIFFUSION_LANES_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "diffusion/batch_internal.h"
+#include "diffusion/network.h"
+#include "nn/params.h"
+
+typedef struct mim_lane {
+    mim_network_f *network;
+    mim_batch *batch;
+    float *grads; /* [n_values] between shards all 0; of the first the parameters' own */
+    const float *values_seen; /* by the network at last, and at which step */
+    uint64_t step_seen;
+    double loss;         /* of its shard */
+    atomic_size_t first; /* of its gradients those from here on are told of; SIZE_MAX: none */
+} mim_lane;
+
+typedef struct mim_lanes {
+    size_t n, n_values;
+    mim_lane *all; /* [n] */
+} mim_lanes;
+
+/* `params` (borrowed): of the networks. MIM_EINVAL, MIM_EUNSUP, MIM_ENOMEM. */
+int mim_lanes_create(size_t n, const mim_model *model, const mim_network_options *options,
+                     mim_lanes **lanes);
+void mim_lanes_destroy(mim_lanes **lanes);
+size_t mim_lanes_n_bytes(const mim_lanes *lanes); /* without the parameters' own gradients */
+
+/* Computes the gradient of the lane's shard and lane->loss; backward is to be given `ready`. */
+typedef void (*mim_lane_work)(void *context, mim_lane *lane, const mim_grads_ready *ready);
+
+/* The first n_used lanes work, then their gradients are added to `gradient` [n_values], lane after
+ * lane. A single one has all threads for its products. `ready` (may be NULL) as in
+ * mim_trainer_shards(); it is told by the calling thread. */
+void mim_lanes_run(mim_lanes *lanes, size_t n_used, mim_lane_work work, void *context,
+                   double *gradient, const mim_grads_ready *ready);
+
+#endif
