@@ -24,7 +24,7 @@ ifneq ($(TSAN),1)
 OPENMP := $(if $(findstring clang,$(shell $(CC) --version 2>/dev/null)),,-fopenmp)
 endif
 
-PACKAGES := hdf5-openmpi ompi-c jansson hwloc cairo lapacke libzstd libzip
+PACKAGES := hdf5-openmpi ompi-c jansson hwloc cairo lapacke libzstd libzip libxxhash
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 # Silent before make deps: the first thing compiled then says what to do.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null | sed 's/-I/-isystem /g') \

@@ -12,7 +12,7 @@ build)
     # util-linux: setpriv, mount; procps: ps; clang and its run-time library: fuzz targets
     packages="make gcc libc6-dev pkg-config
         libopenmpi-dev openmpi-bin libhdf5-openmpi-dev hdf5-tools libiniparser-dev libjansson-dev
-        librandom123-dev libdnnl-dev liblapacke-dev libhwloc-dev libcairo2-dev libzstd-dev libzip-dev fonts-dejavu-core libcmocka-dev
+        librandom123-dev libdnnl-dev liblapacke-dev libhwloc-dev libcairo2-dev libzstd-dev libzip-dev libxxhash-dev fonts-dejavu-core libcmocka-dev
         procps util-linux groff-base clang libclang-rt-dev $testbed"
     ;;
 testbed)

@@ -16,6 +16,7 @@
 #include "core/h5.h"
 #include "core/text.h"
 #include "diffusion/checkpoint.h"
+#include "tests/support/flipped.h"
 #include "tests/support/toy.h"
 
 static char path[64];
@@ -395,6 +396,30 @@ static void test_other_files(void **state)
     assert_null(back);
 }
 
+/* One byte of any dataset. */
+static void test_damage(void **state)
+{
+    (void)state;
+    flipped_place places[FLIPPED_MAX];
+    mim_model *model = toy_model(8, MIM_PREDICT_X0), *back = NULL;
+    train(model, 2);
+    assert_int_equal(mim_response_create(model->domain, &model->response), MIM_OK);
+    write_model(model, false);
+    const size_t n = flipped_places(path, places);
+    assert_true(n > 20);
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t place = places[i].place + places[i].n_bytes / 2;
+        assert_int_equal(flip_byte(path, place), 0);
+        if (mim_checkpoint_read(path, true, &back) != MIM_EDATA ||
+            !strstr(mim_error(), places[i].name) || !strstr(mim_error(), "is damaged"))
+            fail_msg("%s: \"%s\"", places[i].name, mim_error());
+        assert_int_equal(flip_byte(path, place), 0);
+    }
+    back = read_model(true);
+    mim_model_destroy(&back);
+    mim_model_destroy(&model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -402,7 +427,7 @@ int main(void)
         cmocka_unit_test(test_resuming),         cmocka_unit_test(test_slim),
         cmocka_unit_test(test_other_order),      cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_other_files),      cmocka_unit_test(test_other_networks),
-        cmocka_unit_test(test_refused_networks),
+        cmocka_unit_test(test_refused_networks), cmocka_unit_test(test_damage),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
 }

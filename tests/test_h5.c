@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "core/h5.h"
+#include "tests/support/flipped.h"
 #include "tests/support/h5_files.h"
 
 /* ---- round trips --------------------------------------------------------------------------- */
@@ -154,6 +155,56 @@ static void test_equal_content_makes_equal_files(void **state)
     }
     assert_int_equal(n[0], n[1]);
     assert_memory_equal(first, second, n[0]);
+}
+
+/* A changed byte of any small dataset of a sealed file is told when that is read; others are. */
+static void test_seal(void **state)
+{
+    (void)state;
+    static const float floats[3] = {1, 2, 3};
+    static const uint64_t count = 7;
+    static const char *const texts[] = {"a", "bc"};
+    const size_t three = 3, none[2] = {0, 5};
+    for (int is_sealed = 0; is_sealed < 2; is_sealed++) {
+        flipped_place places[FLIPPED_MAX];
+        mim_h5 *file = NULL;
+        assert_int_equal(mim_h5_create(in_folder("s.h5"), "t", 1, NULL, &file), MIM_OK);
+        if (is_sealed)
+            mim_h5_seal(file);
+        assert_int_equal(mim_h5_put_float(file, "f", 1, &three, floats, "", "", ""), MIM_OK);
+        assert_int_equal(mim_h5_put_count(file, "c", 0, NULL, &count, "", "", ""), MIM_OK);
+        assert_int_equal(mim_h5_put_texts(file, "t", 2, texts, "", ""), MIM_OK);
+        assert_int_equal(mim_h5_put_real(file, "none", 2, none, NULL, "", "", ""), MIM_OK);
+        assert_int_equal(mim_h5_commit(&file), MIM_OK);
+        const size_t n = flipped_places(in_folder("s.h5"), places);
+        assert_int_equal(n, 3);
+        for (size_t i = 0; i <= n; i++) { /* the last time nothing is changed */
+            size_t shape[2], n_texts = 0;
+            double *reals = NULL;
+            uint64_t *counts = NULL;
+            char **read = NULL;
+            const char changed = i < n ? places[i].name[0] : 'x';
+            if (i < n)
+                assert_int_equal(flip_byte(in_folder("s.h5"), places[i].place), 0);
+            assert_int_equal(mim_h5_open(in_folder("s.h5"), &file), MIM_OK);
+            assert_int_equal(mim_h5_get_real(file, "f", 1, 3, shape, &reals),
+                             is_sealed && changed == 'f' ? MIM_EDATA : MIM_OK);
+            assert_int_equal(mim_h5_get_count(file, "c", 0, 1, shape, &counts),
+                             is_sealed && changed == 'c' ? MIM_EDATA : MIM_OK);
+            assert_int_equal(mim_h5_get_texts(file, "t", 2, &n_texts, &read),
+                             is_sealed && changed == 't' ? MIM_EDATA : MIM_OK);
+            if (is_sealed && changed == 't')
+                assert_non_null(strstr(mim_error(), "s.h5: t is damaged"));
+            free(reals);
+            free(counts);
+            mim_h5_free_texts(n_texts, &read);
+            assert_int_equal(mim_h5_get_real(file, "none", 2, 3, shape, &reals), MIM_OK);
+            free(reals);
+            mim_h5_destroy(&file);
+            if (i < n)
+                assert_int_equal(flip_byte(in_folder("s.h5"), places[i].place), 0);
+        }
+    }
 }
 
 /* An image taken is what commit writes, and refused of a file that lies on the disk already. */
@@ -463,6 +514,7 @@ int main(void)
         cmocka_unit_test(test_round_trip_of_counts_texts_attributes),
         cmocka_unit_test(test_equal_content_makes_equal_files),
         cmocka_unit_test(test_image),
+        cmocka_unit_test(test_seal),
         cmocka_unit_test(test_failed_write_leaves_the_old_file),
         cmocka_unit_test(test_any_float_is_widened),
         cmocka_unit_test(test_integers_and_variable_texts),

@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include "core/atomic_file.h"
+#include "core/digest.h"
 #include "core/text.h"
 #include "core/version.h"
 
-/* Datasets from this size on are stored in compressed chunks of whole rows. */
-enum { CHUNKED_FROM_BYTES = 1 << 20, CHUNK_BYTES = 1 << 20 };
+enum { CHUNK_BYTES = 1 << 20 };
 
 static int write_fail(const mim_h5 *file, const char *what)
 {
@@ -112,7 +112,7 @@ static hid_t dataset_properties(size_t rank, const hsize_t *extents, size_t valu
     hsize_t row = value_bytes, chunk[MIM_H5_MAX_RANK];
     for (size_t d = 1; d < rank; d++)
         row *= chunk[d] = extents[d];
-    if (rank > 0 && row > 0 && row * extents[0] >= CHUNKED_FROM_BYTES && row <= UINT32_MAX) {
+    if (rank > 0 && row > 0 && row * extents[0] >= MIM_H5_SMALL_BYTES && row <= UINT32_MAX) {
         chunk[0] = row >= CHUNK_BYTES ? 1 : CHUNK_BYTES / row;
         if (chunk[0] > extents[0])
             chunk[0] = extents[0];
@@ -122,6 +122,15 @@ static hid_t dataset_properties(size_t rank, const hsize_t *extents, size_t valu
         H5Pset_fletcher32(properties); /* a flipped bit is an error when it is read */
     }
     return properties;
+}
+
+void mim_h5_seal(mim_h5 *file) { file->is_sealed = true; }
+
+static int put_digest(const mim_h5 *file, hid_t dataset, const char *name, size_t n_bytes,
+                      const void *values)
+{
+    const uint64_t digest = mim_digest_row(mim_digest_seed(name), 0, n_bytes, values);
+    return put_attribute(file, dataset, MIM_H5_DIGEST, H5T_NATIVE_UINT64, &digest);
 }
 
 static int put_dataset(mim_h5 *file, const char *name, size_t rank, const size_t *shape, hid_t type,
@@ -150,6 +159,9 @@ static int put_dataset(mim_h5 *file, const char *name, size_t rank, const size_t
     if ((rc = put_text(file, dataset, "units", units)) == MIM_OK &&
         (rc = put_text(file, dataset, "dims", dims)) == MIM_OK)
         rc = put_text(file, dataset, "long_name", long_name);
+    const size_t n_bytes = (size_t)n_values * H5Tget_size(type);
+    if (rc == MIM_OK && file->is_sealed && n_bytes < MIM_H5_SMALL_BYTES)
+        rc = put_digest(file, dataset, name, n_bytes, values);
 done:
     if (dataset >= 0)
         H5Dclose(dataset);

@@ -38,6 +38,10 @@ typedef struct mim_h5_reader mim_h5_reader;
  * (C) order; rank 0 is a single value. */
 int mim_h5_create(const char *path, const char *schema, int schema_version, const char *config,
                   mim_h5 **file);
+/* From here on small datasets are stored with a digest of their values (core/digest.h, the whole
+ * as one row, in the attribute "digest"); whoever reads them below gets MIM_EDATA when they do not
+ * have it. Large ones are stored with checksums in any case. For files that people do not edit. */
+void mim_h5_seal(mim_h5 *file);
 int mim_h5_put_real(mim_h5 *file, const char *name, size_t rank, const size_t *shape,
                     const double *values, const char *units, const char *dims,
                     const char *long_name);

@@ -15,7 +15,11 @@ enum {
     MIM_H5_READER_CPU_S = 2,          /* CPU time of one request, besides time for its bytes */
     MIM_H5_READER_WAIT_S = 120,       /* silence after which a reader is given up */
     MIM_H5_READER_FILES = 1000,       /* files after which a new process takes over */
+    MIM_H5_SMALL_BYTES = 1 << 20,     /* datasets below this may have a digest; larger ones are
+                                         stored in compressed chunks of whole rows */
 };
+
+#define MIM_H5_DIGEST "digest" /* the attribute */
 
 struct mim_h5_reader {
     int socket;       /* to the process; -1 when there is none */
@@ -32,6 +36,7 @@ struct mim_h5 {
     char *path;
     hid_t id;              /* writing: the open file; H5I_INVALID_HID when reading */
     int memory;            /* writing: memory file behind it; -1 when reading */
+    bool is_sealed;        /* writing: small datasets get a digest */
     mim_h5_reader *reader; /* reading; NULL when writing */
     bool owns_reader;
     int fd;              /* reading: the file, -1 when writing */

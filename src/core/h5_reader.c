@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/digest.h"
+
 /* ---- finding and checking ------------------------------------------------------------------ */
 
 /* Opens the dataset (or the root for ""), if it is a plain one inside this file. */
@@ -118,6 +120,43 @@ static int damaged(const char *name)
     return mim_fail(MIM_EDATA, "%s: its values cannot be read: the file is damaged", name);
 }
 
+static bool get_digest(hid_t dataset, uint64_t *digest)
+{
+    hid_t attribute = H5Aopen(dataset, MIM_H5_DIGEST, H5P_DEFAULT);
+    hid_t space = attribute < 0 ? attribute : H5Aget_space(attribute);
+    hid_t type = attribute < 0 ? attribute : H5Aget_type(attribute);
+    const bool is_got = space >= 0 && type >= 0 && H5Sget_simple_extent_npoints(space) == 1 &&
+                        H5Tget_class(type) == H5T_INTEGER &&
+                        H5Aread(attribute, H5T_NATIVE_UINT64, digest) >= 0;
+    if (type >= 0)
+        H5Tclose(type);
+    if (space >= 0)
+        H5Sclose(space);
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    return is_got;
+}
+
+/* Of datasets that were stored with one: their values as the file has them, all at once. */
+static int check_digest(mim_h5_server *r, hid_t dataset, const char *name, hid_t type,
+                        uint64_t n_values)
+{
+    uint64_t expected = 0;
+    const htri_t is_there = H5Aexists(dataset, MIM_H5_DIGEST);
+    const size_t value_bytes = H5Tget_size(type);
+    if (is_there == 0)
+        return MIM_OK;
+    if (is_there < 0 || !get_digest(dataset, &expected) || H5Tis_variable_str(type) != 0 ||
+        value_bytes == 0 || n_values > MIM_H5_SMALL_BYTES / value_bytes)
+        return damaged(name);
+    if (n_values > 0 && H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, r->block) < 0)
+        return damaged(name);
+    const size_t n_bytes = (size_t)n_values * value_bytes;
+    return mim_digest_row(mim_digest_seed(name), 0, n_bytes, r->block) == expected
+               ? MIM_OK
+               : mim_fail(MIM_EDATA, "%s is damaged: not the digest it was written with", name);
+}
+
 /* Selects `n` values from `first` on in row-major order, `n` at most a run of the innermost
  * dimensions, and returns how many it took. */
 static uint64_t select_run(hid_t space, const mim_h5_answer *answer, uint64_t first, uint64_t max)
@@ -197,15 +236,20 @@ static int answer_values(mim_h5_server *r, const mim_h5_request *request, hid_t 
     if (!is_real)
         memory_type = rc == MIM_OK && H5Tget_sign(type) == H5T_SGN_NONE ? H5T_NATIVE_UINT64
                                                                         : H5T_NATIVE_INT64;
+    if (rc == MIM_OK)
+        rc = get_extents(dataset, request->name, &answer);
+    if (rc == MIM_OK && answer.rank != request->rank)
+        rc = mim_fail(MIM_EDATA, "%s has rank %u, expected %u", request->name, answer.rank,
+                      request->rank);
+    if (rc == MIM_OK)
+        rc = count_values(&answer, request->name, request->max_values, &n_values);
+    if (rc == MIM_OK)
+        rc = check_storage(dataset, request->name);
+    if (rc == MIM_OK)
+        rc = check_digest(r, dataset, request->name, type, n_values);
     if (type >= 0)
         H5Tclose(type);
-    if (rc != MIM_OK || (rc = get_extents(dataset, request->name, &answer)) != MIM_OK)
-        return rc;
-    if (answer.rank != request->rank)
-        return mim_fail(MIM_EDATA, "%s has rank %u, expected %u", request->name, answer.rank,
-                        request->rank);
-    if ((rc = count_values(&answer, request->name, request->max_values, &n_values)) != MIM_OK ||
-        (rc = check_storage(dataset, request->name)) != MIM_OK)
+    if (rc != MIM_OK)
         return rc;
     mim_h5_server_frame(r, MIM_OK, &answer, sizeof answer);
     mim_h5_server_allow_cpu(n_values * 8);
@@ -288,7 +332,8 @@ static int answer_texts(mim_h5_server *r, const mim_h5_request *request, hid_t d
         goto done;
     }
     if ((rc = count_values(&answer, request->name, request->max_values, &n)) != MIM_OK ||
-        (rc = check_storage(dataset, request->name)) != MIM_OK)
+        (rc = check_storage(dataset, request->name)) != MIM_OK ||
+        (rc = check_digest(r, dataset, request->name, type, n)) != MIM_OK)
         goto done;
     if ((memory_type = text_memory_type(type, &n_bytes)) < 0) {
         rc = damaged(request->name);

@@ -154,8 +154,10 @@ static int make_file(const mim_model *model, bool is_slim, const char *path, mim
     mim_h5 *file = NULL;
     int rc =
         mim_h5_create(path, MIM_CHECKPOINT_SCHEMA, MIM_CHECKPOINT_VERSION, model->config, &file);
-    if (rc == MIM_OK)
+    if (rc == MIM_OK) {
+        mim_h5_seal(file);
         rc = put_kind(file, model);
+    }
     if (rc == MIM_OK && !is_slim)
         rc = put_course(file, &model->course);
     if (rc == MIM_OK)
