@@ -16,30 +16,33 @@ struct mim_campaign_mpi {
     mim_campaign *store; /* rank 0: header, lock, plan ids, commits; its rows stay closed */
     mim_layout *layout;
     unsigned long long n_rows, capacity;
+    int version;
     mim_parallel_h5 parallel;
     mim_table *table;
 };
 
 static int open_rows(mim_campaign_mpi *c)
 {
-    mim_column columns[MIM_CAMPAIGN_N_COLUMNS];
-    mim_campaign_columns(c->layout, columns);
-    return mim_agree(c->comm, mim_table_open(c->path, true, c->parallel.access,
-                                             c->parallel.transfer, MIM_CAMPAIGN_N_COLUMNS, columns,
-                                             (size_t)c->capacity, &c->table));
+    mim_column columns[MIM_CAMPAIGN_MAX_COLUMNS];
+    const size_t n_columns = mim_campaign_all_columns(c->layout, c->version, columns);
+    return mim_agree(c->comm,
+                     mim_table_open(c->path, true, c->parallel.access, c->parallel.transfer,
+                                    n_columns, columns, (size_t)c->capacity, &c->table));
 }
 
 /* Rank 0's view of the file becomes everyone's. */
 static void share_sizes(mim_campaign_mpi *c)
 {
-    unsigned long long sizes[2] = {0, 0};
+    unsigned long long sizes[3] = {0, 0, 0};
     if (c->rank == 0) {
         sizes[0] = mim_campaign_n_rows(c->store);
         sizes[1] = c->store->capacity;
+        sizes[2] = (unsigned long long)mim_campaign_version(c->store);
     }
-    MPI_Bcast(sizes, 2, MPI_UNSIGNED_LONG_LONG, 0, c->comm);
+    MPI_Bcast(sizes, 3, MPI_UNSIGNED_LONG_LONG, 0, c->comm);
     c->n_rows = sizes[0];
     c->capacity = sizes[1];
+    c->version = (int)sizes[2];
 }
 
 static int share_layout(mim_campaign_mpi *c)
@@ -170,10 +173,24 @@ static int make_room(mim_campaign_mpi *c, unsigned long long n_rows)
     return rc != MIM_OK ? rc : opened;
 }
 
+/* This rank's rows with their digests, from row `first` on. */
+static int write_rows(mim_campaign_mpi *c, const mim_campaign_rows *rows, size_t first)
+{
+    void *buffers[MIM_CAMPAIGN_MAX_COLUMNS];
+    uint64_t *digests = NULL;
+    int rc = mim_agree(c->comm, mim_campaign_digests(c->layout, rows, first, &digests));
+    if (rc == MIM_OK) {
+        mim_campaign_buffers(c->layout, rows, 0, buffers);
+        buffers[MIM_CAMPAIGN_N_COLUMNS] = digests;
+        rc = mim_agree(c->comm, mim_table_write(c->table, first, rows->n, buffers));
+    }
+    free(digests);
+    return rc;
+}
+
 int mim_campaign_mpi_append(mim_campaign_mpi *c, const mim_campaign_rows *rows)
 {
     unsigned long long before = 0, mine = rows->n, total = 0;
-    void *buffers[MIM_CAMPAIGN_N_COLUMNS];
     uint64_t *ids = NULL;
     size_t n = 0;
     int rc = c->table ? mim_campaign_rows_check(c->layout, rows)
@@ -187,11 +204,8 @@ int mim_campaign_mpi_append(mim_campaign_mpi *c, const mim_campaign_rows *rows)
     MPI_Allreduce(&mine, &total, 1, MPI_UNSIGNED_LONG_LONG, MPI_SUM, c->comm);
     if (c->rank == 0)
         before = 0; /* MPI_Exscan leaves it undefined there */
-    if ((rc = make_room(c, c->n_rows + total)) == MIM_OK) {
-        mim_campaign_buffers(c->layout, rows, 0, buffers);
-        rc = mim_agree(c->comm,
-                       mim_table_write(c->table, (size_t)(c->n_rows + before), rows->n, buffers));
-    }
+    if ((rc = make_room(c, c->n_rows + total)) == MIM_OK)
+        rc = write_rows(c, rows, (size_t)(c->n_rows + before));
     if (rc == MIM_OK)
         rc = mim_agree(c->comm, mim_table_flush(c->table));
     if (rc == MIM_OK)

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "core/atomic_file.h"
-#include "core/h5.h"
 #include "core/summary.h"
 #include "core/text.h"
 #include "mpi/agree.h"
+#include "mpi/check.h"
 #include "mpi/dataset.h"
 #include "mpi/program_mpi.h"
 
@@ -60,6 +60,11 @@ static const mim_program program = {
         "mimesys_run leaves them. They must agree in stressors, threads, slot length and kind of\n"
         "host. Validation plans are chosen by plan id and seed alone, so the samples of a plan\n"
         "stand on one side.\n\n"
+        "Campaigns and corpora hold digests (XXH64) of their rows. --check compares them and "
+        "every\n"
+        "value's range, and names the file, dataset and rows that are damaged; files of schema\n"
+        "version 1 have no digests. Damaged rows of a campaign become no samples, the build "
+        "ends.\n\n"
         "Under mpirun or srun the ranks share the sources and write one file together; it is the\n"
         "same for any number of ranks. A failure on one rank ends all with its sentence.",
     .json_keys = "status: done\n"
@@ -80,47 +85,15 @@ static const mim_program program = {
                 "mimesys_dataset convert corpus.h5 -o corpus.csv",
 };
 
-/* ---- looking at files (rank 0) -------------------------------------------------------------- */
+/* ---- looking at files ----------------------------------------------------------------------- */
 
-static int check_corpus(const char *path)
+static int check(MPI_Comm comm, const char *path)
 {
-    mim_corpus *corpus = NULL;
-    int rc = mim_corpus_open(path, &corpus);
-    if (rc == MIM_OK)
-        rc = mim_corpus_check(corpus);
-    if (rc == MIM_OK)
-        printf("%s: sound: %zu samples of %zu metrics, %zu threads, %zu stressors\n", path,
-               mim_corpus_n_samples(corpus), mim_corpus_layout(corpus)->n_metrics,
-               mim_corpus_layout(corpus)->n_threads, mim_corpus_layout(corpus)->n_stressors);
-    mim_corpus_destroy(&corpus);
-    return rc;
-}
-
-static int check_campaign(const char *path)
-{
-    mim_campaign *campaign = NULL;
-    int rc = mim_campaign_open(path, false, &campaign);
-    if (rc == MIM_OK)
-        rc = mim_campaign_check(campaign);
-    if (rc == MIM_OK)
-        printf("%s: sound: %zu plans, %zu rows\n", path, mim_campaign_n_plans(campaign),
-               mim_campaign_n_rows(campaign));
-    mim_campaign_destroy(&campaign);
-    return rc;
-}
-
-static int check_file(const char *path)
-{
-    mim_h5 *file = NULL;
-    char *schema = NULL;
-    int rc = mim_h5_open(path, &file);
-    if (rc == MIM_OK)
-        rc = mim_h5_get_attribute_text(file, NULL, "schema", &schema);
-    mim_h5_destroy(&file);
-    if (rc == MIM_OK)
-        rc = schema && strcmp(schema, MIM_CAMPAIGN_SCHEMA) == 0 ? check_campaign(path)
-                                                                : check_corpus(path);
-    free(schema);
+    char *verdict = NULL;
+    int rc = mim_check_file(comm, path, &verdict);
+    if (rc == MIM_OK && verdict)
+        printf("%s: %s\n", path, verdict);
+    free(verdict);
     return rc;
 }
 
@@ -261,7 +234,7 @@ static int run(MPI_Comm comm, const mim_args *args, mim_log *log)
     if (checked && (mim_args_n(args) > 0 || out))
         return mim_fail(MIM_EUSAGE, "--check stands alone: it reads one file and writes none");
     if (checked)
-        return mim_agree(comm, rank == 0 ? check_file(checked) : MIM_OK);
+        return check(comm, checked);
     if (mim_args_n(args) > 0 && strcmp(mim_args_at(args, 0), "convert") == 0)
         return mim_agree(comm, rank == 0 ? convert(args) : MIM_OK);
     if (mim_args_n(args) == 0 || !out)

@@ -72,6 +72,31 @@ report $? "3 ranks cut a campaign between plans"
 dataset --check "$corpus" && grep -q 'sound: 92 samples of' "$scratch/out"
 report $? "--check verifies a corpus"
 
+# flip FILE DATASET BYTE: changes a bit of that byte of its values; the same again changes it back.
+flip() {
+    local at
+    at=$(($(h5dump -p -H -d "$2" "$1" | sed -n 's/.*OFFSET //p') + $3))
+    printf '%b' "\\x$(printf %02x $(($(od -An -tu1 -j "$at" -N 1 "$1") ^ 1)))" |
+        dd of="$1" bs=1 seek="$at" conv=notrunc status=none
+}
+# damaged NAME FILE DATASET BYTE SENTENCE: one rank and three tell it of a copy.
+damaged() {
+    cp "$2" "$scratch/damaged.h5" && flip "$scratch/damaged.h5" "$3" "$4"
+    refuses 5 "damaged.h5: $5" "$1" --check "$scratch/damaged.h5"
+    on 3 --check "$scratch/damaged.h5"
+    [ $? -eq 5 ] && [ "$(grep -c '^mimesys_dataset:' "$scratch/err")" -eq 1 ] &&
+        grep -q "damaged.h5: $5" "$scratch/err"
+    report $? "$1, on 3 ranks"
+}
+damaged "a changed byte in a corpus" "$corpus" spread 9 'spread is damaged in samples 0 to 91'
+damaged "a changed byte in a corpus' names" "$corpus" metric_names 3 'metric_names is damaged'
+damaged "a changed byte in a campaign" "$scratch/campaign.h5" start_s 33 'start_s is damaged in rows 4 to 4'
+refuses 5 'damaged.h5: start_s is damaged in rows 4 to 4' "no corpus of damaged rows" \
+    "$scratch/damaged.h5" -o "$scratch/x.h5"
+
+dataset --check models/epyc-2cpu/corpus.h5 && grep -q '; no digests (schema 1)$' "$scratch/out"
+report $? "a corpus of the first schema is sound without digests"
+
 dataset convert "$corpus" -o "$scratch/corpus.csv" && [ "$(wc -l <"$scratch/corpus.csv")" -eq 93 ] &&
     head -n 1 "$scratch/corpus.csv" | grep -q '"io_read \[KB/s\]"'
 report $? "convert writes a line a sample"

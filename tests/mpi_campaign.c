@@ -10,8 +10,11 @@
 
 #include "core/atomic_file.h"
 #include "core/fault.h"
+#include "corpus/table_internal.h"
 #include "mpi/agree.h"
 #include "mpi/campaign_mpi.h"
+#include "mpi/check.h"
+#include "tests/support/flipped.h"
 #include "tests/support/made_rows.h"
 
 static char folder[64], path[128], serial_path[128];
@@ -278,6 +281,55 @@ static int corpus_is_whole_or_not_there(MPI_Comm comm)
     return 0;
 }
 
+/* ---- looking through ------------------------------------------------------------------------ */
+
+/* The file is sound; with a byte changed, `expected` is what all ranks say. */
+static int finds_changed_byte(MPI_Comm comm, const char *sound, uint64_t place,
+                              const char *expected)
+{
+    char *verdict = NULL;
+    mpi_check(comm, mim_check_file(comm, path, &verdict) == MIM_OK);
+    mpi_check(comm, rank == 0 ? verdict && strcmp(verdict, sound) == 0 : !verdict);
+    free(verdict);
+    MPI_Bcast(&place, 1, MPI_UINT64_T, 0, comm);
+    mpi_check(comm, rank != 0 || flip_byte(path, place) == 0);
+    mpi_check(comm, mim_check_file(comm, path, &verdict) == MIM_EDATA);
+    mpi_check(comm, !verdict && strstr(mim_error(), expected) && strstr(mim_error(), path));
+    return 0;
+}
+
+static int check_shares_the_samples(MPI_Comm comm)
+{
+    mim_samples *all = make_samples(0, N_SAMPLES);
+    uint64_t place = 0;
+    mpi_check(comm, rank != 0 || (mim_corpus_write(path, layout, &info, all) == MIM_OK &&
+                                  mim_table_offset(path, "spread", &place) == MIM_OK));
+    mim_samples_destroy(&all);
+    place += 4 * layout->n_metrics * (N_SAMPLES - 1);
+    return finds_changed_byte(comm, "sound: 101 samples of 4 metrics, 2 threads, 3 stressors",
+                              place, "spread is damaged in samples 0 to 100");
+}
+
+/* The last row, and one in the middle. */
+static int check_shares_the_rows(MPI_Comm comm)
+{
+    static const size_t rows[] = {22, 12};
+    static const char *const expected[] = {"round is damaged in rows 22 to 22 (plan 9)",
+                                           "round is damaged in rows 12 to 12 (plan 5)"};
+    for (size_t i = 0; i < 2; i++) {
+        mim_campaign_mpi *campaign = NULL;
+        uint64_t place = 0;
+        mpi_check(comm, rank != 0 || create(path) == MIM_OK);
+        mpi_check(comm, mim_campaign_mpi_open(comm, path, &campaign) == MIM_OK);
+        mpi_check(comm, append(campaign, 0, 10) == MIM_OK);
+        mim_campaign_mpi_destroy(&campaign);
+        mpi_check(comm, rank != 0 || mim_table_offset(path, "round", &place) == MIM_OK);
+        if (finds_changed_byte(comm, "sound: 10 plans, 23 rows", place + 4 * rows[i], expected[i]))
+            return 1;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const mpi_test tests[] = {
@@ -287,6 +339,8 @@ int main(int argc, char **argv)
         {"injected_faults", injected_faults},
         {"corpus_equals_one_process", corpus_equals_one_process},
         {"corpus_is_whole_or_not_there", corpus_is_whole_or_not_there},
+        {"check_shares_the_samples", check_shares_the_samples},
+        {"check_shares_the_rows", check_shares_the_rows},
         {"end", end},
     };
     return mpi_test_main(argc, argv, sizeof tests / sizeof *tests, tests);

@@ -18,9 +18,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/atomic_file.h"
 #include "core/fault.h"
 #include "core/h5.h"
 #include "corpus/campaign_internal.h"
+#include "tests/support/flipped.h"
 #include "tests/support/made_rows.h"
 
 static char folder[64], path[128];
@@ -213,8 +215,10 @@ static void other_versions_are_refused_by_name(void **state)
         int version;
         const char *part;
     } table[] = {
-        {MIM_CAMPAIGN_SCHEMA, 2, "mimesys_campaign of version 2, this program knows version 1"},
-        {MIM_CAMPAIGN_SCHEMA, 0, "mimesys_campaign of version 0, this program knows version 1"},
+        {MIM_CAMPAIGN_SCHEMA, 3,
+         "mimesys_campaign of version 3, this program knows versions 1 to 2"},
+        {MIM_CAMPAIGN_SCHEMA, 0,
+         "mimesys_campaign of version 0, this program knows versions 1 to 2"},
         {"mimesys_plan", 1, "holds \"mimesys_plan\", expected a campaign store"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -236,14 +240,14 @@ static void damaged_files_are_refused(void **state)
     mim_campaign *campaign = create(64);
     struct stat status;
     assert_int_equal(append(campaign, 0, 3), MIM_OK);
-    const uint64_t place = campaign->place;
+    const uint64_t place = campaign->count_place;
     mim_campaign_destroy(&campaign);
 
     const unsigned char count[8] = {65};
     int fd = open(path, O_RDWR | O_CLOEXEC);
     assert_int_equal(pwrite(fd, count, 8, (off_t)place), 8);
     assert_int_equal(mim_campaign_open(path, false, &campaign), MIM_EDATA);
-    assert_non_null(strstr(mim_error(), "says it holds 65 rows, has room for 64"));
+    assert_non_null(strstr(mim_error(), "committed says 65 rows, there is room for 64"));
 
     assert_int_equal(fstat(fd, &status), 0);
     for (off_t size = status.st_size - 1; size > 0; size = size / 3 * 2) {
@@ -252,6 +256,106 @@ static void damaged_files_are_refused(void **state)
         assert_true(rc == MIM_EDATA || rc == MIM_EIO);
     }
     close(fd);
+}
+
+/* ---- damaged bytes -------------------------------------------------------------------------- */
+
+/* What reading all of the file says. */
+static int look_through(void)
+{
+    mim_campaign *campaign = NULL;
+    int rc = mim_campaign_open(path, false, &campaign);
+    if (rc == MIM_OK)
+        rc = mim_campaign_check(campaign);
+    mim_campaign_destroy(&campaign);
+    return rc;
+}
+
+/* Bytes of a row of a dataset; 0: has no rows. */
+static size_t bytes_of_row(const char *name)
+{
+    mim_column columns[MIM_CAMPAIGN_MAX_COLUMNS];
+    const size_t n = mim_campaign_all_columns(layout, MIM_CAMPAIGN_VERSION, columns);
+    for (size_t c = 0; c < n; c++)
+        if (strcmp(columns[c].name, name) == 0)
+            return mim_column_row_bytes(&columns[c]);
+    return 0;
+}
+
+/* One byte of any dataset, in turn; rows are named, and the plan. */
+static void check_names_damaged_bytes(void **state)
+{
+    (void)state;
+    enum { N_PLANS = 12, N_ROWS = 30, ROW = 15 }; /* plan 6 has rows 13 to 15 */
+    flipped_place places[FLIPPED_MAX];
+    mim_campaign *campaign = create(64);
+    assert_int_equal(append(campaign, 0, 5), MIM_OK);
+    assert_int_equal(append(campaign, 5, N_PLANS - 5), MIM_OK);
+    assert_int_equal(mim_campaign_n_rows(campaign), N_ROWS);
+    const size_t count_digest = (size_t)campaign->slot * 8;
+    mim_campaign_destroy(&campaign);
+    const size_t n = flipped_places(path, places);
+    assert_int_equal(n, MIM_CAMPAIGN_MAX_COLUMNS + 7);
+    for (size_t i = 0; i < n; i++) {
+        const size_t row_bytes = bytes_of_row(places[i].name);
+        const uint64_t place = row_bytes ? places[i].place + (ROW + 1) * row_bytes - 1
+                                         : places[i].place + count_digest % places[i].n_bytes;
+        assert_int_equal(flip_byte(path, place), 0);
+        if (look_through() != MIM_EDATA || !strstr(mim_error(), path) ||
+            !strstr(mim_error(), places[i].name) || !strstr(mim_error(), "is damaged") ||
+            (row_bytes && !strstr(mim_error(), "in rows 15 to 15 (plan ")))
+            fail_msg("%s: \"%s\"", places[i].name, mim_error());
+        assert_int_equal(flip_byte(path, place), 0);
+        assert_int_equal(look_through(), MIM_OK);
+    }
+}
+
+/* Rows are read as long as they are sound, and their damage outlives a larger file. */
+static void damaged_rows_are_not_read(void **state)
+{
+    (void)state;
+    uint64_t place = 0;
+    mim_campaign *campaign = create(8);
+    mim_campaign_rows *rows = NULL;
+    assert_int_equal(append(campaign, 0, 3), MIM_OK); /* rows 0, 1 to 2, 3 to 5 */
+    mim_campaign_destroy(&campaign);
+    assert_int_equal(mim_table_offset(path, "metric", &place), MIM_OK);
+    for (size_t row = 3; row < 5; row++)
+        assert_int_equal(flip_byte(path, place + row * layout->n_metrics * sizeof(double)), 0);
+    assert_int_equal(mim_campaign_open(path, true, &campaign), MIM_OK);
+    assert_int_equal(append(campaign, 3, 9), MIM_OK);
+    assert_int_equal(mim_campaign_read(campaign, 0, 3, &rows), MIM_OK);
+    mim_campaign_rows_destroy(&rows);
+    assert_int_equal(mim_campaign_read(campaign, 5, 10, &rows), MIM_OK);
+    mim_campaign_rows_destroy(&rows);
+    assert_int_equal(mim_campaign_read(campaign, 0, 6, &rows), MIM_EDATA);
+    assert_non_null(strstr(mim_error(), "c.h5: metric is damaged in rows 3 to 4 (plan 2)"));
+    assert_null(rows);
+    assert_int_equal(mim_campaign_check(campaign), MIM_EDATA);
+    mim_campaign_destroy(&campaign);
+}
+
+/* A file as the first version of the program left it: 4 plans, room for 16 rows. */
+static void files_of_version_1_go_on(void **state)
+{
+    (void)state;
+    char *bytes = NULL;
+    size_t n_bytes = 0;
+    mim_campaign *campaign = NULL;
+    assert_int_equal(mim_read_file("tests/data/campaign-1.h5", 1 << 20, &bytes, &n_bytes), MIM_OK);
+    assert_int_equal(mim_atomic_write(path, bytes, n_bytes), MIM_OK);
+    free(bytes);
+    for (size_t n = 4; n <= 20; n += 16) {
+        assert_int_equal(mim_campaign_open(path, true, &campaign), MIM_OK);
+        assert_int_equal(mim_campaign_version(campaign), 1);
+        expect_plans(campaign, n);
+        if (n == 4)
+            assert_int_equal(append(campaign, 4, 16), MIM_OK); /* and grows */
+        mim_campaign_destroy(&campaign);
+    }
+    assert_int_equal(mim_campaign_open(path, false, &campaign), MIM_OK);
+    expect_plans(campaign, 20);
+    mim_campaign_destroy(&campaign);
 }
 
 /* ---- kills and faults ----------------------------------------------------------------------- */
@@ -324,6 +428,21 @@ static void uncounted_rows_are_overwritten(void **state)
     mim_campaign_destroy(&campaign);
 }
 
+/* Killed when the digest of a count is in the file and the count is not, once and again. */
+static void a_count_without_its_digest_counts(void **state)
+{
+    (void)state;
+    mim_campaign *campaign = create(64);
+    for (size_t p = 0; p < 4; p++) {
+        assert_int_equal(append(campaign, p, 1), MIM_OK);
+        assert_int_equal(mim_campaign_write_count_digest(campaign, 60 + p), MIM_OK);
+        mim_campaign_destroy(&campaign);
+        assert_int_equal(mim_campaign_open(path, true, &campaign), MIM_OK);
+        expect_plans(campaign, p + 1);
+    }
+    mim_campaign_destroy(&campaign);
+}
+
 /* A child that appends plan after plan and says so after each one. */
 static void append_until_killed(int told)
 {
@@ -384,8 +503,12 @@ int main(void)
         cmocka_unit_test(refuses_bad_rows),
         cmocka_unit_test(other_versions_are_refused_by_name),
         cmocka_unit_test(damaged_files_are_refused),
+        cmocka_unit_test(check_names_damaged_bytes),
+        cmocka_unit_test(damaged_rows_are_not_read),
+        cmocka_unit_test(files_of_version_1_go_on),
         cmocka_unit_test(failed_appends_leave_the_store_as_it_was),
         cmocka_unit_test(uncounted_rows_are_overwritten),
+        cmocka_unit_test(a_count_without_its_digest_counts),
         cmocka_unit_test(what_was_reported_survives_kills),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

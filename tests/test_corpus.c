@@ -18,6 +18,7 @@
 #include "core/h5.h"
 #include "core/rng.h"
 #include "corpus/corpus_internal.h"
+#include "tests/support/flipped.h"
 #include "tests/support/made_rows.h"
 
 enum { N = 500, T = 2, S = 3, D = 4 };
@@ -184,8 +185,8 @@ static void other_versions_are_refused_by_name(void **state)
         int version;
         const char *part;
     } table[] = {
-        {MIM_CORPUS_SCHEMA, 2, "mimesys_corpus of version 2, this program knows version 1"},
-        {MIM_CORPUS_SCHEMA, 0, "mimesys_corpus of version 0, this program knows version 1"},
+        {MIM_CORPUS_SCHEMA, 3, "mimesys_corpus of version 3, this program knows versions 1 to 2"},
+        {MIM_CORPUS_SCHEMA, 0, "mimesys_corpus of version 0, this program knows versions 1 to 2"},
         {"mimesys_campaign", 1, "holds \"mimesys_campaign\", expected a training corpus"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -214,26 +215,90 @@ static void tamper(mim_samples *s)
     assert_int_equal(mim_table_close(&table), MIM_OK);
 }
 
+/* A file of version 1, without digests. */
+static void write_old(const mim_samples *s)
+{
+    mim_tally *tally = NULL;
+    assert_int_equal(mim_tally_create(layout, N, 0, &tally), MIM_OK);
+    mim_tally_add(tally, layout, s, 0);
+    mim_tally_finish(tally);
+    assert_int_equal(mim_corpus_make(path, layout, &info, N, tally), MIM_OK);
+    mim_tally_destroy(&tally);
+}
+
+/* Digests tell that they were changed; without, their values may. */
 static void check_finds_changed_values(void **state)
 {
     (void)state;
-    for (int how = 0; how < 4; how++) {
+    for (int how = 0; how < 8; how++) {
         mim_samples *s = make();
         mim_corpus *corpus = NULL;
-        assert_int_equal(mim_corpus_write(path, layout, &info, s), MIM_OK);
-        if (how == 0)
+        const bool has_digests = how >= 4;
+        if (has_digests)
+            assert_int_equal(mim_corpus_write(path, layout, &info, s), MIM_OK);
+        else
+            write_old(s);
+        if (how % 4 == 0)
             s->metric[400 * D] = 1e6f; /* beyond the range that the file tells */
-        else if (how == 1)
+        else if (how % 4 == 1)
             s->mask[3 * D] = 7;
-        else if (how == 2)
+        else if (how % 4 == 2)
             s->action[0] = NAN;
         else
             s->is_validation[9] = !s->is_validation[9];
         tamper(s);
         assert_int_equal(mim_corpus_open(path, &corpus), MIM_OK);
-        assert_int_equal(mim_corpus_check(corpus), MIM_ECHECK);
+        assert_int_equal(mim_corpus_version(corpus), has_digests ? 2 : 1);
+        assert_int_equal(mim_corpus_check(corpus), has_digests ? MIM_EDATA : MIM_ECHECK);
         mim_corpus_destroy(&corpus);
         mim_samples_destroy(&s);
+    }
+}
+
+static int look_through(void)
+{
+    mim_corpus *corpus = NULL;
+    int rc = mim_corpus_open(path, &corpus);
+    if (rc == MIM_OK)
+        rc = mim_corpus_check(corpus);
+    mim_corpus_destroy(&corpus);
+    return rc;
+}
+
+/* One byte of any dataset, in turn; the block of samples is named. */
+static void check_names_damaged_bytes(void **state)
+{
+    (void)state;
+    enum { SAMPLE = 300 };
+    flipped_place places[FLIPPED_MAX];
+    mim_samples *s = make();
+    assert_int_equal(mim_corpus_write(path, layout, &info, s), MIM_OK);
+    mim_samples_destroy(&s);
+    const size_t n = flipped_places(path, places);
+    assert_int_equal(n, MIM_CORPUS_N_COLUMNS + 8);
+    for (size_t i = 0; i < n; i++) {
+        const bool has_samples = places[i].n_bytes >= N; /* the other ones are smaller */
+        const size_t sample_bytes = places[i].n_bytes / N;
+        const uint64_t place =
+            places[i].place + (has_samples ? (SAMPLE + 1) * sample_bytes : places[i].n_bytes) - 1;
+        assert_int_equal(flip_byte(path, place), 0);
+        if (look_through() != MIM_EDATA || !strstr(mim_error(), path) ||
+            !strstr(mim_error(), places[i].name) || !strstr(mim_error(), "is damaged") ||
+            (has_samples && !strstr(mim_error(), "in samples 256 to 499:")))
+            fail_msg("%s: \"%s\"", places[i].name, mim_error());
+        assert_int_equal(flip_byte(path, place), 0);
+        assert_int_equal(look_through(), MIM_OK);
+    }
+}
+
+/* However many samples, the digests stay few. */
+static void blocks_are_few(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n < SIZE_MAX / 4; n = 3 * n + 1) {
+        const size_t rows = mim_corpus_block_rows(n);
+        assert_true(rows >= 1 && n / rows < 65536);
+        assert_true(rows == 256 || n / rows >= 32768); /* not larger than needed */
     }
 }
 
@@ -337,6 +402,8 @@ int main(void)
         cmocka_unit_test(refuses_bad_samples),
         cmocka_unit_test(other_versions_are_refused_by_name),
         cmocka_unit_test(check_finds_changed_values),
+        cmocka_unit_test(check_names_damaged_bytes),
+        cmocka_unit_test(blocks_are_few),
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(csv_has_every_sample),
         cmocka_unit_test(identity_follows_content),

@@ -151,27 +151,41 @@ static size_t usual_capacity(const mim_layout *layout)
     return n;
 }
 
-/* An empty store with room for `capacity` rows that says it holds n_rows. */
-static int make_file(const char *path, const mim_layout *layout, uint64_t seed, const char *config,
-                     size_t capacity, size_t n_rows)
+static int put_committed(mim_h5 *file, bool has_digests, uint64_t n_rows)
 {
-    const size_t one = 1;
-    const uint64_t committed = n_rows;
-    mim_column columns[MIM_CAMPAIGN_N_COLUMNS];
+    const size_t one = 1, two = 2;
+    const uint64_t digest = mim_campaign_count_digest(n_rows);
+    int rc = mim_h5_put_count(file, "committed", 1, &one, &n_rows, "rows", "",
+                              "rows that count; those behind are not there");
+    return rc == MIM_OK && has_digests
+               ? mim_h5_put_count(file, "committed_digest", 1, &two, (uint64_t[]){digest, digest},
+                                  "", "", "one of them is that of committed")
+               : rc;
+}
+
+/* An empty store with room for `capacity` rows that says it holds n_rows. */
+static int make_file(const char *path, int version, const mim_layout *layout, uint64_t seed,
+                     const char *config, size_t capacity, size_t n_rows)
+{
+    const bool has_digests = version >= MIM_CAMPAIGN_DIGESTS_SINCE;
+    mim_column columns[MIM_CAMPAIGN_MAX_COLUMNS];
+    const size_t n_columns = mim_campaign_all_columns(layout, version, columns);
     char seed_text[32];
     mim_h5 *file = NULL;
-    mim_campaign_columns(layout, columns);
     snprintf(seed_text, sizeof seed_text, "%" PRIu64, seed);
-    int rc = mim_h5_create_in_place(path, MIM_CAMPAIGN_SCHEMA, MIM_CAMPAIGN_VERSION, config, &file);
+    int rc = mim_h5_create_in_place(path, MIM_CAMPAIGN_SCHEMA, version, config, &file);
     if (rc == MIM_OK)
-        rc = mim_h5_put_count(file, "committed", 1, &one, &committed, "rows", "",
-                              "rows that count; those behind are not there");
+        rc = put_committed(file, has_digests, n_rows);
+    if (rc == MIM_OK && has_digests)
+        mim_h5_seal(file); /* but not what changes in place */
     if (rc == MIM_OK)
         rc = mim_h5_put_attribute_text(file, NULL, "seed", seed_text);
     if (rc == MIM_OK)
         rc = mim_layout_put(layout, file);
     if (rc == MIM_OK)
-        rc = mim_table_reserve(file, MIM_CAMPAIGN_N_COLUMNS, columns, capacity);
+        rc = mim_table_reserve(file, n_columns, columns, capacity);
+    if (rc == MIM_OK && has_digests)
+        rc = mim_campaign_put_digest_names(file, columns);
     if (rc == MIM_OK)
         rc = mim_h5_commit(&file);
     mim_h5_destroy(&file);
@@ -194,7 +208,7 @@ static int publish_empty(const char *path, const mim_layout *layout, uint64_t se
     if (rc != MIM_OK)
         return rc;
     char *name = unnamed_path(file);
-    rc = name ? make_file(name, layout, seed, config, capacity, 0)
+    rc = name ? make_file(name, MIM_CAMPAIGN_VERSION, layout, seed, config, capacity, 0)
               : mim_fail(MIM_ENOMEM, "%s: file name", path);
     free(name);
     if (rc == MIM_OK)
@@ -244,22 +258,22 @@ static int lock_file(mim_campaign *c)
 
 static int read_header(mim_campaign *c, mim_h5 *file)
 {
-    mim_column columns[MIM_CAMPAIGN_N_COLUMNS];
+    mim_column columns[MIM_CAMPAIGN_MAX_COLUMNS];
     char *seed = NULL;
     uint64_t *committed = NULL;
     size_t n = 0;
     int rc = mim_table_check_schema(file, c->path, "a campaign store", MIM_CAMPAIGN_SCHEMA,
-                                    MIM_CAMPAIGN_VERSION);
+                                    MIM_CAMPAIGN_VERSION, &c->version);
     if (rc == MIM_OK)
         rc = mim_layout_get(file, c->path, &c->layout);
     if (rc == MIM_OK) {
-        mim_campaign_columns(c->layout, columns);
-        rc = mim_table_check_columns(file, c->path, MIM_CAMPAIGN_N_COLUMNS, columns, &c->capacity);
+        const size_t n_columns = mim_campaign_all_columns(c->layout, c->version, columns);
+        rc = mim_table_check_columns(file, c->path, n_columns, columns, &c->capacity);
     }
     if (rc == MIM_OK)
         rc = mim_h5_get_count(file, "committed", 1, 1, &n, &committed);
     if (rc == MIM_OK && (n != 1 || c->capacity > max_rows || committed[0] > c->capacity))
-        rc = mim_fail(MIM_EDATA, "%s: says it holds %llu rows, has room for %zu", c->path,
+        rc = mim_fail(MIM_EDATA, "%s: committed says %llu rows, there is room for %zu", c->path,
                       n ? (unsigned long long)committed[0] : 0, c->capacity);
     if (rc == MIM_OK)
         c->n_rows = (size_t)committed[0];
@@ -283,12 +297,12 @@ static int read_header(mim_campaign *c, mim_h5 *file)
 
 static int need_table(mim_campaign *c)
 {
-    mim_column columns[MIM_CAMPAIGN_N_COLUMNS];
+    mim_column columns[MIM_CAMPAIGN_MAX_COLUMNS];
     if (c->table)
         return MIM_OK;
-    mim_campaign_columns(c->layout, columns);
-    return mim_table_open(c->path, c->fd >= 0, H5P_DEFAULT, H5P_DEFAULT, MIM_CAMPAIGN_N_COLUMNS,
-                          columns, c->capacity, &c->table);
+    const size_t n_columns = mim_campaign_all_columns(c->layout, c->version, columns);
+    return mim_table_open(c->path, c->fd >= 0, H5P_DEFAULT, H5P_DEFAULT, n_columns, columns,
+                          c->capacity, &c->table);
 }
 
 static int open_once(const char *path, bool for_append, mim_campaign **campaign)
@@ -304,7 +318,9 @@ static int open_once(const char *path, bool for_append, mim_campaign **campaign)
         rc = read_header(c, file);
     mim_h5_destroy(&file);
     if (rc == MIM_OK)
-        rc = mim_table_offset(path, "committed", &c->place);
+        rc = mim_campaign_find_count(path, c->version, &c->count_place, &c->count_digest_place);
+    if (rc == MIM_OK)
+        rc = mim_campaign_verify_count(c);
     if (rc == MIM_OK)
         rc = load_plans(c);
     if (rc == MIM_OK && !for_append)
@@ -338,6 +354,7 @@ int mim_campaign_open(const char *path, bool for_append, mim_campaign **campaign
     return rc == MIM_OK ? mim_fail(MIM_EIO, "%s: is being replaced again and again", path) : rc;
 }
 
+int mim_campaign_version(const mim_campaign *campaign) { return campaign->version; }
 const mim_layout *mim_campaign_layout(const mim_campaign *campaign) { return campaign->layout; }
 uint64_t mim_campaign_seed(const mim_campaign *campaign) { return campaign->seed; }
 const char *mim_campaign_config(const mim_campaign *campaign) { return campaign->config; }
@@ -346,22 +363,25 @@ size_t mim_campaign_n_plans(const mim_campaign *campaign) { return campaign->n_p
 
 /* ---- appending ------------------------------------------------------------------------------ */
 
+/* The committed rows with their digests, as they are, into the larger file. */
 static int copy_rows(mim_campaign *c, const char *path, size_t capacity)
 {
-    mim_column columns[MIM_CAMPAIGN_N_COLUMNS];
-    void *buffers[MIM_CAMPAIGN_N_COLUMNS];
+    mim_column columns[MIM_CAMPAIGN_MAX_COLUMNS];
+    void *buffers[MIM_CAMPAIGN_MAX_COLUMNS];
     mim_campaign_rows *block = NULL;
     mim_table *larger = NULL;
-    mim_campaign_columns(c->layout, columns);
-    int rc = need_table(c);
+    const size_t n_columns = mim_campaign_all_columns(c->layout, c->version, columns);
+    uint64_t *digests = malloc(BLOCK_ROWS * MIM_CAMPAIGN_N_DIGESTS * sizeof *digests);
+    int rc = digests ? need_table(c) : mim_fail(MIM_ENOMEM, "%s: digests", c->path);
     if (rc == MIM_OK)
         rc = mim_campaign_rows_create(c->layout, BLOCK_ROWS, &block);
     if (rc == MIM_OK)
-        rc = mim_table_open(path, true, H5P_DEFAULT, H5P_DEFAULT, MIM_CAMPAIGN_N_COLUMNS, columns,
-                            capacity, &larger);
+        rc = mim_table_open(path, true, H5P_DEFAULT, H5P_DEFAULT, n_columns, columns, capacity,
+                            &larger);
     for (size_t at = 0; rc == MIM_OK && at < c->n_rows; at += BLOCK_ROWS) {
         const size_t n = c->n_rows - at < BLOCK_ROWS ? c->n_rows - at : BLOCK_ROWS;
         mim_campaign_buffers(c->layout, block, 0, buffers);
+        buffers[MIM_CAMPAIGN_N_COLUMNS] = digests;
         rc = mim_table_read(c->table, at, n, buffers);
         if (rc == MIM_OK)
             rc = mim_table_write(larger, at, n, buffers);
@@ -370,6 +390,7 @@ static int copy_rows(mim_campaign *c, const char *path, size_t capacity)
         rc = mim_table_close(&larger);
     mim_table_close(&larger);
     mim_campaign_rows_destroy(&block);
+    free(digests);
     return rc;
 }
 
@@ -377,12 +398,12 @@ static int copy_rows(mim_campaign *c, const char *path, size_t capacity)
 static int replace_file(mim_campaign *c, mim_atomic_file **file, size_t capacity)
 {
     char *name = unnamed_path(*file);
-    uint64_t place = 0;
+    uint64_t place = 0, digest_place = 0;
     int fd = -1, rc = MIM_OK;
     if (!name || (fd = open(name, O_RDWR | O_CLOEXEC)) < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0)
         rc = mim_fail(MIM_EIO, "%s: a larger file cannot be locked: %s", c->path, strerror(errno));
     if (rc == MIM_OK)
-        rc = mim_table_offset(name, "committed", &place);
+        rc = mim_campaign_find_count(name, c->version, &place, &digest_place);
     free(name);
     if (rc == MIM_OK)
         rc = mim_atomic_file_commit(file);
@@ -394,7 +415,9 @@ static int replace_file(mim_campaign *c, mim_atomic_file **file, size_t capacity
     mim_table_close(&c->table);
     close(c->fd);
     c->fd = fd;
-    c->place = place;
+    c->count_place = place;
+    c->count_digest_place = digest_place;
+    c->slot = 0; /* both are that of the count */
     c->capacity = capacity;
     return MIM_OK;
 }
@@ -413,7 +436,7 @@ int mim_campaign_grow(mim_campaign *c, size_t n_rows)
     if (rc != MIM_OK)
         return rc;
     char *name = unnamed_path(file);
-    rc = name ? make_file(name, c->layout, c->seed, c->config, capacity, c->n_rows)
+    rc = name ? make_file(name, c->version, c->layout, c->seed, c->config, capacity, c->n_rows)
               : mim_fail(MIM_ENOMEM, "%s: file name", c->path);
     if (rc == MIM_OK)
         rc = copy_rows(c, name, capacity);
@@ -432,7 +455,7 @@ static int write_count(const mim_campaign *c, uint64_t count)
     for (int i = 0; i < 8; i++)
         bytes[i] = (unsigned char)(count >> (8 * i));
     int rc = mim_fault(c->path);
-    if (rc == MIM_OK && pwrite(c->fd, bytes, sizeof bytes, (off_t)c->place) != sizeof bytes)
+    if (rc == MIM_OK && pwrite(c->fd, bytes, sizeof bytes, (off_t)c->count_place) != sizeof bytes)
         rc = mim_fail(MIM_EIO, "%s: the count of its rows could not be written: %s", c->path,
                       strerror(errno));
     return rc;
@@ -449,7 +472,10 @@ static int sync_file(const mim_campaign *c)
 
 int mim_campaign_commit(mim_campaign *c, size_t n_new, size_t n, const uint64_t *ids)
 {
+    const bool has_digests = c->version >= MIM_CAMPAIGN_DIGESTS_SINCE;
     int rc = reserve_plans(c, n);
+    if (rc == MIM_OK && has_digests)
+        rc = mim_campaign_write_count_digest(c, c->n_rows + n_new);
     if (rc == MIM_OK)
         rc = sync_file(c);
     if (rc == MIM_OK && (rc = write_count(c, c->n_rows + n_new)) == MIM_OK &&
@@ -461,14 +487,29 @@ int mim_campaign_commit(mim_campaign *c, size_t n_new, size_t n, const uint64_t 
     }
     if (rc == MIM_OK) {
         c->n_rows += n_new;
+        c->slot = has_digests ? !c->slot : 0;
         add_plans(c, n, ids);
     }
     return rc;
 }
 
+/* Behind the committed ones. */
+static int write_rows(mim_campaign *c, const mim_campaign_rows *rows)
+{
+    void *buffers[MIM_CAMPAIGN_MAX_COLUMNS];
+    uint64_t *digests = NULL;
+    int rc = mim_campaign_digests(c->layout, rows, c->n_rows, &digests);
+    if (rc == MIM_OK) {
+        mim_campaign_buffers(c->layout, rows, 0, buffers);
+        buffers[MIM_CAMPAIGN_N_COLUMNS] = digests;
+        rc = mim_table_write(c->table, c->n_rows, rows->n, buffers);
+    }
+    free(digests);
+    return rc == MIM_OK ? mim_table_flush(c->table) : rc;
+}
+
 int mim_campaign_append(mim_campaign *c, const mim_campaign_rows *rows)
 {
-    void *buffers[MIM_CAMPAIGN_N_COLUMNS];
     uint64_t *ids = NULL;
     size_t n = 0;
     if (c->fd < 0)
@@ -482,12 +523,8 @@ int mim_campaign_append(mim_campaign *c, const mim_campaign_rows *rows)
         rc = mim_campaign_grow(c, c->n_rows + rows->n);
     if (rc == MIM_OK)
         rc = need_table(c);
-    if (rc == MIM_OK) {
-        mim_campaign_buffers(c->layout, rows, 0, buffers);
-        rc = mim_table_write(c->table, c->n_rows, rows->n, buffers);
-    }
     if (rc == MIM_OK)
-        rc = mim_table_flush(c->table);
+        rc = write_rows(c, rows);
     if (rc == MIM_OK)
         rc = mim_campaign_commit(c, rows->n, n, ids);
     free(ids);
@@ -496,46 +533,48 @@ int mim_campaign_append(mim_campaign *c, const mim_campaign_rows *rows)
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-int mim_campaign_read(mim_campaign *c, size_t first, size_t n, mim_campaign_rows **rows)
+int mim_campaign_read_any(mim_campaign *c, size_t first, size_t n, mim_campaign_rows **rows)
 {
-    void *buffers[MIM_CAMPAIGN_N_COLUMNS];
+    const bool has_digests = c->version >= MIM_CAMPAIGN_DIGESTS_SINCE;
+    void *buffers[MIM_CAMPAIGN_MAX_COLUMNS];
     mim_campaign_rows *made = NULL;
+    uint64_t *digests = NULL;
     if (first > c->n_rows || n > c->n_rows - first)
         return mim_fail(MIM_EINVAL, "%s: rows %zu to %zu of %zu", c->path, first, first + n,
                         c->n_rows);
     int rc = need_table(c);
     if (rc == MIM_OK)
         rc = mim_campaign_rows_create(c->layout, n, &made);
+    if (rc == MIM_OK && !(digests = calloc(n + 1, MIM_CAMPAIGN_N_DIGESTS * sizeof *digests)))
+        rc = mim_fail(MIM_ENOMEM, "%s: digests of %zu rows", c->path, n);
     if (rc == MIM_OK) {
         mim_campaign_buffers(c->layout, made, 0, buffers);
+        buffers[MIM_CAMPAIGN_N_COLUMNS] = digests;
         rc = mim_table_read(c->table, first, n, buffers);
     }
-    if (rc == MIM_OK && mim_campaign_rows_check_each(c->layout, made) != MIM_OK)
-        rc = mim_fail_in(MIM_EDATA, "%s: from row %zu on", c->path, first);
+    if (rc == MIM_OK && has_digests)
+        rc = mim_campaign_verify(c->layout, made, first, digests);
+    free(digests);
+    if (rc == MIM_OK) {
+        *rows = made;
+        made = NULL;
+    } else if (rc == MIM_EDATA) {
+        mim_fail_in(rc, "%s", c->path);
+    }
+    mim_campaign_rows_destroy(&made);
+    return rc;
+}
+
+int mim_campaign_read(mim_campaign *c, size_t first, size_t n, mim_campaign_rows **rows)
+{
+    mim_campaign_rows *made = NULL;
+    int rc = mim_campaign_read_any(c, first, n, &made);
+    if (rc == MIM_OK && mim_campaign_rows_check_each(c->layout, made, first) != MIM_OK)
+        rc = mim_fail_in(MIM_EDATA, "%s", c->path);
     if (rc == MIM_OK) {
         *rows = made;
         made = NULL;
     }
     mim_campaign_rows_destroy(&made);
     return rc;
-}
-
-int mim_campaign_check(mim_campaign *c)
-{
-    mim_campaign_rows *rows = NULL;
-    size_t n_plans = 0;
-    int rc = mim_campaign_read(c, 0, c->n_rows, &rows);
-    if (rc == MIM_OK)
-        rc = mim_campaign_rows_check(c->layout, rows);
-    for (size_t i = 0; rc == MIM_OK && i < c->n_plans; i++)
-        if (i > 0 && c->plans[i] == c->plans[i - 1])
-            rc = mim_fail(MIM_ECHECK, "plan %" PRIu64 " stands twice", c->plans[i]);
-    for (size_t i = 0; rc == MIM_OK && i < rows->n; i++)
-        n_plans += rows->window[i] == 0;
-    if (rc == MIM_OK && n_plans != c->n_plans)
-        rc = mim_fail(MIM_ECHECK, "%zu plans in rows, %zu known", n_plans, c->n_plans);
-    mim_campaign_rows_destroy(&rows);
-    return rc == MIM_OK || rc == MIM_ENOMEM || rc == MIM_EIO
-               ? rc
-               : mim_fail_in(MIM_ECHECK, "%s", c->path);
 }

@@ -6,12 +6,16 @@
  *
  * File: schema "mimesys_campaign". Datasets over rows [capacity]: plan_id, window, n_windows,
  * action [thread][stressor], metric [metric], spread [metric], n_repeats, round, status, start_s,
- * host; `committed`: the number of rows that count; action_names, metric_names, metric_units,
- * thread_cpus, thread_sockets. They have a fixed place in the file, so that appending changes
- * values only, no structure of the file: rows are written, brought to the disk, and then the
- * committed count is. A kill or a power cut therefore leaves at most rows behind the count, which
- * the next append overwrites. A full file is copied into one of twice the size, which replaces it
- * by renaming.
+ * host, digest [dataset] (core/digest.h); `committed`: the number of rows that count, and
+ * committed_digest; action_names, metric_names, metric_units, thread_cpus, thread_sockets. They
+ * have a fixed place in the file, so that appending changes values only, no structure of the file:
+ * rows are written, brought to the disk, and then the committed count is. A kill or a power cut
+ * therefore leaves at most rows behind the count, which the next append overwrites. A full file is
+ * copied into one of twice the size, which replaces it by renaming.
+ *
+ * Damage: rows are compared with their digests whenever they are read, the small datasets (see
+ * mim_h5_seal) and the count when the file is opened. Files of version 1, without digests, are read
+ * and appended to as they are.
  *
  * These files are too large for the guarded reader of core/h5.h, which hands over whole datasets;
  * it still looks first: schema, version, names, shapes, count and size are checked there, in its
@@ -28,7 +32,7 @@
 
 #define MIM_CAMPAIGN_SCHEMA "mimesys_campaign"
 
-enum { MIM_CAMPAIGN_VERSION = 1 };
+enum { MIM_CAMPAIGN_VERSION = 2 };
 
 typedef enum {
     MIM_SLOT_ACCEPTED,  /* use it */
@@ -63,11 +67,12 @@ typedef struct mim_campaign mim_campaign;
 int mim_campaign_create(const char *path, const mim_layout *layout, uint64_t seed,
                         const char *config, size_t capacity, mim_campaign **campaign);
 /* MIM_EIO: cannot be opened, or (for_append) another process is appending; MIM_EDATA: another
- * schema or version, named, or not such a file. Readers need no lock and see the rows that were
- * committed at the open. */
+ * schema or a later version, named, damaged, or not such a file. Readers need no lock and see the
+ * rows that were committed at the open. */
 int mim_campaign_open(const char *path, bool for_append, mim_campaign **campaign);
 void mim_campaign_destroy(mim_campaign **campaign);
 
+int mim_campaign_version(const mim_campaign *campaign); /* of the file's schema; 1: no digests */
 const mim_layout *mim_campaign_layout(const mim_campaign *campaign);
 uint64_t mim_campaign_seed(const mim_campaign *campaign);
 const char *mim_campaign_config(const mim_campaign *campaign);
@@ -78,10 +83,12 @@ bool mim_campaign_has(const mim_campaign *campaign, uint64_t plan_id);
 /* Appends whole plans; when it returns MIM_OK they are on the disk. MIM_EINVAL: a plan is not whole
  * or in the store already, a value out of range. Otherwise (MIM_EIO) nothing was added. */
 int mim_campaign_append(mim_campaign *campaign, const mim_campaign_rows *rows);
-/* Rows [first, first + n) of the committed ones as new memory. MIM_EDATA: values no store holds. */
+/* Rows [first, first + n) of the committed ones as new memory. MIM_EDATA: damaged, naming the
+ * dataset and rows, or values no store holds. */
 int mim_campaign_read(mim_campaign *campaign, size_t first, size_t n, mim_campaign_rows **rows);
 
-/* MIM_ECHECK, naming the row: reads every committed row and checks plans, windows, ranges. */
+/* Reads every committed row and checks digests, plans, windows, ranges. MIM_EDATA: damaged;
+ * MIM_ECHECK, naming the row: stored like this, but not what a store may hold. */
 int mim_campaign_check(mim_campaign *campaign);
 
 #endif

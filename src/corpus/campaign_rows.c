@@ -158,46 +158,50 @@ static bool is_in_order(const mim_campaign_rows *r, size_t i)
             r->window[i] == r->window[i - 1] + 1);
 }
 
-/* What holds for every row by itself. */
-static int check_row(const mim_layout *l, const mim_campaign_rows *r, size_t i)
+/* What holds for every row by itself; sentences call it `number`. */
+static int check_row(const mim_layout *l, const mim_campaign_rows *r, size_t i, size_t number)
 {
     if (r->status[i] > MIM_SLOT_FAILED)
-        return mim_fail(MIM_EINVAL, "row %zu: status %d, expected 0 to 2", i, r->status[i]);
+        return mim_fail(MIM_EINVAL, "row %zu: status %d, expected 0 to 2", number, r->status[i]);
     if (!isfinite(r->start_s[i]))
-        return mim_fail(MIM_EINVAL, "row %zu: start_s is %g", i, r->start_s[i]);
+        return mim_fail(MIM_EINVAL, "row %zu: start_s is %g", number, r->start_s[i]);
     if (!memchr(r->host[i], 0, MIM_HOST_NAME_BYTES))
-        return mim_fail(MIM_EINVAL, "row %zu: the host's name has no end", i);
-    int rc = check_action(l, i, r->action + i * l->n_threads * l->n_stressors);
+        return mim_fail(MIM_EINVAL, "row %zu: the host's name has no end", number);
+    int rc = check_action(l, number, r->action + i * l->n_threads * l->n_stressors);
     if (rc == MIM_OK)
-        rc = check_figures(l, i, r->metric + i * l->n_metrics, r->spread + i * l->n_metrics);
+        rc = check_figures(l, number, r->metric + i * l->n_metrics, r->spread + i * l->n_metrics);
     return rc;
 }
 
-int mim_campaign_rows_check_each(const mim_layout *l, const mim_campaign_rows *r)
+int mim_campaign_rows_check_each(const mim_layout *l, const mim_campaign_rows *r, size_t first)
 {
     int rc = MIM_OK;
     for (size_t i = 0; rc == MIM_OK && i < r->n; i++)
-        rc = check_row(l, r, i);
+        rc = check_row(l, r, i, first + i);
     return rc;
 }
 
-int mim_campaign_rows_check(const mim_layout *l, const mim_campaign_rows *r)
+int mim_campaign_rows_check_order(const mim_campaign_rows *r, size_t begin, size_t first,
+                                  bool is_end)
 {
-    for (size_t i = 0; i < r->n; i++) {
-        int rc = check_row(l, r, i);
-        if (rc != MIM_OK)
-            return rc;
+    for (size_t i = begin; i < r->n; i++)
         if (!is_in_order(r, i))
             return mim_fail(MIM_EINVAL,
                             "row %zu: window %u of %u of plan %llu; expected whole plans, their "
                             "windows in order",
-                            i, r->window[i], r->n_windows[i], (unsigned long long)r->plan_id[i]);
-    }
-    if (r->n > 0 && r->window[r->n - 1] + 1 != r->n_windows[r->n - 1])
+                            first + i, r->window[i], r->n_windows[i],
+                            (unsigned long long)r->plan_id[i]);
+    if (is_end && r->n > 0 && r->window[r->n - 1] + 1 != r->n_windows[r->n - 1])
         return mim_fail(MIM_EINVAL, "plan %llu ends at window %u of %u",
                         (unsigned long long)r->plan_id[r->n - 1], r->window[r->n - 1],
                         r->n_windows[r->n - 1]);
     return MIM_OK;
+}
+
+int mim_campaign_rows_check(const mim_layout *l, const mim_campaign_rows *r)
+{
+    int rc = mim_campaign_rows_check_each(l, r, 0);
+    return rc == MIM_OK ? mim_campaign_rows_check_order(r, 0, 0, true) : rc;
 }
 
 int mim_campaign_rows_plans(const mim_campaign_rows *rows, size_t *n, uint64_t **ids)

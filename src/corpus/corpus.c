@@ -12,6 +12,7 @@
 #include "corpus/corpus_internal.h"
 
 static const size_t max_samples = (size_t)1 << 40;
+static const char digest_name[] = "digest";
 
 struct mim_corpus {
     char *path;
@@ -20,35 +21,68 @@ struct mim_corpus {
     char *config, *source;
     size_t n_samples;
     double *min, *max; /* [n_metrics] */
+    int version;
+    uint64_t *digests; /* [blocks][MIM_CORPUS_N_COLUMNS], NULL: has none */
+    size_t block_rows; /* 0: has none */
     mim_table *table;
 };
 
 /* ---- making --------------------------------------------------------------------------------- */
 
-int mim_corpus_make(const char *path, const mim_layout *layout, const mim_corpus_info *info,
-                    size_t n, const double *min, const double *max)
+static int put_digests(mim_h5 *file, const mim_column *columns, const mim_tally *tally)
 {
-    mim_column columns[MIM_CORPUS_N_COLUMNS];
-    char seed[32];
-    mim_h5 *file = NULL;
-    mim_corpus_columns(layout, columns);
-    snprintf(seed, sizeof seed, "%" PRIu64, info->split_seed);
+    const size_t shape[2] = {tally->n_blocks, MIM_CORPUS_N_COLUMNS};
+    char names[512] = "";
+    for (size_t c = 0; c < MIM_CORPUS_N_COLUMNS; c++) {
+        strcat(names, c ? "," : "");
+        strcat(names, columns[c].name);
+    }
     int rc =
-        mim_h5_create_in_place(path, MIM_CORPUS_SCHEMA, MIM_CORPUS_VERSION, info->config, &file);
+        mim_h5_put_count(file, digest_name, 2, shape, tally->digests, "", "block, dataset",
+                         "sums of XXH64 of the samples in each of `datasets`, over blocks of "
+                         "block_rows; seed: that of the dataset's name, plus the row's number");
     if (rc == MIM_OK)
-        rc = mim_layout_put(layout, file);
+        rc = mim_h5_put_attribute_text(file, digest_name, "datasets", names);
+    return rc == MIM_OK ? mim_h5_put_attribute_real(file, digest_name, "block_rows",
+                                                    (double)tally->block_rows)
+                        : rc;
+}
+
+/* What is not the samples'. */
+static int put_rest(mim_h5 *file, const mim_layout *layout, const mim_corpus_info *info,
+                    const mim_tally *tally)
+{
+    char seed[32];
+    snprintf(seed, sizeof seed, "%" PRIu64, info->split_seed);
+    int rc = mim_layout_put(layout, file);
     if (rc == MIM_OK)
-        rc = mim_h5_put_real(file, "range_min", 1, &layout->n_metrics, min, "see metric_units",
-                             "metric", "smallest value; NaN: no sample has it");
+        rc = mim_h5_put_real(file, "range_min", 1, &layout->n_metrics, tally->min,
+                             "see metric_units", "metric", "smallest value; NaN: no sample has it");
     if (rc == MIM_OK)
-        rc = mim_h5_put_real(file, "range_max", 1, &layout->n_metrics, max, "see metric_units",
-                             "metric", "largest value; NaN: no sample has it");
+        rc = mim_h5_put_real(file, "range_max", 1, &layout->n_metrics, tally->max,
+                             "see metric_units", "metric", "largest value; NaN: no sample has it");
     if (rc == MIM_OK)
         rc = mim_h5_put_attribute_text(file, NULL, "split_seed", seed);
     if (rc == MIM_OK)
         rc = mim_h5_put_attribute_real(file, NULL, "validation_share", info->validation_share);
+    return rc == MIM_OK ? mim_h5_put_attribute_text(file, NULL, "source", info->source) : rc;
+}
+
+int mim_corpus_make(const char *path, const mim_layout *layout, const mim_corpus_info *info,
+                    size_t n, const mim_tally *tally)
+{
+    mim_column columns[MIM_CORPUS_N_COLUMNS];
+    mim_h5 *file = NULL;
+    mim_corpus_columns(layout, columns);
+    int rc = mim_h5_create_in_place(
+        path, MIM_CORPUS_SCHEMA, tally->digests ? MIM_CORPUS_VERSION : MIM_CORPUS_DIGESTS_SINCE - 1,
+        info->config, &file);
+    if (rc == MIM_OK && tally->digests)
+        mim_h5_seal(file);
     if (rc == MIM_OK)
-        rc = mim_h5_put_attribute_text(file, NULL, "source", info->source);
+        rc = put_rest(file, layout, info, tally);
+    if (rc == MIM_OK && tally->digests)
+        rc = put_digests(file, columns, tally);
     if (rc == MIM_OK)
         rc = mim_table_reserve(file, MIM_CORPUS_N_COLUMNS, columns, n);
     if (rc == MIM_OK)
@@ -77,35 +111,31 @@ static int write_samples(const char *path, const mim_layout *layout, const mim_s
 int mim_corpus_write(const char *path, const mim_layout *layout, const mim_corpus_info *info,
                      const mim_samples *samples)
 {
-    mim_atomic_file *file = NULL;
     char *name = NULL;
-    const size_t n = layout->n_metrics;
-    double *ranges = malloc(2 * n * sizeof *ranges);
-    int rc = ranges ? mim_samples_check(layout, info, samples)
-                    : mim_fail(MIM_ENOMEM, "%s: ranges", path);
+    mim_atomic_file *file = NULL;
+    mim_tally *tally = NULL;
+    int rc = mim_samples_check(layout, info, samples);
     if (rc == MIM_OK && samples->n == 0)
         rc = mim_fail(MIM_EINVAL, "%s: a corpus needs at least one sample", path);
-    for (size_t m = 0; rc == MIM_OK && m < n; m++) {
-        ranges[m] = INFINITY;
-        ranges[n + m] = -INFINITY;
-    }
+    if (rc == MIM_OK)
+        rc = mim_tally_create(layout, samples->n, mim_corpus_block_rows(samples->n), &tally);
     if (rc == MIM_OK) {
-        mim_samples_ranges(layout, samples, ranges, ranges + n);
-        mim_ranges_finish(layout, ranges, ranges + n);
+        mim_tally_add(tally, layout, samples, 0);
+        mim_tally_finish(tally);
         rc = mim_atomic_file_open(path, &file);
     }
     if (rc == MIM_OK &&
         !(name = mim_format("/proc/self/fd/%d", fileno(mim_atomic_file_stream(file)))))
         rc = mim_fail(MIM_ENOMEM, "%s: file name", path);
     if (rc == MIM_OK)
-        rc = mim_corpus_make(name, layout, info, samples->n, ranges, ranges + n);
+        rc = mim_corpus_make(name, layout, info, samples->n, tally);
     if (rc == MIM_OK)
         rc = write_samples(name, layout, samples);
     if (rc == MIM_OK)
         rc = mim_atomic_file_commit(&file);
     mim_atomic_file_destroy(&file);
+    mim_tally_destroy(&tally);
     free(name);
-    free(ranges);
     return rc;
 }
 
@@ -120,6 +150,7 @@ void mim_corpus_destroy(mim_corpus **corpus)
     mim_layout_destroy(&c->layout);
     free(c->min);
     free(c->max);
+    free(c->digests);
     free(c->config);
     free(c->source);
     free(c->path);
@@ -168,11 +199,30 @@ static int read_ranges(mim_corpus *c, mim_h5 *file)
     return rc;
 }
 
+static int read_digests(mim_corpus *c, mim_h5 *file)
+{
+    bool is_there = false;
+    double rows = 0;
+    size_t shape[2] = {0};
+    int rc = mim_h5_get_attribute_real(file, digest_name, "block_rows", &is_there, &rows);
+    if (rc == MIM_OK && !(is_there && rows >= 1 && rows <= (double)max_samples))
+        rc = mim_fail(MIM_EDATA, "%s: digest does not tell of how many samples", c->path);
+    if (rc == MIM_OK) {
+        c->block_rows = (size_t)rows;
+        const size_t n_blocks = (c->n_samples + c->block_rows - 1) / c->block_rows;
+        rc = mim_h5_get_count(file, digest_name, 2, n_blocks * MIM_CORPUS_N_COLUMNS, shape,
+                              &c->digests);
+        if (rc == MIM_OK && (shape[0] != n_blocks || shape[1] != MIM_CORPUS_N_COLUMNS))
+            rc = mim_fail(MIM_EDATA, "%s: digest is that of another number of samples", c->path);
+    }
+    return rc;
+}
+
 static int read_header(mim_corpus *c, mim_h5 *file)
 {
     mim_column columns[MIM_CORPUS_N_COLUMNS];
     int rc = mim_table_check_schema(file, c->path, "a training corpus", MIM_CORPUS_SCHEMA,
-                                    MIM_CORPUS_VERSION);
+                                    MIM_CORPUS_VERSION, &c->version);
     if (rc == MIM_OK)
         rc = mim_layout_get(file, c->path, &c->layout);
     if (rc == MIM_OK)
@@ -185,7 +235,7 @@ static int read_header(mim_corpus *c, mim_h5 *file)
     }
     if (rc == MIM_OK && (c->n_samples == 0 || c->n_samples > max_samples))
         rc = mim_fail(MIM_EDATA, "%s: holds %zu samples", c->path, c->n_samples);
-    return rc;
+    return rc == MIM_OK && c->version >= MIM_CORPUS_DIGESTS_SINCE ? read_digests(c, file) : rc;
 }
 
 int mim_corpus_open(const char *path, mim_corpus **corpus)
@@ -214,6 +264,14 @@ int mim_corpus_open(const char *path, mim_corpus **corpus)
 
 const mim_table *mim_corpus_table(const mim_corpus *corpus) { return corpus->table; }
 const char *mim_corpus_path(const mim_corpus *corpus) { return corpus->path; }
+const uint64_t *mim_corpus_digests(const mim_corpus *corpus, size_t *block_rows)
+{
+    if (block_rows)
+        *block_rows = corpus->block_rows;
+    return corpus->digests;
+}
+
+int mim_corpus_version(const mim_corpus *corpus) { return corpus->version; }
 const mim_layout *mim_corpus_layout(const mim_corpus *corpus) { return corpus->layout; }
 const mim_corpus_info *mim_corpus_about(const mim_corpus *corpus) { return &corpus->info; }
 size_t mim_corpus_n_samples(const mim_corpus *corpus) { return corpus->n_samples; }
@@ -239,7 +297,7 @@ uint64_t mim_corpus_hash(const mim_corpus *c)
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-int mim_corpus_read(mim_corpus *c, size_t first, size_t n, mim_samples **samples)
+int mim_corpus_read_any(mim_corpus *c, size_t first, size_t n, mim_samples **samples)
 {
     void *buffers[MIM_CORPUS_N_COLUMNS];
     mim_samples *made = NULL;
@@ -251,8 +309,6 @@ int mim_corpus_read(mim_corpus *c, size_t first, size_t n, mim_samples **samples
         mim_corpus_buffers(c->layout, made, 0, buffers);
         rc = mim_table_read(c->table, first, n, buffers);
     }
-    if (rc == MIM_OK && mim_samples_check(c->layout, &c->info, made) != MIM_OK)
-        rc = mim_fail_in(MIM_EDATA, "%s: from sample %zu on", c->path, first);
     if (rc == MIM_OK) {
         *samples = made;
         made = NULL;
@@ -261,34 +317,16 @@ int mim_corpus_read(mim_corpus *c, size_t first, size_t n, mim_samples **samples
     return rc;
 }
 
-static bool is_same(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
-
-int mim_corpus_check(mim_corpus *c)
+int mim_corpus_read(mim_corpus *c, size_t first, size_t n, mim_samples **samples)
 {
-    enum { BLOCK = 4096 };
-    const size_t n = c->layout->n_metrics;
-    double *ranges = malloc(2 * n * sizeof *ranges);
-    int rc = ranges ? MIM_OK : mim_fail(MIM_ENOMEM, "%s: ranges", c->path);
-    for (size_t m = 0; rc == MIM_OK && m < n; m++) {
-        ranges[m] = INFINITY;
-        ranges[n + m] = -INFINITY;
-    }
-    for (size_t at = 0; rc == MIM_OK && at < c->n_samples; at += BLOCK) {
-        mim_samples *block = NULL;
-        const size_t count = c->n_samples - at < BLOCK ? c->n_samples - at : BLOCK;
-        rc = mim_corpus_read(c, at, count, &block);
-        if (rc == MIM_OK)
-            mim_samples_ranges(c->layout, block, ranges, ranges + n);
-        mim_samples_destroy(&block);
-    }
+    mim_samples *made = NULL;
+    int rc = mim_corpus_read_any(c, first, n, &made);
+    if (rc == MIM_OK && mim_samples_check(c->layout, &c->info, made) != MIM_OK)
+        rc = mim_fail_in(MIM_EDATA, "%s: from sample %zu on", c->path, first);
     if (rc == MIM_OK) {
-        mim_ranges_finish(c->layout, ranges, ranges + n);
-        for (size_t m = 0; rc == MIM_OK && m < n; m++)
-            if (!is_same(ranges[m], c->min[m]) || !is_same(ranges[n + m], c->max[m]))
-                rc = mim_fail(MIM_ECHECK, "%s: %s goes from %g to %g, the file says %g to %g",
-                              c->path, c->layout->metric_names[m], ranges[m], ranges[n + m],
-                              c->min[m], c->max[m]);
+        *samples = made;
+        made = NULL;
     }
-    free(ranges);
-    return rc == MIM_EDATA ? MIM_ECHECK : rc;
+    mim_samples_destroy(&made);
+    return rc;
 }

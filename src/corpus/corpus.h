@@ -7,7 +7,11 @@
  * File: schema "mimesys_corpus", written once, whole. Datasets over samples [n_samples]: plan_id,
  * window, metric [metric], mask [metric], spread [metric], n_repeats, action [thread][stressor],
  * previous_action [thread][stressor], has_previous, is_validation; range_min, range_max [metric];
- * names as in the campaign store. Opened like it (see corpus/campaign.h). */
+ * names as in the campaign store; digest [block][dataset]. Opened like it (see corpus/campaign.h).
+ *
+ * Damage: the digests of the samples (core/digest.h), added over blocks of neighbours, are compared
+ * by mim_corpus_check; the small datasets (see mim_h5_seal) when the file is opened. Files of
+ * version 1 have no digests. */
 #ifndef MIM_CORPUS_CORPUS_H
 #define MIM_CORPUS_CORPUS_H
 
@@ -20,7 +24,7 @@
 
 #define MIM_CORPUS_SCHEMA "mimesys_corpus"
 
-enum { MIM_CORPUS_VERSION = 1 };
+enum { MIM_CORPUS_VERSION = 2 };
 
 /* n samples, each array [n] or [n][shape]; T threads, S stressors, D metrics of the layout. */
 typedef struct mim_samples {
@@ -56,10 +60,11 @@ typedef struct mim_corpus mim_corpus;
 int mim_corpus_write(const char *path, const mim_layout *layout, const mim_corpus_info *info,
                      const mim_samples *samples);
 
-/* MIM_EIO; MIM_EDATA: another schema or version, named, or not such a file. */
+/* MIM_EIO; MIM_EDATA: another schema or a later version, named, damaged, or not such a file. */
 int mim_corpus_open(const char *path, mim_corpus **corpus);
 void mim_corpus_destroy(mim_corpus **corpus);
 
+int mim_corpus_version(const mim_corpus *corpus); /* of the file's schema; 1: no digests */
 const mim_layout *mim_corpus_layout(const mim_corpus *corpus);
 const mim_corpus_info *mim_corpus_about(const mim_corpus *corpus);
 size_t mim_corpus_n_samples(const mim_corpus *corpus);
@@ -72,7 +77,9 @@ uint64_t mim_corpus_hash(const mim_corpus *corpus);
 /* Samples [first, first + n) as new memory. MIM_EDATA: values that no corpus holds. */
 int mim_corpus_read(mim_corpus *corpus, size_t first, size_t n, mim_samples **samples);
 
-/* MIM_ECHECK, naming the sample: reads all and checks values, masks, ranges and the split. */
+/* Reads all and checks digests, values, masks, ranges and the split. MIM_EDATA, naming dataset and
+ * samples: damaged; MIM_ECHECK, naming the sample: stored like this, but not what a corpus holds.
+ */
 int mim_corpus_check(mim_corpus *corpus);
 /* One line of names, then one line a sample; an absent value is an empty field. Atomic. */
 int mim_corpus_write_csv(mim_corpus *corpus, const char *path);

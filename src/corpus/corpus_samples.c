@@ -177,23 +177,3 @@ int mim_samples_check(const mim_layout *l, const mim_corpus_info *info, const mi
         rc = mim_samples_check_one(l, info, s, i, i);
     return rc;
 }
-
-/* ---- ranges --------------------------------------------------------------------------------- */
-
-void mim_samples_ranges(const mim_layout *l, const mim_samples *s, double *min, double *max)
-{
-    for (size_t i = 0; i < s->n * l->n_metrics; i++) {
-        const size_t m = i % l->n_metrics;
-        if (!s->mask[i])
-            continue;
-        min[m] = fmin(min[m], (double)s->metric[i]);
-        max[m] = fmax(max[m], (double)s->metric[i]);
-    }
-}
-
-void mim_ranges_finish(const mim_layout *l, double *min, double *max)
-{
-    for (size_t m = 0; m < l->n_metrics; m++)
-        if (min[m] > max[m])
-            min[m] = max[m] = NAN;
-}

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/digest.h"
 #include "core/fault.h"
 #include "core/text.h"
 
@@ -57,8 +59,24 @@ int mim_table_reserve(mim_h5 *file, size_t n_columns, const mim_column *columns,
     return rc;
 }
 
+void mim_columns_digest(size_t n_columns, const mim_column *columns, void *const *buffers,
+                        size_t first, size_t n, size_t block_rows, size_t stride, uint64_t *sums)
+{
+    const size_t first_block = first / block_rows;
+    for (size_t c = 0; c < n_columns; c++) {
+        const size_t row_bytes = mim_column_row_bytes(&columns[c]);
+        const uint64_t seed = mim_digest_seed(columns[c].name);
+        const unsigned char *bytes = buffers[c];
+        for (size_t i = 0; i < n; i++) {
+            const size_t block = (first + i) / block_rows - first_block;
+            sums[block * stride + c] +=
+                mim_digest_row(seed, first + i, row_bytes, bytes + i * row_bytes);
+        }
+    }
+}
+
 int mim_table_check_schema(mim_h5 *file, const char *path, const char *kind, const char *schema,
-                           int version)
+                           int newest, int *version)
 {
     char *found = NULL;
     bool has_version = false;
@@ -72,9 +90,12 @@ int mim_table_check_schema(mim_h5 *file, const char *path, const char *kind, con
             mim_fail(MIM_EDATA, "%s: holds \"%.60s\", expected %s (%s)", path, found, kind, schema);
     if (rc == MIM_OK)
         rc = mim_h5_get_attribute_real(file, NULL, "schema_version", &has_version, &number);
-    if (rc == MIM_OK && (!has_version || number != version))
-        rc = mim_fail(MIM_EDATA, "%s: is %s of version %g, this program knows version %d", path,
-                      schema, has_version ? number : 0.0, version);
+    if (rc == MIM_OK &&
+        (!has_version || !(number >= 1 && number <= newest) || number != floor(number)))
+        rc = mim_fail(MIM_EDATA, "%s: is %s of version %g, this program knows versions 1 to %d",
+                      path, schema, has_version ? number : 0.0, newest);
+    if (rc == MIM_OK)
+        *version = (int)number;
     free(found);
     return rc;
 }

@@ -33,9 +33,16 @@ size_t mim_column_row_bytes(const mim_column *column);
 /* Reserves the columns with n_rows rows each. */
 int mim_table_reserve(mim_h5 *file, size_t n_columns, const mim_column *columns, size_t n_rows);
 
-/* MIM_EDATA unless the file says it is `schema` of `version`; `kind` names it in sentences. */
+/* Adds the digest of each row (core/digest.h) to the sum of its block and column: rows 0 to
+ * block_rows - 1 of the dataset are a block, and so on. buffers: rows [first, first + n), as for
+ * mim_table_write; sums: [blocks][stride], from the block of row `first` on. */
+void mim_columns_digest(size_t n_columns, const mim_column *columns, void *const *buffers,
+                        size_t first, size_t n, size_t block_rows, size_t stride, uint64_t *sums);
+
+/* MIM_EDATA unless the file says it is `schema` of a version from 1 to `newest`; `kind` names it in
+ * sentences. */
 int mim_table_check_schema(mim_h5 *file, const char *path, const char *kind, const char *schema,
-                           int version);
+                           int newest, int *version);
 /* The same for the columns: rank, shape and a common number of rows. */
 int mim_table_check_columns(mim_h5 *file, const char *path, size_t n_columns,
                             const mim_column *columns, size_t *n_rows);

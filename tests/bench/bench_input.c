@@ -76,8 +76,8 @@ static void fill(size_t first, mim_samples *s)
 /* A block at a time, so that the whole never stands in memory. */
 static int make_corpus(const char *path, const mim_layout *layout, size_t n)
 {
-    static const double low[D] = {0};
-    double high[D];
+    double low[D] = {0}, high[D];
+    const mim_tally ranges = {.min = low, .max = high}; /* without digests */
     mim_column columns[MIM_CORPUS_N_COLUMNS];
     void *buffers[MIM_CORPUS_N_COLUMNS];
     mim_samples *block = NULL;
@@ -85,7 +85,7 @@ static int make_corpus(const char *path, const mim_layout *layout, size_t n)
     for (size_t m = 0; m < D; m++)
         high[m] = 99;
     mim_corpus_columns(layout, columns);
-    int rc = mim_corpus_make(path, layout, &info, n, low, high);
+    int rc = mim_corpus_make(path, layout, &info, n, &ranges);
     if (rc == MIM_OK)
         rc = mim_samples_create(layout, BLOCK, &block);
     if (rc == MIM_OK)

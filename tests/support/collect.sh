@@ -58,8 +58,11 @@ is_whole() { # FILE N: plans 0 .. N-1 of 4 windows, each exactly once
     )" ]
 }
 reported() { sed -n 's/.* stored plan=\([0-9]*\) .*/\1/p' "$@" | sort -n; }
-has_reported() { # FILE LOG...: every reported plan is there, all its windows, and no row twice
+# has_reported FILE LOG...: every reported plan is there, all its windows, no row twice, all as they
+# were written.
+has_reported() {
     local p all
+    "$BIN/mimesys_dataset" --check "$1" >/dev/null || return 1
     all=$(rows "$1" | sort)
     shift
     for p in $(reported "$@"); do
