@@ -57,9 +57,9 @@ static const mim_program program = {
         "median and spread of every metric over the repetitions. Zeros are values; what was not\n"
         "measured is masked. Slots in which others used the machine are left out.\n\n"
         "Sources are campaign stores and folders with plans NAME.h5 and stats-NAME.txt, as\n"
-        "mimesys_run leaves them. They must agree in stressors, threads, slot length and kind of\n"
-        "host. Validation plans are chosen by plan id and seed alone, so the samples of a plan\n"
-        "stand on one side.\n\n"
+        "mimesys_run leaves them, each named once. They must agree in stressors, threads, kind of\n"
+        "host and, within 5 %, in the length of their slots. Validation plans are chosen by plan\n"
+        "id and seed alone, so the samples of a plan stand on one side.\n\n"
         "Under mpirun or srun the ranks share the sources and write one file together; it is the\n"
         "same for any number of ranks. A failure on one rank ends all with its sentence.",
     .json_keys = "status: done\n"
