@@ -216,6 +216,14 @@ static int make_trainer(mim_train_job *j)
     return rc;
 }
 
+static int tell_early_stop(int rc)
+{
+    if (rc != MIM_ESTOPPED)
+        return rc;
+    return mim_fail(rc, "stopped before a step was made: this start saved nothing, run it again as "
+                        "it was");
+}
+
 int mim_train_job_prepare(mim_train_job *j)
 {
     int rc = MIM_OK;
@@ -227,7 +235,7 @@ int mim_train_job_prepare(mim_train_job *j)
     if (rc == MIM_OK)
         rc = make_trainer(j);
     if ((rc = mim_agree(j->comm, rc)) != MIM_OK)
-        return rc;
+        return tell_early_stop(rc);
     if (j->rank == 0)
         rc = mim_make_folder(j->folder);
     if (rc == MIM_OK && j->rank == 0)
@@ -244,10 +252,7 @@ int mim_train_job_prepare(mim_train_job *j)
                      mim_trial_node(j->trial));
         rc = mim_train_mpi_try(j->comm, j->trial, j->model->domain, true, &j->floor);
         if (rc != MIM_OK)
-            return rc != MIM_ESTOPPED
-                       ? rc
-                       : mim_fail(rc, "stopped before a step was made: this start saved nothing, "
-                                      "run it again as it was");
+            return tell_early_stop(rc);
     }
     return mim_train_mpi_create(j->comm, j->trainer, j->plan.options.n_shards, j->plan.bucket_bytes,
                                 &j->parallel);
