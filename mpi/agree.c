@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/signals.h"
-
 int mim_agree(MPI_Comm comm, int local)
 {
     int rank = 0, n_ranks = 0;
@@ -27,13 +25,6 @@ int mim_agree(MPI_Comm comm, int local)
         strncpy(verdict.text, mim_error(), sizeof verdict.text - 1);
     MPI_Bcast(&verdict, (int)sizeof verdict, MPI_BYTE, root, comm);
     return mim_fail(verdict.code, "%s", verdict.text);
-}
-
-int mim_agree_stop(MPI_Comm comm)
-{
-    int stop = mim_signals_stop();
-    MPI_Allreduce(MPI_IN_PLACE, &stop, 1, MPI_INT, MPI_MAX, comm);
-    return stop;
 }
 
 int mim_share_text(MPI_Comm comm, int root, char **text)

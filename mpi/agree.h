@@ -15,10 +15,6 @@
  * only was stopped (MIM_ESTOPPED) decides when no other failed. */
 int mim_agree(MPI_Comm comm, int local);
 
-/* Collective. The signal that asked any rank to stop (the largest number), 0 if none; the same on
- * all ranks. Call it at step boundaries. */
-int mim_agree_stop(MPI_Comm comm);
-
 /* Collective. `*text` of rank `root` (not NULL there) becomes a new string in `*text` of all other
  * ranks, which must pass NULL in it; their caller frees it. MIM_ENOMEM, the same on all ranks. */
 int mim_share_text(MPI_Comm comm, int root, char **text);

@@ -156,11 +156,11 @@ static int try_fleet(mim_collect *c, mim_fleet_result **result)
         rc = mim_fleet_poll(c->fleet, trial_wait_s, &found);
     if (rc == MIM_OK && !found)
         rc = mim_fail(MIM_EIO, "trial run: no result");
+    else if (rc == MIM_OK && found->status == MIM_FLEET_STOPPED)
+        rc = mim_fail(MIM_ESTOPPED, "trial run: %s; this start stored nothing", found->error);
     else if (rc == MIM_OK && found->status != MIM_FLEET_DONE)
-        rc = mim_fail(found->status == MIM_FLEET_STOPPED   ? MIM_ESTOPPED
-                      : found->status == MIM_FLEET_REFUSED ? MIM_EUNSUP
-                                                           : MIM_EIO,
-                      "trial run: %s", found->error);
+        rc = mim_fail(found->status == MIM_FLEET_REFUSED ? MIM_EUNSUP : MIM_EIO, "trial run: %s",
+                      found->error);
     mim_plan_destroy(&idle);
     if (rc == MIM_OK) {
         *result = found;

@@ -1,6 +1,7 @@
 #include "mpi/dataset.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,12 +34,67 @@ typedef struct dataset {
     mim_h5_reader *reader; /* of the runs' plans and results */
     size_t n_parts, parts_capacity;
     mim_part **parts;
+    const char **part_names; /* [n_parts] in the sources */
     mim_layout *layout;
     mim_samples *samples;
     uint64_t n_unchecked;
 } dataset;
 
 /* ---- listing -------------------------------------------------------------------------------- */
+
+/* A file or folder that is read, whatever it is called. */
+typedef struct known_file {
+    dev_t device;
+    ino_t inode;
+    size_t place; /* in the order given */
+    const char *path;
+} known_file;
+
+static int by_file(const void *a, const void *b)
+{
+    const known_file *x = a, *y = b;
+    if (x->device != y->device)
+        return (x->device > y->device) - (x->device < y->device);
+    if (x->inode != y->inode)
+        return (x->inode > y->inode) - (x->inode < y->inode);
+    return (x->place > y->place) - (x->place < y->place);
+}
+
+static void know(const char *path, size_t *n, known_file *files)
+{
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return; /* whoever reads it will say so */
+    files[*n] = (known_file){status.st_dev, status.st_ino, *n, path};
+    ++*n;
+}
+
+/* Samples that stood twice in a corpus would count double, and nobody would see it. */
+static int check_once(size_t n_sources, const source *sources)
+{
+    size_t most = n_sources, n = 0;
+    for (size_t i = 0; i < n_sources; i++)
+        most += sources[i].runs ? sources[i].n_units : 0;
+    known_file *files = malloc(most * sizeof *files);
+    if (!files)
+        return mim_fail(MIM_ENOMEM, "%zu files", most);
+    for (size_t i = 0; i < n_sources; i++)
+        know(sources[i].path, &n, files);
+    for (size_t i = 0; i < n_sources; i++)
+        for (size_t k = 0; sources[i].runs && k < sources[i].n_units; k++)
+            know(sources[i].runs[k].stats, &n, files);
+    qsort(files, n, sizeof *files, by_file);
+    size_t twice = 0; /* the first in the order given */
+    for (size_t i = 1; i < n; i++)
+        if (files[i - 1].device == files[i].device && files[i - 1].inode == files[i].inode &&
+            (twice == 0 || files[i].place < files[twice].place))
+            twice = i;
+    const int rc = twice ? mim_fail(MIM_EUSAGE, "%s is among the sources twice, first as %s",
+                                    files[twice].path, files[twice - 1].path)
+                         : MIM_OK;
+    free(files);
+    return rc;
+}
 
 static void free_sources(size_t n, source **sources)
 {
@@ -73,6 +129,8 @@ static int list_sources(size_t n, const char *const *paths, source **sources)
     int rc = made ? MIM_OK : mim_fail(MIM_ENOMEM, "%zu sources", n);
     for (size_t i = 0; rc == MIM_OK && i < n; i++)
         rc = list_source(paths[i], &made[i]);
+    if (rc == MIM_OK)
+        rc = check_once(n, made);
     if (rc != MIM_OK) {
         free_sources(n, &made);
         return rc;
@@ -181,29 +239,44 @@ static int share_sources(dataset *d, const char *const *paths)
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-static int add_part(dataset *d, mim_part *part)
+static int make_room(dataset *d)
 {
-    if (d->n_parts == d->parts_capacity) {
-        const size_t capacity = d->parts_capacity ? 2 * d->parts_capacity : 64;
-        mim_part **grown = realloc(d->parts, capacity * sizeof(mim_part *));
-        if (!grown) {
-            mim_part_destroy(&part);
-            return mim_fail(MIM_ENOMEM, "%zu parts", capacity);
-        }
-        d->parts = grown;
-        d->parts_capacity = capacity;
+    if (d->n_parts < d->parts_capacity)
+        return MIM_OK;
+    const size_t capacity = d->parts_capacity ? 2 * d->parts_capacity : 64;
+    mim_part **parts = realloc(d->parts, capacity * sizeof(mim_part *));
+    if (parts)
+        d->parts = parts;
+    const char **names = realloc(d->part_names, capacity * sizeof(char *));
+    if (names)
+        d->part_names = names;
+    if (!parts || !names)
+        return mim_fail(MIM_ENOMEM, "%zu parts", capacity);
+    d->parts_capacity = capacity;
+    return MIM_OK;
+}
+
+/* Takes `part` over. */
+static int add_part(dataset *d, mim_part *part, const char *name)
+{
+    const int rc = make_room(d);
+    if (rc != MIM_OK) {
+        mim_part_destroy(&part);
+        return rc;
     }
     d->n_unchecked += part->is_unchecked;
+    d->part_names[d->n_parts] = name;
     d->parts[d->n_parts++] = part;
     return MIM_OK;
 }
 
 /* Widens this rank's layout by the last part's. */
-static int take_layout(dataset *d, const char *what)
+static int take_layout(dataset *d)
 {
     const mim_layout *found = d->parts[d->n_parts - 1]->layout;
+    const char *what = d->part_names[d->n_parts - 1];
     mim_layout *merged = NULL;
-    if (d->layout && mim_layout_compare(d->layout, found, what, true) == MIM_OK)
+    if (d->layout && mim_layout_compare_columns(d->layout, found, what, true) == MIM_OK)
         return MIM_OK; /* as good as always */
     int rc = d->layout ? mim_layout_merge(d->layout, found, what, d->options->mixed_hosts, &merged)
                        : mim_layout_copy(found, &merged);
@@ -230,9 +303,9 @@ static int read_runs(dataset *d, const source *s, size_t first, size_t n, mim_pr
         if (rc == MIM_OK)
             rc = mim_run_import(d->reader, &s->runs[i], &d->options->import, &part);
         if (rc == MIM_OK)
-            rc = add_part(d, part);
+            rc = add_part(d, part, s->runs[i].stats);
         if (rc == MIM_OK)
-            rc = take_layout(d, s->runs[i].stats);
+            rc = take_layout(d);
         mim_progress_step(progress, ++*n_done);
     }
     return rc;
@@ -257,8 +330,8 @@ static int read_rows(dataset *d, const source *s, size_t first, size_t n, mim_pr
         end = s->n_units; /* rows appended meanwhile are left for the next time */
     if (rc == MIM_OK)
         rc = mim_campaign_import(campaign, begin, end - begin, &d->options->import, &part);
-    if (rc == MIM_OK && (rc = add_part(d, part)) == MIM_OK)
-        rc = take_layout(d, s->path);
+    if (rc == MIM_OK && (rc = add_part(d, part, s->path)) == MIM_OK)
+        rc = take_layout(d);
     mim_campaign_destroy(&campaign);
     mim_progress_step(progress, *n_done += n);
     return rc;
@@ -347,7 +420,34 @@ done:
     return rc;
 }
 
+/* Of the first source of all, so that it does not matter which rank read what. */
+static int check_slots(const dataset *d)
+{
+    int rc = MIM_OK;
+    for (size_t i = 0; rc == MIM_OK && i < d->n_parts; i++)
+        rc = mim_layout_compare_slots(d->layout, d->parts[i]->layout, d->part_names[i]);
+    return mim_agree(d->comm, rc);
+}
+
 /* ---- the whole ------------------------------------------------------------------------------ */
+
+/* Collective. Says what left no sample where that can be mended by a setting. */
+static int check_samples(const dataset *d, const char *out)
+{
+    uint64_t sums[3] = {d->samples->n, 0, 0};
+    for (size_t i = 0; i < d->n_parts; i++) {
+        sums[1] += d->parts[i]->n_slots;
+        sums[2] += d->parts[i]->n_disturbed;
+    }
+    MPI_Allreduce(MPI_IN_PLACE, sums, 3, MPI_UINT64_T, MPI_SUM, d->comm);
+    if (sums[0] > 0 || sums[2] == 0)
+        return MIM_OK;
+    return mim_fail(
+        MIM_EDATA,
+        "%s: a corpus needs at least one sample, there is none: others disturbed %" PRIu64
+        " of %" PRIu64 " measured slots; dataset.with_disturbed=true takes them",
+        out, sums[2], sums[1]);
+}
 
 static void sum_figures(const dataset *d, double read_s, double write_s, mim_dataset_figures *f)
 {
@@ -386,6 +486,7 @@ static void clear(dataset *d)
     for (size_t i = 0; i < d->n_parts; i++)
         mim_part_destroy(&d->parts[i]);
     free(d->parts);
+    free(d->part_names);
     free_sources(d->n_sources, &d->sources);
     mim_layout_destroy(&d->layout);
     mim_samples_destroy(&d->samples);
@@ -421,8 +522,12 @@ int mim_dataset_build(MPI_Comm comm, size_t n_sources, const char *const *source
     if (rc == MIM_OK)
         rc = agree_layout(&d);
     if (rc == MIM_OK)
+        rc = check_slots(&d);
+    if (rc == MIM_OK)
         rc = mim_agree(comm, mim_parts_join(d.n_parts, d.parts, d.layout, options->split_seed,
                                             options->validation_share, &d.samples));
+    if (rc == MIM_OK)
+        rc = check_samples(&d, out);
     if (rc == MIM_OK) {
         const mim_corpus_info info = {.split_seed = options->split_seed,
                                       .validation_share = options->validation_share,

@@ -28,8 +28,9 @@ typedef struct mim_dataset_figures {
 } mim_dataset_figures;
 
 /* Collective. sources: campaign files and folders of runs, in the order their samples shall stand;
- * the corpus is the same for any number of ranks. Errors name the file; MIM_ESTOPPED after a stop
- * request, nothing is written then. */
+ * the corpus is the same for any number of ranks. Errors name the file; MIM_EUSAGE when one is
+ * among the sources twice, whatever it is called; MIM_ESTOPPED after a stop request, nothing is
+ * written then. */
 int mim_dataset_build(MPI_Comm comm, size_t n_sources, const char *const *sources, const char *out,
                       const mim_dataset_options *options, mim_log *log,
                       mim_dataset_figures *figures);

@@ -132,7 +132,8 @@ static int start_all(mim_joint *j)
     mim_barrier_asleep(j->comm); /* that may take long: a second SIGTERM still ends at once */
     mim_signals_block();         /* from here on a signal is for all ranks */
     if (rc == MIM_OK && mim_signals_stop())
-        rc = mim_fail(MIM_ESTOPPED, "stopped by a signal before the first slot");
+        rc = mim_fail(MIM_ESTOPPED,
+                      "stopped by a signal before the first slot; nothing was measured");
     rc = mim_start_agree(j->comm, &j->options->clock, rc, j->options->lead_s, &j->start);
     open_gate(j, rc);
     return rc;

@@ -114,7 +114,7 @@ static const mim_program program = {
     .files = "CAMPAIGN.h5: the store, a row per slot: plan, action, metrics, spread, status\n"
              "CAMPAIGN-summary.json: how the last start went\n"
              "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration, made if\n"
-             "missing\n"
+             "  missing\n"
              "/tmp/mimesys-UID.lock: locked by whoever loads a host; MIMESYS_HOST_LOCK names "
              "another",
     .examples = "mimesys_collect --out campaign.h5 --set collect.n_plans=50\n"

@@ -202,6 +202,8 @@ static int check_plans(mim_replay *r, size_t n, const mim_replay_map *map)
                  : mim_fail(MIM_ENOMEM, "a line a plan");
     for (size_t i = 0; rc == MIM_OK && i < n; i++) {
         rc = look_at(map ? mim_replay_map_plan(map, i) : mim_args_at(r->args, i), r, out);
+        if (rc != MIM_OK && map)
+            mim_fail_in(rc, "%s:%zu", mim_args_value(r->args, "map"), mim_replay_map_line(map, i));
         longest_s = fmax(longest_s, r->loaded.duration_s);
     }
     if (out && fclose(out) != 0 && rc == MIM_OK)

@@ -30,6 +30,7 @@ typedef struct mim_replay {
     mim_hosts hosts;
     mim_machine *machine;
     char *plan_path, *job_id;
+    char *map_line; /* "FILE:LINE" that chose the plan; NULL without a map */
     mim_loaded_plan loaded;
     int host_fd; /* the lock on the host; -1: a rank of the same host has it, or nobody yet */
     mim_scratch *scratch;

@@ -1,6 +1,7 @@
 #include "mpi/replay_map.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,6 +118,8 @@ const char *mim_replay_map_plan(const mim_replay_map *map, size_t i)
     return map->entries[i].plan;
 }
 
+size_t mim_replay_map_line(const mim_replay_map *map, size_t i) { return map->entries[i].line; }
+
 /* "n1" is "n1.cluster", too. */
 static bool is_host(const char *who, const char *name)
 {
@@ -124,29 +127,30 @@ static bool is_host(const char *who, const char *name)
     return strcmp(who, name) == 0 || (strlen(who) == n && strncmp(who, name, n) == 0);
 }
 
-static const char *find(const mim_replay_map *m, long rank, const char *host)
+/* SIZE_MAX: none. */
+static size_t find(const mim_replay_map *m, long rank, const char *host)
 {
-    const char *plan = NULL;
+    size_t found = SIZE_MAX;
     for (size_t i = 0; i < m->n; i++) {
         if (m->entries[i].rank == rank)
-            return m->entries[i].plan;
+            return i;
         if (m->entries[i].rank < 0 && is_host(m->entries[i].who, host))
-            plan = m->entries[i].plan;
+            found = i;
     }
-    return plan;
+    return found;
 }
 
 int mim_replay_map_choose(const mim_replay_map *map, const mim_hosts *hosts, int rank,
-                          const char **plan)
+                          size_t *chosen)
 {
     for (size_t i = 0; i < map->n; i++)
         if (map->entries[i].rank >= hosts->n_ranks)
             return mim_fail(MIM_EUSAGE, "%s:%zu: there is no rank %ld among %d", map->path,
                             map->entries[i].line, map->entries[i].rank, hosts->n_ranks);
     for (int r = 0; r < hosts->n_ranks; r++)
-        if (!find(map, r, hosts->names[r]))
+        if (find(map, r, hosts->names[r]) == SIZE_MAX)
             return mim_fail(MIM_EUSAGE, "%s: no plan for rank %d on host %s", map->path, r,
                             hosts->names[r]);
-    *plan = find(map, rank, hosts->names[rank]);
+    *chosen = find(map, rank, hosts->names[rank]);
     return MIM_OK;
 }

@@ -21,10 +21,11 @@ void mim_replay_map_destroy(mim_replay_map **map);
 
 size_t mim_replay_map_n(const mim_replay_map *map);
 const char *mim_replay_map_plan(const mim_replay_map *map, size_t i);
+size_t mim_replay_map_line(const mim_replay_map *map, size_t i); /* of the text, from 1 */
 
-/* The plan of `rank`; it lives as long as the map. MIM_EUSAGE, the same for every `rank`: a rank
+/* Which entry of the map `rank` follows, from 0. MIM_EUSAGE, the same for every `rank`: a rank
  * without a plan, or a line for a rank that there is not. Lines for other hosts are left alone. */
 int mim_replay_map_choose(const mim_replay_map *map, const mim_hosts *hosts, int rank,
-                          const char **plan);
+                          size_t *chosen);
 
 #endif

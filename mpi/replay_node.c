@@ -47,8 +47,7 @@ int mim_replay_read_settings(mim_replay *r)
 static int plan_of_map(mim_replay *r, const char *map_path)
 {
     char *text = NULL;
-    const char *plan = NULL;
-    size_t n_bytes = 0;
+    size_t n_bytes = 0, entry = 0;
     mim_replay_map *map = NULL;
     int rc = r->rank == 0 ? mim_read_file(map_path, MIM_REPLAY_MAP_BYTES, &text, &n_bytes) : MIM_OK;
     if ((rc = mim_agree(r->comm, rc)) == MIM_OK)
@@ -56,9 +55,11 @@ static int plan_of_map(mim_replay *r, const char *map_path)
     if (rc == MIM_OK)
         rc = mim_replay_map_create(map_path, text, &map);
     if (rc == MIM_OK)
-        rc = mim_replay_map_choose(map, &r->hosts, r->rank, &plan);
-    if (rc == MIM_OK && !(r->plan_path = mim_strdup(plan)))
-        rc = mim_fail(MIM_ENOMEM, "%s", plan);
+        rc = mim_replay_map_choose(map, &r->hosts, r->rank, &entry);
+    if (rc == MIM_OK &&
+        (!(r->plan_path = mim_strdup(mim_replay_map_plan(map, entry))) ||
+         !(r->map_line = mim_format("%s:%zu", map_path, mim_replay_map_line(map, entry)))))
+        rc = mim_fail(MIM_ENOMEM, "%s", mim_replay_map_plan(map, entry));
     mim_replay_map_destroy(&map);
     free(text);
     return mim_agree(r->comm, rc);
@@ -109,11 +110,17 @@ static int name_job(mim_replay *r)
     return MIM_OK;
 }
 
+/* What is wrong with the plan, told with the line of the map that names it. */
+static int fail_of_plan(const mim_replay *r, int rc)
+{
+    return rc != MIM_OK && r->map_line ? mim_fail_in(rc, "%s", r->map_line) : rc;
+}
+
 static int load_plan(mim_replay *r)
 {
     int rc = mim_hosts_machine(&r->hosts, r->limits.max_cpus, &r->machine);
     if (rc == MIM_OK)
-        rc = mim_replay_load(r, r->plan_path);
+        rc = fail_of_plan(r, mim_replay_load(r, r->plan_path));
     if (rc == MIM_OK)
         rc = name_job(r);
     return rc == MIM_OK ? rc : mim_fail_in(rc, "%s", r->hosts.names[r->rank]);
@@ -129,7 +136,7 @@ static int check_slots(mim_replay *r)
         rc = mim_fail(MIM_EUSAGE,
                       "%s: has slots of %g s, the plan of rank 0 of %g s; --slot sets one for all",
                       r->plan_path, r->loaded.slot_s, first_s);
-    return mim_agree(r->comm, rc);
+    return mim_agree(r->comm, fail_of_plan(r, rc));
 }
 
 static int find_hosts(mim_replay *r)
@@ -363,6 +370,7 @@ void mim_replay_clear(mim_replay *r)
     mim_loaded_plan_clear(&r->loaded);
     free(r->job_id);
     free(r->plan_path);
+    free(r->map_line);
     mim_machine_destroy(&r->machine);
     mim_hosts_clear(&r->hosts);
     mim_actions_destroy(&r->actions);

@@ -49,7 +49,8 @@ typedef struct mim_train_job {
 
 /* Collective. Corpus, the model to begin or go on with. */
 int mim_train_job_load(mim_train_job *job);
-/* Collective. The folder, the trainer and what feeds it. */
+/* Collective. The folder, the trainer and what feeds it. MIM_ESTOPPED: a stop was asked for before
+ * a step could be made, and nothing is saved. */
 int mim_train_job_prepare(mim_train_job *job);
 /* Collective. MIM_ESTOPPED: a stop was asked for, and the checkpoint is written. */
 int mim_train_job_run(mim_train_job *job);

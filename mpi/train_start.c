@@ -217,6 +217,14 @@ static int make_trainer(mim_train_job *j)
     return rc;
 }
 
+static int tell_early_stop(int rc)
+{
+    if (rc != MIM_ESTOPPED)
+        return rc;
+    return mim_fail(rc, "stopped before a step was made: this start saved nothing, run it again as "
+                        "it was");
+}
+
 int mim_train_job_prepare(mim_train_job *j)
 {
     int rc = MIM_OK;
@@ -228,11 +236,13 @@ int mim_train_job_prepare(mim_train_job *j)
     if (rc == MIM_OK)
         rc = make_trainer(j);
     if ((rc = mim_agree(j->comm, rc)) != MIM_OK)
-        return rc;
+        return tell_early_stop(rc);
     if (j->rank == 0)
         rc = mim_make_folder(j->folder);
     if (rc == MIM_OK && j->rank == 0)
         rc = mim_train_store_create(j->folder, j->plan.milestone_every, &j->store);
+    if (rc == MIM_OK && j->rank == 0)
+        rc = mim_train_folder_check(j->folder);
     if (rc == MIM_OK && j->rank == 0)
         rc = mim_train_folder_cut_log(j->folder, j->model->step);
     if ((rc = mim_agree(j->comm, rc)) != MIM_OK)
@@ -243,7 +253,7 @@ int mim_train_job_prepare(mim_train_job *j)
                      mim_trial_node(j->trial));
         rc = mim_train_mpi_try(j->comm, j->trial, j->model->domain, true, &j->floor);
         if (rc != MIM_OK)
-            return rc;
+            return tell_early_stop(rc);
     }
     return mim_train_mpi_create(j->comm, j->trainer, j->plan.options.n_shards, j->plan.bucket_bytes,
                                 &j->parallel);

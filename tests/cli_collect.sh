@@ -80,6 +80,15 @@ done
 run_program --out "$scratch/stopped.h5" --resume auto "${small[@]}" &&
     is_whole "$scratch/stopped.h5" 3
 report $? "and the next start does the rest"
+for kind in local simulated; do
+    early=(--out "$scratch/early-$kind.h5" --set fleet.kind=$kind --resume auto "${small[@]}" --set collect.n_plans=1)
+    run_stopped "${early[@]}"
+    rc=$?
+    [ "$rc" -eq 75 ] && is_one_sentence "this start stored nothing\|with 0 plans in the store"
+    report $? "$kind: a stop before the first plan is told (exit $rc)"
+    run_program "${early[@]}" && is_whole "$scratch/early-$kind.h5" 1
+    report $? "$kind: and the next start begins afresh"
+done
 
 kill_and_resume() { # N ranks
     local n=$1 file=$scratch/killed-$1.h5 first=$scratch/first-$1

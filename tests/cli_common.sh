@@ -55,6 +55,8 @@ test_man() {
     done
     [ -z "$missing" ]
     report $? "$name's man page has its sections$missing"
+    ! sed -n '/^\.SH FILES$/,/^\.SH [^F]/p' "$scratch/page" | grep -q '^\.PP$'
+    report $? "$name's man page names each of its files"
     if ! command -v groff >/dev/null; then
         skip "$name's man page is clean" "groff is not installed"
         return
@@ -100,12 +102,13 @@ test_completion() {
 test_settings() {
     local section
     run_program --print-config && cp "$scratch/out" "$scratch/first.ini" &&
+        grep -q "^\[.*\]$\|^# $name has no settings$" "$scratch/first.ini" &&
         run_program --config "$scratch/first.ini" --print-config &&
         cmp -s "$scratch/out" "$scratch/first.ini"
     report $? "$name --print-config loads again through --config"
-    refuses 2 "none.ini: cannot be read" "$name refuses a missing --config" \
+    refuses 1 "none.ini: cannot be read" "$name refuses a missing --config" \
         --config "$scratch/none.ini"
-    refuses 2 "expected a file, found a folder" "$name refuses a folder as --config" \
+    refuses 1 "expected a file, found a folder" "$name refuses a folder as --config" \
         --config "$scratch"
     head -c 3000 "$program" >"$scratch/binary.ini"
     refuses 2 "binary.ini:.*expected" "$name refuses a binary --config" \
@@ -136,7 +139,6 @@ test_refusals() {
 test_standard_output() {
     local question rc bad=
     for question in --help --version --man --completion --print-config; do
-        [ "$question" = --print-config ] && [ ! -s "$scratch/first.ini" ] && continue
         timeout 60 "$program" "$question" >/dev/full 2>"$scratch/err"
         rc=$?
         [ "$rc" -eq 1 ] && is_one_sentence "standard output: cannot be written: No space left" ||
@@ -155,6 +157,50 @@ test_standard_output() {
     report $? "$name with closed standard error keeps its exit status (exit $rc)"
 }
 
+# missing PROGRAM ARGUMENTS...: "No such file" with its name, and the same exit status for all.
+missing() {
+    use_program "$1"
+    shift
+    may_log=yes refuses 1 "none.*No such file" "$program_name refuses what is not there: $*" "$@"
+}
+
+test_missing_inputs() {
+    local trace=tests/data/traces/stats-sort.txt none=$scratch/none.h5 plan=$scratch/plan.h5
+    local calibration=tests/data/calibration.json
+    export MIMESYS_HOST_LOCK=$scratch/lock MIMESYS_SCRATCH=$scratch
+    "$BIN/mimesys_generate" --trace "$trace" --first 6 --slots 4 --slot 0.25 --threads 1 \
+        --calibration "$calibration" -o "$plan" >"$scratch/out" 2>"$scratch/err"
+    report $? "a plan with I/O"
+    missing mimesys_trace summary "$none"
+    missing mimesys_compare --wanted "$none" --measured "$trace"
+    missing mimesys_compare --wanted "$trace" --measured "$none"
+    missing mimesys_compare --wanted "$trace" --measured "$trace" --calibration "$none"
+    missing mimesys_compare --wanted "$trace" --measured "$trace" --checkpoint "$none"
+    missing mimesys_plot "$none"
+    missing mimesys_model show "$none"
+    missing mimesys_model import "${none%.h5}.npz" --like "$none" -o "$scratch/x.h5"
+    missing mimesys_model import "$trace" --corpus "$none" -o "$scratch/x.h5"
+    missing mimesys_generate --trace "$none" --dry-run
+    missing mimesys_generate --trace "$trace" --dry-run --calibration "$none"
+    missing mimesys_generate --trace "$trace" --dry-run --calibration "$calibration" --actions "$none"
+    missing mimesys_generate --trace "$trace" --dry-run --calibration "$calibration" --method idw \
+        --corpus "$none"
+    missing mimesys_generate --trace "$trace" --dry-run --calibration "$calibration" --checkpoint "$none"
+    missing mimesys_run "$none" --dry-run
+    missing mimesys_run "$plan" --dry-run --calibration "$none"
+    missing mimesys_run "$plan" --dry-run --set run.actions="$none"
+    missing mimesys_replay "$none" --out "$scratch/replay" --dry-run
+    missing mimesys_replay --map "$none" --out "$scratch/replay" --dry-run
+    missing mimesys_replay "$plan" --out "$scratch/replay" --calibration "$none"
+    missing mimesys_replay "$plan" --out "$scratch/replay" --dry-run --set replay.actions="$none"
+    missing mimesys_collect --out "$scratch/x.h5" --calibration "$none"
+    missing mimesys_collect --out "$scratch/x.h5" --dry-run --set collect.actions="$none"
+    missing mimesys_dataset "$none" -o "$scratch/x.h5" --dry-run
+    missing mimesys_dataset --check "$none"
+    missing mimesys_dataset convert "$none" -o "$scratch/x.csv"
+    missing mimesys_train --corpus "$none" --out "$scratch/model" --dry-run
+}
+
 n_programs=0
 for path in "$BIN"/mimesys_*; do
     name=$(basename "$path")
@@ -170,4 +216,5 @@ for path in "$BIN"/mimesys_*; do
 done
 [ "$n_programs" -ge 5 ]
 report $? "$n_programs programs"
+test_missing_inputs
 finish

@@ -68,6 +68,32 @@ on 3 "$scratch/campaign.h5" -o "$scratch/from3.h5" && cmp -s "$scratch/from1.h5"
     dataset --check "$scratch/from3.h5"
 report $? "3 ranks cut a campaign between plans"
 
+# ---- disturbed, all of it
+mkdir "$scratch/stolen" && cp "$scratch"/two/*.h5 "$scratch/stolen" && for text in "$scratch"/two/stats-*.txt; do
+    awk '/^[0-9]/ {n++} /^x_cpu/ {$3 = 20 * n} {print}' "$text" >"$scratch/stolen/$(basename "$text")"
+done
+refuses 5 'others disturbed 14 of 16 measured slots; dataset.with_disturbed=true takes them' "disturbed slots only" \
+    "$scratch/stolen" -o "$scratch/x.h5"
+dataset "$scratch/stolen" -o "$scratch/x.h5" --set dataset.with_disturbed=true && rm "$scratch/x.h5"
+report $? "disturbed slots by choice"
+
+# ---- slots that take a little longer, or shorter
+for length in 0.96 1.04 1.08; do
+    mkdir "$scratch/by$length" && cp "$scratch"/two/*.h5 "$scratch/by$length" && for text in "$scratch"/two/stats-*.txt; do
+        awk -v l=$length '/^[0-9]/ {$1 = sprintf("%.6f", 1e9 + l * ($1 - 1e9))} {print}' "$text" \
+            >"$scratch/by$length/$(basename "$text")"
+    done
+done
+dataset "$runs" "$scratch/by0.96" "$scratch/by1.04" -o "$scratch/by1.h5" && [ -s "$scratch/by1.h5" ] &&
+    on 3 "$runs" "$scratch/by0.96" "$scratch/by1.04" -o "$scratch/by3.h5" && cmp -s "$scratch/by1.h5" "$scratch/by3.h5"
+report $? "slots that differ by 4 % from the first are taken, on 1 and on 3 ranks"
+for n in 1 2 3; do
+    on $n "$scratch/two" "$scratch/by1.04" "$scratch/by1.08" -o "$scratch/x.h5"
+    [ $? -eq 5 ] && grep -q 'by1.08/stats-plan_000000.txt: has slots of 1.08 s, expected 1 s' "$scratch/err" &&
+        [ ! -e "$scratch/x.h5" ]
+    report $? "slots that differ by 8 % are not, on $n ranks"
+done
+
 # ---- looking
 dataset --check "$corpus" && grep -q 'sound: 92 samples of' "$scratch/out"
 report $? "--check verifies a corpus"
@@ -112,6 +138,12 @@ refuses 2 'expected: mimesys_dataset' "nothing to do"
 refuses 2 'ends with .h5' "an output of another kind" "$runs" -o "$scratch/x.txt"
 refuses 2 'did you mean dataset.seed' "a misspelt setting" "$runs" -o "$corpus" --set dataset.sed=1
 refuses 1 'nowhere: No such file' "a source that is not there" "$scratch/nowhere" -o "$scratch/x.h5"
+refuses 2 'runs/. is among the sources twice, first as .*/runs$' "a folder given twice" "$runs" "$runs/." -o "$scratch/x.h5"
+refuses 2 'campaign.h5 is among the sources twice' "a campaign given twice" "$scratch/campaign.h5" "$runs" \
+    "$scratch/campaign.h5" -o "$scratch/x.h5"
+mkdir "$scratch/links" && ln -s "$runs"/*plan_000003* "$scratch/links"
+refuses 2 'links/stats-plan_000003.txt is among the sources twice' "a run given twice" "$runs" "$scratch/links" \
+    -o "$scratch/x.h5" --dry-run
 refuses 5 'another kind of host' "other hosts" "$runs" "$scratch/other" -o "$scratch/x.h5"
 dataset "$runs" "$scratch/other" -o "$scratch/mixed.h5" --set dataset.mixed_hosts=true &&
     h5dump -a host_class "$scratch/mixed.h5" | grep -q '"mixed"'

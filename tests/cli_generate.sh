@@ -123,6 +123,14 @@ refuses 2 "is an input" "the corpus as the output" --trace "$sort" --calibration
 # ---- refusals
 refuses 4 "no calibration of this machine: run mimesys_run --calibrate" "no calibration" \
     --trace "$sort" -o "$scratch/refused.h5"
+of_node=$(env -u MIMESYS_CALIBRATION XDG_CACHE_HOME="$scratch/cache" "$BIN/mimesys_run" --calibrate --dry-run \
+    --set stressors.sizes=node | sed -n 's/.* store //p')
+mkdir -p "$(dirname "$of_node")" && cp "$calibration" "$of_node" && (
+    unset MIMESYS_CALIBRATION
+    export XDG_CACHE_HOME=$scratch/cache
+    generate --trace "$sort" -o "$scratch/by-node.h5"
+)
+report $? "the calibration of working sets by node serves where there is no other"
 refuses 2 "expected --trace" "no trace" -o "$scratch/refused.h5"
 refuses 2 "expected -o" "no output" --trace "$sort"
 refuses 2 "did you mean single" "a misspelt method" "${with[@]}" --method singel

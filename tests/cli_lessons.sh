@@ -184,6 +184,11 @@ done
 run_program "${tried[@]}" --steps 120 --out "$scratch/s1" --resume auto --json &&
     near "$(number nl1_mean "$scratch/out")" "$(number nl1_mean "$scratch/s1/metrics.jsonl" last)" 1e-6
 report $? "and so does a look at a finished model"
+run_stopped "${tried[@]}" --steps 20 --out "$scratch/told" --resume auto
+[ $? -eq 75 ] && is_one_sentence "stopped before a step was made: this start saved nothing" && [ -z "$(ls -A "$scratch/told" 2>/dev/null)" ]
+report $? "a stop while plans are tried before the first step is told"
+run_program "${tried[@]}" --steps 20 --out "$scratch/told" --resume auto && grep -q '^done: 20 steps' "$scratch/out"
+report $? "and the next start begins afresh"
 run_program "${tried[@]}" --steps 20 --set validate.n_samples=0 --out "$scratch/s0" --json &&
     grep -q '"nl1_mean": null' "$scratch/out" && grep -q '"simulated_node": null' "$scratch/out"
 report $? "unless none are wanted"

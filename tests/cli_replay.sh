@@ -67,6 +67,15 @@ refuses 2 "bad-map:1: expected a rank or host" "a bad map" --map "$scratch/bad-m
 echo "n77 $a" >"$scratch/bad-map"
 refuses 2 "no plan for rank 0 on host $host" "a map without this host" --map "$scratch/bad-map" \
     --out "$out"
+printf '# nodes\n\n%s %s/none.h5\n' "$host" "$scratch" >"$scratch/bad-map"
+for how in "" --dry-run; do
+    # shellcheck disable=SC2086 # empty or one word
+    refuses 1 "bad-map:3: .*none.h5: No such file" "a map with a plan that is not there ($how)" \
+        --map "$scratch/bad-map" --out "$out" $how
+done
+printf '0 %s\n1 %s\n' "$a" "$scratch/slow.h5" >"$scratch/bad-map"
+refuses 2 "bad-map:2: .*slow.h5: has slots of 0.5 s" "a map with plans of other slots, dry" \
+    --map "$scratch/bad-map" --out "$out" --dry-run
 refuses 2 "one for each of 1 ranks, found 2" "more plans than ranks" "$a" "$b" --out "$out"
 refuses 2 "found 3" "more plans than nodes, dry" "$a" "$b" "$a" --out "$out" --dry-run \
     --set replay.nodes=2
@@ -103,6 +112,13 @@ wait "$running" 2>/dev/null
 running=
 is_one_sentence "stopped while waiting for the host lock"
 report $? "a stop while it waits for the host"
+rm -rf "$out"
+run_stopped "$a" --out "$out"
+rc=$?
+[ "$rc" -eq 75 ] && is_one_sentence "before the first slot; nothing was measured" && [ -z "$(ls -A "$out")" ]
+report $? "a stop before the first slot is told (exit $rc)"
+run_program "$a" --out "$out" && [ "$(figure "$out" status)" = '"done"' ]
+report $? "and the next start is a whole one"
 
 if ! command -v mpirun >/dev/null; then
     skip "several ranks" "needs mpirun"

@@ -103,6 +103,11 @@ often=("${small[@]}" --steps 600 --set train.checkpoint_every=2)
 run_program "${often[@]}" --out "$scratch/often" && kill_training "$scratch/kills" 8 400 "$program" "${often[@]}" &&
     run_program "${often[@]}" --out "$scratch/kills" --resume auto && same_training "$scratch/often" "$scratch/kills"
 report $? "killed at random moments of writing checkpoints and resumed: to the bit what it is at once"
+run_stopped "${small[@]}" --out "$scratch/early" --steps 120
+[ $? -eq 75 ] && is_one_sentence "stopped after step 1 of 120: go on with --resume auto" &&
+    run_program "${small[@]}" --out "$scratch/early" --steps 120 --resume auto &&
+    cmp -s "$scratch/early/model.h5" "$scratch/b/model.h5"
+report $? "told to stop before it began: a step is made and kept, and gone on from"
 run_program "${long[@]}" --out "$scratch/limit" --set train.time_limit_s=0.05
 [ $? -eq 75 ]
 report $? "a time limit: exit 75"
@@ -212,6 +217,8 @@ refuses 1 "another training is writing there" "a folder that another training ha
     --out "$scratch/taken" "${tiny[@]}"
 kill "$running" && wait "$running" 2>/dev/null
 running=
+refuses 1 "metrics.jsonl: cannot be written" "a folder without the right to write, before a step is made" \
+    --out /proc/self "${small[@]}" --steps 1000000 --set train.log_every=1000000
 refuses 2 "expected --corpus" "no corpus" --out "$scratch/none"
 refuses 2 "expected --out" "no folder" --corpus "$corpus"
 refuses 5 "plan.h5" "a plan as the corpus" --out "$scratch/none" --corpus "$scratch/plan.h5"

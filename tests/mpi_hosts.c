@@ -95,20 +95,24 @@ static int maps_are_read(MPI_Comm comm)
 {
     static const struct {
         const char *text, *plans[4];
+        size_t lines[4];
     } cases[] = {
-        {"0 a.h5\n1 b.h5\n2 c.h5\n3 d.h5\n", {"a.h5", "b.h5", "c.h5", "d.h5"}},
-        {"3 d\n2 c\n1 b\n0 a", {"a", "b", "c", "d"}},
-        {"n1 a\nn2 b\n7up c\n", {"a", "b", "b", "c"}},
-        {"n1 a\n2 c\nn2.cluster b\n7up d\nn99 x\n", {"a", "b", "c", "d"}},
-        {"# all\n\n \t\nn1\ta b.h5 \r\n  n2   b\n7up c # d\n", {"a b.h5", "b", "b", "c # d"}},
+        {"0 a.h5\n1 b.h5\n2 c.h5\n3 d.h5\n", {"a.h5", "b.h5", "c.h5", "d.h5"}, {1, 2, 3, 4}},
+        {"3 d\n2 c\n1 b\n0 a", {"a", "b", "c", "d"}, {4, 3, 2, 1}},
+        {"n1 a\nn2 b\n7up c\n", {"a", "b", "b", "c"}, {1, 2, 2, 3}},
+        {"n1 a\n2 c\nn2.cluster b\n7up d\nn99 x\n", {"a", "b", "c", "d"}, {1, 3, 2, 4}},
+        {"# all\n\n \t\nn1\ta b.h5 \r\n  n2   b\n7up c # d\n",
+         {"a b.h5", "b", "b", "c # d"},
+         {4, 5, 5, 6}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mim_replay_map *map = NULL;
         mpi_check(comm, mim_replay_map_create("m", cases[i].text, &map) == MIM_OK);
         for (int r = 0; r < 4; r++) {
-            const char *plan = NULL;
-            mpi_check(comm, mim_replay_map_choose(map, &invented, r, &plan) == MIM_OK);
-            mpi_check(comm, strcmp(plan, cases[i].plans[r]) == 0);
+            size_t entry = SIZE_MAX;
+            mpi_check(comm, mim_replay_map_choose(map, &invented, r, &entry) == MIM_OK);
+            mpi_check(comm, strcmp(mim_replay_map_plan(map, entry), cases[i].plans[r]) == 0);
+            mpi_check(comm, mim_replay_map_line(map, entry) == cases[i].lines[r]);
         }
         mim_replay_map_destroy(&map);
         mpi_check(comm, map == NULL);
@@ -135,11 +139,11 @@ static int bad_maps_are_refused(MPI_Comm comm)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mim_replay_map *map = NULL;
-        const char *plan = NULL;
+        size_t entry = SIZE_MAX;
         int rc = mim_replay_map_create("m", cases[i].text, &map);
         if (rc == MIM_OK)
-            rc = mim_replay_map_choose(map, &invented, 0, &plan);
-        mpi_check(comm, rc == MIM_EUSAGE && plan == NULL);
+            rc = mim_replay_map_choose(map, &invented, 0, &entry);
+        mpi_check(comm, rc == MIM_EUSAGE && entry == SIZE_MAX);
         mpi_check(comm, strncmp(mim_error(), cases[i].part, strlen(cases[i].part)) == 0);
         mim_replay_map_destroy(&map);
     }

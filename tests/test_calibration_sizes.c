@@ -178,6 +178,9 @@ static void test_other_sizes_have_a_file_of_their_own(void **state)
 
     /* one in the other's place is not taken, and stays */
     assert_int_equal(rename(of_plain, of_node), 0);
+    free(usual);
+    assert_int_equal(mim_calibration_path(b->machine, &usual), MIM_OK);
+    assert_string_equal(usual, of_node); /* the only one there */
     c = obtain(b, fitted, NULL);
     assert_string_equal(c->sizes, "node");
     mim_calibration_destroy(&c);

@@ -245,17 +245,17 @@ static void test_what_is_no_file(void **state)
     snprintf(expected, sizeof expected, "%s: expected an ini text, found binary data", path);
     assert_string_equal(mim_error(), expected);
 
-    assert_int_equal(mim_config_load(config, "/no/such.ini"), MIM_EUSAGE);
+    assert_int_equal(mim_config_load(config, "/no/such.ini"), MIM_EIO);
     assert_string_equal(mim_error(), "/no/such.ini: cannot be read: No such file or directory");
-    assert_int_equal(mim_config_load(config, folder), MIM_EUSAGE);
+    assert_int_equal(mim_config_load(config, folder), MIM_EIO);
     snprintf(expected, sizeof expected, "%s: expected a file, found a folder", folder);
     assert_string_equal(mim_error(), expected);
-    assert_int_equal(mim_config_load(config, "/dev/zero"), MIM_EUSAGE);
+    assert_int_equal(mim_config_load(config, "/dev/zero"), MIM_EIO);
     assert_string_equal(mim_error(), "/dev/zero: expected a regular file");
 
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkfifo(path, 0600), 0); /* nobody writes: must not wait */
-    assert_int_equal(mim_config_load(config, path), MIM_EUSAGE);
+    assert_int_equal(mim_config_load(config, path), MIM_EIO);
     assert_int_equal(unlink(path), 0);
 
     FILE *large = fopen(path, "wb");

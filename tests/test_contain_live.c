@@ -135,6 +135,28 @@ static void test_tighter_limits_stay(void **state)
     assert_true(now.rlim_cur == 64 * KIB);
 }
 
+/* The sampler counts on all CPUs, however few the plan uses. */
+static void test_counters_of_all_cpus_have_room(void **state)
+{
+    const bench *b = *state;
+    mim_contain_settings settings = by_default;
+    mim_contain_need need = small_need(b);
+    mim_machine large = *b->machine;
+    struct rlimit before, most, now;
+    settings.mode = MIM_CONTAIN_RLIMITS;
+    large.n_cpus = 192;
+    need.machine = &large;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    most = before;
+    most.rlim_cur = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &most), 0);
+    mim_contain *c = enter(&settings, &need);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+    mim_contain_destroy(&c);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(now.rlim_cur >= 4 * 192 + 256 || now.rlim_cur == before.rlim_max);
+}
+
 /* ---- this machine's own groups ----------------------------------------------------------------
  */
 
@@ -426,9 +448,15 @@ static void test_runs_are_as_good(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_limits_hold_and_end), TEST(test_tighter_limits_stay), TEST(test_real_groups),
-        TEST(test_real_memory_cap),     TEST(test_real_tasks_cap),      TEST(test_real_cpu_cap),
-        TEST(test_real_io_cap),         TEST(test_runs_are_as_good),
+        TEST(test_limits_hold_and_end),
+        TEST(test_tighter_limits_stay),
+        TEST(test_real_groups),
+        TEST(test_real_memory_cap),
+        TEST(test_real_tasks_cap),
+        TEST(test_real_cpu_cap),
+        TEST(test_real_io_cap),
+        TEST(test_runs_are_as_good),
+        TEST(test_counters_of_all_cpus_have_room),
     };
     return cmocka_run_group_tests_name("contain_live", tests, NULL, NULL);
 }

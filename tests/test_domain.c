@@ -47,8 +47,7 @@ static void test_owners(void **state)
     assert_int_equal(d->n_node_metrics, 3); /* core 9 is no thread's */
     assert_int_equal(d->node_metric[0], 3);
     assert_int_equal(d->node_metric[2], 5);
-    assert_int_equal(mim_domain_find(d, "io_write"), 5);
-    assert_true(mim_domain_find(d, "io") == SIZE_MAX);
+    assert_string_equal(d->metrics[5], "io_write");
     /* threads share the widest range; the constant one stays constant, core 9 has its own */
     assert_true(d->minimum[0] == 0 && d->maximum[0] == 100);
     assert_true(d->minimum[1] == 0 && d->maximum[1] == 100);

@@ -54,7 +54,6 @@ static void make(attention *a, bool is_causal, bool is_masked, bool is_thinned)
     mim_test_fill(N_OF(a->kv), 2, a->kv);
     mim_test_fill(N_OF(a->dy), 3, a->dy);
     assert_int_equal(mim_attention_n_probs(&a->shape), n_probs);
-    assert_int_equal(mim_attention_n_work(&a->shape), n_probs);
 }
 
 static double loss(void *context)

@@ -76,9 +76,6 @@ static void test_table(void **state)
     assert_string_equal(text, "tier 1  stat      cpu x_cpu ps read\n"
                               "tier 2  imc       x_imc        read: 2 x uncore_imc\n"
                               "tier 3  msr                    not read: not used\n");
-    assert_true(mim_probe_is_read(probe, "stat"));
-    assert_false(mim_probe_is_read(probe, "msr"));
-    assert_false(mim_probe_is_read(probe, "block"));
     free(text);
     mim_probe_destroy(&probe);
 }

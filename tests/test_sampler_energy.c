@@ -163,9 +163,8 @@ static void test_whole_probe(void **state)
         strstr(table, "tier 2  imc       x_imc        read: 2 x uncore_imc in 4 groups\n"));
     assert_non_null(strstr(table, "tier 3  energy    x_energy     read\n"));
     free(table);
-    assert_true(mim_probe_is_read(mim_sampler_probe(m.sampler), "resctrl"));
-    assert_false(mim_probe_is_read(mim_sampler_probe(m.sampler), "msr"));
-    assert_false(mim_probe_is_read(mim_sampler_probe(m.sampler), "no such source"));
+    assert_true(find_source(m.sampler, "resctrl")->is_read);
+    assert_false(find_source(m.sampler, "msr")->is_read);
     machine_end(&m);
 }
 

@@ -240,6 +240,14 @@ static void test_energy(void **state)
     assert_string_equal(s->metrics[0].unit, "W");
     assert_false(mim_family_is_target(s->metrics[0].family));
     mim_series_destroy(&s);
+    s = series_of("0 0 n\nx_energy package-0-die-0 0\nx_energy package-0-die-1 0\n"
+                  "x_energy package-0-die-1:dram 0\nx_energy package-0-die- 0\n"
+                  "x_energy package-0-dice-1 0\n"
+                  "1 0 n\nx_energy package-0-die-0 30000000\nx_energy package-0-die-1 12000000\n"
+                  "x_energy package-0-die-1:dram 5000000\nx_energy package-0-die- 90000000\n"
+                  "x_energy package-0-dice-1 90000000\n");
+    expect(s, 0, "energy_w", 42); /* all dies of a package */
+    mim_series_destroy(&s);
     s = series_of("0 0 n\nx_energy psys 0\n1 0 n\nx_energy psys 5\n");
     assert_false(has(s, "energy_w"));
     mim_series_destroy(&s);

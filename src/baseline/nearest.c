@@ -96,7 +96,6 @@ void mim_nearest_destroy(mim_nearest **nearest)
 }
 
 const mim_layout *mim_nearest_layout(const mim_nearest *nearest) { return nearest->layout; }
-size_t mim_nearest_n(const mim_nearest *nearest) { return nearest->n; }
 
 /* ---- searching ------------------------------------------------------------------------------- */
 

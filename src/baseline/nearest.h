@@ -25,7 +25,6 @@ int mim_nearest_open(const char *corpus, mim_nearest **nearest);
 void mim_nearest_destroy(mim_nearest **nearest);
 
 const mim_layout *mim_nearest_layout(const mim_nearest *nearest);
-size_t mim_nearest_n(const mim_nearest *nearest); /* training samples */
 
 typedef struct mim_neighbour {
     double distance;     /* 0 = alike; 1 = all metrics at opposite ends of their ranges */

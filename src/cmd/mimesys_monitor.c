@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "cmd/program_main.h"
 #include "core/clock.h"
@@ -398,18 +397,6 @@ static int dry_run(recording *r, const char *command, bool is_json)
     return MIM_OK;
 }
 
-/* Four counters of every CPU are more files than the usual limit of 1024 allows on large machines;
- * what the hard limit allows is for programs to take. */
-static void raise_file_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit); /* else those sources say why they are not read */
-    }
-}
-
 static int run(const mim_args *args, mim_log *log)
 {
     const char *command = mim_args_at(args, 0);
@@ -417,7 +404,6 @@ static int run(const mim_args *args, mim_log *log)
     bool is_json = mim_args_has(args, "json");
     int rc = MIM_OK;
 
-    raise_file_limit();
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a write error with a sentence */
     if (!(r.path = mim_args_value(args, "out")) || !*r.path)
         return mim_fail(MIM_EUSAGE, "expected --out FILE");

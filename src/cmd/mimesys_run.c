@@ -186,7 +186,7 @@ static const mim_program program = {
              "DIR/again-1, DIR/again-2 ...: the same of repeated runs, each with its plan\n"
              "profiled_stats/profiling_cache.txt: costs of --compat\n"
              "DIR/stats-simulated-PLAN.txt, DIR/result-simulated-PLAN.h5: the same of a simulated\n"
-             "node (DIR is ./run-simulated-PLAN then)\n"
+             "  node (DIR is ./run-simulated-PLAN then)\n"
              "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration; "
              "calibration-KEY-Ncpus-node.json with stressors.sizes = node\n"
              "/tmp/mimesys-UID.lock: locked by whoever loads this host; MIMESYS_HOST_LOCK names "

@@ -10,6 +10,21 @@
 #include "core/signals.h"
 #include "core/version.h"
 
+/* A comment where there is nothing to set, so that it can be loaded again, too. */
+static int print_config(const mim_program *program, const mim_args *args)
+{
+    if (!program->tables || !program->tables[0]) {
+        printf("# %s has no settings\n", program->name);
+        return MIM_OK;
+    }
+    char *ini = mim_config_text_ini(mim_args_config(args));
+    if (!ini)
+        return mim_fail(MIM_ENOMEM, "configuration text");
+    fputs(ini, stdout);
+    free(ini);
+    return MIM_OK;
+}
+
 static int answer_question(const mim_program *program, const mim_args *args)
 {
     if (mim_args_has(args, "help"))
@@ -20,13 +35,8 @@ static int answer_question(const mim_program *program, const mim_args *args)
         mim_program_man(program, MIM_VERSION, stdout);
     else if (mim_args_has(args, "completion"))
         mim_program_completion(program, stdout);
-    else {
-        char *ini = mim_config_text_ini(mim_args_config(args));
-        if (!ini)
-            return mim_fail(MIM_ENOMEM, "configuration text");
-        fputs(ini, stdout);
-        free(ini);
-    }
+    else
+        return print_config(program, args);
     return MIM_OK;
 }
 

@@ -42,9 +42,10 @@ typedef struct mim_program {
     size_t min_arguments, max_arguments; /* positional ones, the command included */
     const char *description;             /* paragraphs separated by an empty line */
     const mim_topic *topics;             /* ended by a NULL title; NULL if none */
-    const char *json_keys;               /* what --json prints, one "key: meaning" a line */
-    const char *files;                   /* what it reads and writes, one "name: meaning" a line */
-    const char *examples;                /* one command a line */
+    const char *json_keys; /* what --json prints, one "key: meaning" a line; further lines
+                              of an item begin with two spaces */
+    const char *files;     /* what it reads and writes, in the same way */
+    const char *examples;  /* one command a line */
 } mim_program;
 
 typedef struct mim_args mim_args;

@@ -217,13 +217,27 @@ static void man_item(const char *term, const char *value, const char *text, FILE
     fputc('\n', out);
 }
 
-/* One item a line "name: meaning". */
+/* In place: a line that begins with a blank goes on the one before it. */
+static void join_lines(char *text)
+{
+    char *to = text;
+    for (const char *at = text; *at; at++) {
+        const bool goes_on = at[0] == '\n' && at[1] == ' ';
+        *to++ = goes_on ? ' ' : *at;
+        at += goes_on ? strspn(at + 1, " ") : 0;
+    }
+    *to = 0;
+}
+
+/* One item a line "name: meaning"; lines that begin with a blank belong to the item before. */
 static void man_lines(const char *heading, const char *lines, FILE *out)
 {
     if (!lines)
         return;
     fprintf(out, ".SH %s\n", heading);
     char *copy = mim_strdup(lines);
+    if (copy)
+        join_lines(copy);
     for (char *at = copy; at && *at;) {
         char *end = strchr(at, '\n'), *colon;
         if (end)

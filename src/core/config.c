@@ -333,10 +333,10 @@ static int scan(const mim_config *config, const char *path, size_t *seen)
     char *text = NULL;
     size_t n_bytes;
     int rc = mim_read_file(path, MAX_INI_BYTES, &text, &n_bytes);
-    if (rc == MIM_ENOMEM)
-        return rc;
+    if (rc == MIM_EDATA) /* too large */
+        rc = mim_fail(MIM_EUSAGE, "%s", mim_error());
     if (rc != MIM_OK)
-        return mim_fail(MIM_EUSAGE, "%s", mim_error());
+        return rc;
     if (strlen(text) != n_bytes)
         rc = mim_fail(MIM_EUSAGE, "%s: expected an ini text, found binary data", path);
     else if (strncmp(text, "\xef\xbb\xbf", 3) == 0) /* iniparser would take it for a name */

@@ -48,8 +48,8 @@ int mim_config_create(const mim_option *const *tables, mim_config **config);
 void mim_config_destroy(mim_config **config);
 /* One of its own that can be set further, e.g. to what follows from other settings. */
 int mim_config_copy(const mim_config *config, mim_config **copy);
-/* All of the file's settings, or none on failure. "#" and ";" begin a comment, also behind a value
- * unless that is quoted. */
+/* All of the file's settings, or none on failure (MIM_EIO: it cannot be read). "#" and
+ * ";" begin a comment, also behind a value unless that is quoted. */
 int mim_config_load(mim_config *config, const char *ini_path);
 /* `assignment` is "section.key=value"; `source` names it in errors, e.g. "--set". */
 int mim_config_set(mim_config *config, const char *source, const char *assignment);

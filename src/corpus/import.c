@@ -270,14 +270,9 @@ static int make_layout(import *x)
         x->columns[n++] = m;
     }
     const char *machine = mim_stats_property(x->stats, "x_machine");
-    const char *tiers = mim_stats_property(x->stats, "x_tiers");
-    char *host =
-        mim_format("%s%s%s", machine ? machine : "", tiers ? "; tiers " : "", tiers ? tiers : "");
-    const double slot_s = round(100.0 * mim_series_median_length_s(s)) / 100.0;
-    int rc = host ? mim_layout_create(mim_plan_n_threads(x->plan), mim_plan_actions(x->plan), n,
-                                      metrics, slot_s, host, &x->part->layout)
-                  : mim_fail(MIM_ENOMEM, "host class");
-    free(host);
+    const double slot_s = round(1000.0 * mim_series_median_length_s(s)) / 1000.0;
+    int rc = mim_layout_create(mim_plan_n_threads(x->plan), mim_plan_actions(x->plan), n, metrics,
+                               slot_s, machine, &x->part->layout);
     free(metrics);
     if (rc == MIM_EINVAL)
         rc = mim_fail_in(MIM_EDATA, "%s", x->run->stats);

@@ -68,8 +68,9 @@ int mim_campaign_import(mim_campaign *campaign, size_t first, size_t n,
 
 /* ---- merging ------------------------------------------------------------------------------- */
 
-/* The layout for what stands under both: metrics united, all else equal (MIM_EDATA, `what` naming
- * the second). With `mixed_hosts`, host classes may differ and become "mixed". */
+/* The layout for what stands under both: metrics united, slots as long as those of `a` (see
+ * mim_layout_compare_slots), all else equal (MIM_EDATA, `what` naming the second). With
+ * `mixed_hosts`, host classes may differ and become "mixed". */
 int mim_layout_merge(const mim_layout *a, const mim_layout *b, const char *what, bool mixed_hosts,
                      mim_layout **merged);
 /* All parts' samples in the merged layout, split. */

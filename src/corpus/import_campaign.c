@@ -172,7 +172,8 @@ int mim_layout_merge(const mim_layout *a, const mim_layout *b, const char *what,
                           &wide_a);
     if (rc == MIM_OK)
         rc = with_metrics(b, n, metrics, b->host_class, &wide_b);
-    if (rc == MIM_OK && (rc = mim_layout_compare(wide_a, wide_b, what, !mixed_hosts)) == MIM_OK) {
+    if (rc == MIM_OK &&
+        (rc = mim_layout_compare_columns(wide_a, wide_b, what, !mixed_hosts)) == MIM_OK) {
         *merged = wide_a;
         wide_a = NULL;
     }

@@ -26,7 +26,7 @@ typedef struct mim_layout {
     uint64_t *thread_cpus;    /* [n_threads] CPU number that each plan row runs on */
     uint64_t *thread_sockets; /* [n_threads] its socket, 0.. */
     double slot_s;            /* length of a slot, 0: not known */
-    char *host_class; /* the kind of machine (CPU, cores, caches, disk, tiers), "" unknown */
+    char *host_class;         /* the kind of machine (CPU, cores, caches, disk), "" unknown */
 } mim_layout;
 
 /* thread_cpus is 0, 1, 2 ..., thread_sockets all 0; change them in place. Copies everything.
@@ -41,6 +41,14 @@ void mim_layout_destroy(mim_layout **layout);
  * in it. Host classes are compared only when `with_host`. */
 int mim_layout_compare(const mim_layout *expected, const mim_layout *found, const char *what,
                        bool with_host);
+/* The same but for the length of a slot. */
+int mim_layout_compare_columns(const mim_layout *expected, const mim_layout *found,
+                               const char *what, bool with_host);
+/* Lengths of slots that were measured, not set: those of two runs with the same setting differ by
+ * timers, load and rounding, by less than this share of the expected one; settings that differ by
+ * as little are not told apart. MIM_EDATA. */
+#define MIM_LAYOUT_SLOT_TOLERANCE 0.05
+int mim_layout_compare_slots(const mim_layout *expected, const mim_layout *found, const char *what);
 
 /* The layout as a JSON text, to hand it to other processes. The caller frees *text. */
 int mim_layout_to_text(const mim_layout *layout, char **text);

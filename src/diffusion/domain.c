@@ -238,11 +238,3 @@ bool mim_domain_is_outside(const mim_domain *domain, size_t metric, double value
     const double slack = 1e-3 * (maximum - minimum);
     return isfinite(value) && (value < minimum - slack || value > maximum + slack);
 }
-
-size_t mim_domain_find(const mim_domain *domain, const char *metric)
-{
-    for (size_t m = 0; m < domain->n_metrics; m++)
-        if (strcmp(domain->metrics[m], metric) == 0)
-            return m;
-    return SIZE_MAX;
-}

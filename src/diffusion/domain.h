@@ -65,7 +65,5 @@ bool mim_domain_is_outside(const mim_domain *domain, size_t metric, double value
 const char *mim_normalisation_name(mim_normalisation normalisation); /* "linear", "log" */
 /* MIM_EDATA for another word. */
 int mim_normalisation_find(const char *name, mim_normalisation *normalisation);
-/* The index of a name, SIZE_MAX if none. */
-size_t mim_domain_find(const mim_domain *domain, const char *metric);
 
 #endif

@@ -105,6 +105,17 @@ int mim_train_folder_newest(const char *folder, mim_log *log, char **path)
     return rc;
 }
 
+int mim_train_folder_check(const char *folder)
+{
+    mim_atomic_file *probe = NULL;
+    char *path = mim_join_path(folder, "metrics.jsonl");
+    const int rc =
+        path ? mim_atomic_file_open(path, &probe) : mim_fail(MIM_ENOMEM, "%s: file name", folder);
+    mim_atomic_file_destroy(&probe);
+    free(path);
+    return rc;
+}
+
 /* ---- figures -------------------------------------------------------------------------------- */
 
 int mim_train_folder_log(const char *folder, json_t *line)

@@ -27,6 +27,8 @@ char *mim_train_folder_checkpoint(const char *folder, uint64_t step);
  * unreadable ones are passed over with a warning. MIM_EDATA when none of several can be read. */
 int mim_train_folder_newest(const char *folder, mim_log *log, char **path);
 
+/* Whether files can be written there. MIM_EIO. */
+int mim_train_folder_check(const char *folder);
 /* Appends a line to metrics.jsonl; takes `line` over. */
 int mim_train_folder_log(const char *folder, json_t *line);
 /* Leaves out lines of later steps, as when the training went on behind its last checkpoint. */

@@ -11,8 +11,6 @@ size_t mim_attention_n_probs(const mim_attention *s)
     return s->n_samples * s->n_heads * s->n_queries * s->n_keys;
 }
 
-size_t mim_attention_n_work(const mim_attention *s) { return mim_attention_n_probs(s); }
-
 #include "nn/as_float.h"
 #include "nn/attention_internal.h"
 

@@ -55,9 +55,10 @@ typedef struct mim_attention {
     const mim_dropout *dropout;  /* on the probabilities; NULL or rate 0 = none */
 } mim_attention;
 
-/* Numbers of the array `probs` (kept from forward for backward), and of `work` (free after). */
+/* Numbers of the array `probs` (kept from forward for backward), and as many of `work` (free
+ * after).
+ */
 size_t mim_attention_n_probs(const mim_attention *shape);
-size_t mim_attention_n_work(const mim_attention *shape);
 
 #include "nn/as_float.h"
 #include "nn/layers_declare.h"

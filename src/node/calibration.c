@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
@@ -12,7 +13,8 @@
 #include "core/summary.h"
 #include "core/text.h"
 
-static const char schema[] = "mimesys_calibration", original_sizes[] = "original";
+static const char schema[] = "mimesys_calibration", original_sizes[] = "original",
+                  node_sizes[] = "node";
 /* Version 2 adds `sizes`, the memory figures and `is_unstable`. */
 enum { SCHEMA_VERSION = 2, MAX_BYTES = 16 << 20, MAX_COSTS = 4096 };
 
@@ -135,7 +137,7 @@ static int get_sizes(const json_t *root, const char *path, size_t version, mim_c
         rc = get_text(root, path, "sizes", sizeof c->sizes, c->sizes);
     else
         strcpy(c->sizes, original_sizes);
-    if (rc == MIM_OK && strcmp(c->sizes, original_sizes) != 0 && strcmp(c->sizes, "node") != 0)
+    if (rc == MIM_OK && strcmp(c->sizes, original_sizes) != 0 && strcmp(c->sizes, node_sizes) != 0)
         rc = mim_fail(MIM_EDATA, "%s: sizes: expected %s or node, found %s", path, original_sizes,
                       c->sizes);
     return rc;
@@ -287,7 +289,18 @@ const mim_cost *mim_calibration_cost(const mim_calibration *calibration, const c
 
 int mim_calibration_path(const mim_machine *machine, char **path)
 {
-    return mim_calibration_path_of(machine, original_sizes, path);
+    char *usual = NULL, *other = NULL;
+    int rc = mim_calibration_path_of(machine, original_sizes, &usual);
+    if (rc == MIM_OK && access(usual, F_OK) != 0)
+        rc = mim_calibration_path_of(machine, node_sizes, &other);
+    if (rc == MIM_OK) {
+        char **chosen = other && access(other, F_OK) == 0 ? &other : &usual;
+        *path = *chosen;
+        *chosen = NULL;
+    }
+    free(usual);
+    free(other);
+    return rc;
 }
 
 int mim_calibration_path_of(const mim_machine *machine, const char *sizes, char **path)

@@ -50,9 +50,11 @@ int mim_calibration_read(const char *path, mim_calibration **calibration);
 int mim_calibration_write(const mim_calibration *calibration, const char *path);
 void mim_calibration_destroy(mim_calibration **calibration);
 const mim_cost *mim_calibration_cost(const mim_calibration *calibration, const char *stressor);
-/* New string: where this machine's calibration is kept; the name tells machine and CPUs in use. */
+/* New string: where this machine's calibration is kept, for who takes its ceilings and its figures
+ * of I/O, which do not depend on sizes: the file of sizes "original", or that of "node" when it is
+ * the only one there. The name tells machine and CPUs in use. */
 int mim_calibration_path(const mim_machine *machine, char **path);
-/* The same for working sets of those sizes; the one above is for "original". */
+/* Where that of working sets of those sizes is kept. */
 int mim_calibration_path_of(const mim_machine *machine, const char *sizes, char **path);
 
 typedef struct mim_calibrate_options {

@@ -47,6 +47,7 @@ enum {
     BASE_TASKS = 64,
     ROW_FILES = 16,
     BASE_FILES = 256,
+    CPU_FILES = 8, /* four counters of each, and those of the sockets */
     N_LIMITS = 5
 };
 
@@ -282,7 +283,8 @@ static double limit_value(size_t i, const mim_contain_settings *settings,
     case RLIMIT_FSIZE:
         return fmax(settings->memory_margin, 1.0) * longest + (double)base_bytes;
     case RLIMIT_NOFILE:
-        return (double)(open_files() + BASE_FILES + ROW_FILES * need->n_rows);
+        return (double)(open_files() + BASE_FILES + ROW_FILES * need->n_rows +
+                        CPU_FILES * need->machine->n_cpus);
     case RLIMIT_MEMLOCK:
         return (double)locked_bytes;
     default:

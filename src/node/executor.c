@@ -229,7 +229,8 @@ static int pass_gate(mim_execution *x, int rc, size_t n_started)
     if (rc == MIM_OK)
         rc = first_error(x);
     if (rc == MIM_OK && mim_signals_stop())
-        rc = mim_fail(MIM_ESTOPPED, "stopped by a signal before the first slot");
+        rc = mim_fail(MIM_ESTOPPED,
+                      "stopped by a signal before the first slot; nothing was measured");
     if (x->options->agree_start)
         rc = x->options->agree_start(x->options->start_context, rc, &start_ns);
     else

@@ -69,7 +69,8 @@ int mim_host_lock_take(int fd, double timeout_s)
         if (errno != EWOULDBLOCK && errno != EINTR)
             return mim_fail(MIM_EIO, "host lock: %s", strerror(errno));
         if (mim_signals_stop())
-            return mim_fail(MIM_ESTOPPED, "stopped while waiting for the host lock");
+            return mim_fail(MIM_ESTOPPED,
+                            "stopped while waiting for the host lock; nothing was done");
         int64_t now_ns = mim_clock_mono_ns();
         if (timeout_s >= 0 && (double)(now_ns - begin_ns) * 1e-9 >= timeout_s) {
             read_name(fd, holder);

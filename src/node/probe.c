@@ -60,14 +60,6 @@ int mim_probe_add(mim_probe *p, unsigned tier, const char *name, const char *typ
     return MIM_OK;
 }
 
-bool mim_probe_is_read(const mim_probe *p, const char *name)
-{
-    for (size_t i = 0; i < p->n_sources; i++)
-        if (strcmp(p->sources[i].name, name) == 0)
-            return p->sources[i].is_read;
-    return false;
-}
-
 /* Sources that are missing; of tier 1, where the reason is nearly always an old kernel, by name
  * alone. */
 static void write_missing(const mim_probe *p, unsigned tier, FILE *out)

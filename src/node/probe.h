@@ -33,8 +33,6 @@ void mim_probe_destroy(mim_probe **probe);
 /* Copies the texts; line ends in them become '?'. */
 int mim_probe_add(mim_probe *probe, unsigned tier, const char *name, const char *types,
                   bool is_read, const char *note);
-/* Whether a source of this name is read. */
-bool mim_probe_is_read(const mim_probe *probe, const char *name);
 /* The text of `$x_tiers`: "1:yes(without vmstat) 2:no(perf: no hardware counters; imc: ...)
  * 3:yes(without msr: not used)". NULL when out of memory; the caller frees it. */
 char *mim_probe_tiers(const mim_probe *probe);

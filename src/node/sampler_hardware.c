@@ -39,13 +39,18 @@ static size_t count_open_files(void)
 int mim_hardware_files(size_t n_files)
 {
     struct rlimit limit;
+    const rlim_t needed = (rlim_t)(count_open_files() + n_files + OTHER_FILES);
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
-        count_open_files() + n_files + OTHER_FILES <= limit.rlim_cur)
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed)
         return MIM_OK;
+    if (limit.rlim_max >= needed) { /* no more than that: a run may be kept to what it needs */
+        limit.rlim_cur = needed;
+        if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+            return MIM_OK;
+    }
     return mim_fail(MIM_EUNSUP,
-                    "needs %zu open files, the limit of %llu leaves too few (ulimit -n)", n_files,
-                    (unsigned long long)limit.rlim_cur);
+                    "needs %zu open files, the hard limit of %llu leaves too few (ulimit -Hn)",
+                    n_files, (unsigned long long)limit.rlim_max);
 }
 
 int mim_hardware_refused(const char *proc, int error)

@@ -1,6 +1,5 @@
 /* Metrics of the processor's counters: memory bandwidth and last-level cache in the original's
  * types and ours, instructions, energy. */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -234,16 +233,22 @@ static int add_instructions(const mim_stats *stats, mim_series_plan *plan)
 /* ---- energy ----------------------------------------------------------------------------------
  */
 
-/* "package-0", not "package-0:dram", which is part of it or told beside it, nor "psys". */
+/* Behind `prefix` and the number that follows it; NULL when `text` does not begin so. */
+static const char *skip_numbered(const char *text, const char *prefix)
+{
+    const size_t n = strlen(prefix),
+                 n_digits = strncmp(text, prefix, n) == 0 ? strspn(text + n, "0123456789") : 0;
+    return n_digits ? text + n + n_digits : NULL;
+}
+
+/* "package-0", or "package-0-die-1" where a package has several; not "package-0:dram", which is
+ * part of it or told beside it, nor "psys". */
 static bool is_package(const char *domain)
 {
-    static const char prefix[] = "package-";
-    const char *at = domain + sizeof prefix - 1;
-    if (strncmp(domain, prefix, sizeof prefix - 1) != 0 || !*at)
-        return false;
-    while (isdigit((unsigned char)*at))
-        at++;
-    return *at == 0;
+    const char *behind = skip_numbered(domain, "package-");
+    if (behind && *behind == '-')
+        behind = skip_numbered(behind, "-die-");
+    return behind && *behind == 0;
 }
 
 static int add_energy(const mim_stats *stats, mim_series_plan *plan)

@@ -40,6 +40,13 @@ skip() { echo "ok - $1 # skip: $2"; } # NAME REASON
 
 run_program() { timeout 120 "$program" "$@" >"$scratch/out" 2>"$scratch/err"; }
 
+# The same, told to stop before it begins: the signal waits until it is taken.
+run_stopped() {
+    # shellcheck disable=SC2016 # for that shell to expand
+    timeout 120 env --block-signal=TERM bash -c 'kill -TERM $$; exec "$@"' - "$program" "$@" \
+        >"$scratch/out" 2>"$scratch/err"
+}
+
 # is_one_sentence PART: what went wrong stands in one line with PART, and alone; log lines may stand
 # before it in a test that sets may_log=yes.
 is_one_sentence() {

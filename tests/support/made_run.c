@@ -98,6 +98,8 @@ static int put_header(mim_stats_writer *w, const made_run *run)
     if (rc == MIM_OK)
         rc =
             mim_stats_writer_property(w, "x_machine", run->machine ? run->machine : "made by rule");
+    if (rc == MIM_OK && !run->is_plain)
+        rc = mim_stats_writer_property(w, "x_tiers", "1:yes 2:no(perf: none) 3:no(energy: none)");
     if (rc == MIM_OK)
         rc = mim_stats_writer_type(w, "block",
                                    "rd_ios,E rd_merges,E rd_sectors,E,U=512B rd_ticks,E,U=ms "
