@@ -74,6 +74,8 @@ static double judge(mim_trainer *r, const mim_objective *objective, size_t n, si
 
 size_t mim_trainer_n_values(const mim_trainer *trainer) { return trainer->model->params->n_values; }
 
+mim_params_f *mim_trainer_params(mim_trainer *trainer) { return trainer->model->params; }
+
 size_t mim_trainer_n_bytes(const mim_trainer *r)
 {
     return mim_network_n_bytes_f(r->network) + mim_batch_n_bytes(r->batch) +
