@@ -56,6 +56,10 @@ static const mim_program program = {
         "on the seed and the settings, and not on the number of ranks, up to the rounding of sums\n"
         "in double precision. Set OMP_NUM_THREADS to the cores of a rank, which\n"
         "changes nothing but the time, and OMP_WAIT_POLICY=passive where others use them, too.\n\n"
+        "With train.shard_optimizer a rank keeps the optimiser's moments and the moving average "
+        "of\n"
+        "its part of the parameters only. What is learned stays the same, to the bit, and a\n"
+        "checkpoint is whole: training goes on from it with or without, at any number of ranks.\n\n"
         "SIGUSR1 and SIGTERM, or train.time_limit_s, end it after the step at hand with a\n"
         "checkpoint and exit status 75; --resume auto then goes on as if nothing had been.",
     .json_keys =

@@ -28,6 +28,7 @@ typedef struct mim_train_job {
     mim_order *order;
     mim_feed *feed;
     mim_model *model;
+    mim_part part; /* of the parameters, updated here */
     mim_trainer *trainer;
     mim_train_mpi *parallel;
     mim_trial *trial;       /* NULL: plans cannot be tried */

@@ -133,9 +133,12 @@ static int validate(mim_train_job *j)
  * here. */
 static int store(mim_train_job *j)
 {
+    mim_whole_model whole;
     int rc = mim_train_mpi_check_same(j->parallel, j->model);
+    if (rc == MIM_OK)
+        mim_train_mpi_gather(j->parallel, j->model, &whole);
     if (rc == MIM_OK && j->rank == 0)
-        rc = mim_train_store_put(j->store, j->model);
+        rc = mim_train_store_put(j->store, &whole.model);
     return mim_agree(j->comm, rc);
 }
 
@@ -224,6 +227,8 @@ int mim_train_job_run(mim_train_job *j)
     }
     mim_progress_destroy(&progress);
     const bool is_done = mim_train_job_is_over(j);
+    if (rc == MIM_OK && is_done) /* of which the finished model is made */
+        mim_train_mpi_gather_ema(j->parallel);
     if (rc == MIM_OK && is_done && j->model->step == j->first_step) /* nothing was left to do */
         rc = look_again(j);
     if (rc == MIM_OK && !is_done && j->model->step > j->first_step)

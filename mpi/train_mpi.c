@@ -28,6 +28,9 @@ struct mim_train_mpi {
     size_t n_buckets, n_bucket; /* of n_bucket values each, fewer in the last */
     bucket *buckets;
     MPI_Request *requests; /* [n_buckets + 1] the last of the extras */
+    mim_params_f *params;
+    int *counts, *firsts; /* [n_ranks] values that each rank updates; NULL: each updates all */
+    bool has_ema;         /* the gathered average lies where gradients belong */
 };
 
 /* ---- creation ------------------------------------------------------------------------------- */
@@ -57,6 +60,37 @@ static int take_memory(mim_train_mpi *job, size_t bucket_bytes)
     return MIM_OK;
 }
 
+/* Which values each rank updates. Collective, as its result is. */
+static int learn_parts(mim_train_mpi *job, MPI_Comm comm, int n_ranks)
+{
+    unsigned long long least = job->params->n_own;
+    size_t end = 0;
+    bool do_follow = true;
+    MPI_Allreduce(MPI_IN_PLACE, &least, 1, MPI_UNSIGNED_LONG_LONG, MPI_MIN, comm);
+    if (least == job->n)
+        return MIM_OK;
+    if (job->n > INT_MAX)
+        return mim_fail(MIM_EINVAL, "parts of %zu parameters: expected at most %d", job->n,
+                        INT_MAX);
+    const int first = (int)job->params->first_own, count = (int)job->params->n_own;
+    job->counts = calloc((size_t)n_ranks, sizeof *job->counts);
+    job->firsts = calloc((size_t)n_ranks, sizeof *job->firsts);
+    const int rc = mim_agree(comm, job->counts && job->firsts
+                                       ? MIM_OK
+                                       : mim_fail(MIM_ENOMEM, "parts of %d ranks", n_ranks));
+    if (rc != MIM_OK)
+        return rc;
+    MPI_Allgather(&count, 1, MPI_INT, job->counts, 1, MPI_INT, comm);
+    MPI_Allgather(&first, 1, MPI_INT, job->firsts, 1, MPI_INT, comm);
+    for (int r = 0; r < n_ranks; r++) {
+        do_follow = do_follow && (size_t)job->firsts[r] == end;
+        end += (size_t)job->counts[r];
+    }
+    return do_follow && end == job->n
+               ? MIM_OK
+               : mim_fail(MIM_EINVAL, "the ranks' parts do not make up %zu parameters", job->n);
+}
+
 int mim_train_mpi_create(MPI_Comm comm, mim_trainer *trainer, size_t n_shards, size_t bucket_bytes,
                          mim_train_mpi **job)
 {
@@ -68,10 +102,13 @@ int mim_train_mpi_create(MPI_Comm comm, mim_trainer *trainer, size_t n_shards, s
         made->comm = MPI_COMM_NULL;
         made->trainer = trainer;
         made->n = mim_trainer_n_values(trainer);
+        made->params = mim_trainer_params(trainer);
         mim_share_of(n_shards, rank, n_ranks, &made->first, &made->count);
     }
     rc = mim_agree(comm, made ? take_memory(made, bucket_bytes)
                               : mim_fail(MIM_ENOMEM, "parallel training"));
+    if (rc == MIM_OK)
+        rc = learn_parts(made, comm, n_ranks);
     if (rc == MIM_OK) {
         MPI_Comm_dup(comm, &made->comm);
         for (size_t k = 0; k < made->n_buckets; k++)
@@ -97,7 +134,51 @@ void mim_train_mpi_destroy(mim_train_mpi **job)
     free(old->sums);
     free(old->buckets);
     free(old->requests);
+    free(old->counts);
+    free(old->firsts);
     free(old);
+}
+
+/* ---- parts ---------------------------------------------------------------------------------- */
+
+/* Each rank has its part of `whole` up to date. */
+static void share(mim_train_mpi *job, float *whole)
+{
+    MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, whole, job->counts, job->firsts, MPI_FLOAT,
+                   job->comm);
+}
+
+void mim_train_mpi_gather_ema(mim_train_mpi *job)
+{
+    mim_params_f *p = job->params;
+    if (!job->counts || job->has_ema)
+        return;
+    memmove(p->ema + p->first_own, p->own_ema, p->n_own * sizeof *p->ema);
+    share(job, p->ema);
+    job->has_ema = true;
+}
+
+/* Between steps nobody needs the sums: two floats fit in each. */
+void mim_train_mpi_gather(mim_train_mpi *job, const mim_model *model, mim_whole_model *whole)
+{
+    const mim_params_f *p = job->params;
+    void *room = job->sums;
+    float *moments = room;
+    whole->model = *model;
+    if (!job->counts)
+        return;
+    mim_train_mpi_gather_ema(job);
+    MPI_Gatherv(p->moment_1, (int)p->n_own, MPI_FLOAT, moments, job->counts, job->firsts, MPI_FLOAT,
+                0, job->comm);
+    MPI_Gatherv(p->moment_2, (int)p->n_own, MPI_FLOAT, moments + job->n, job->counts, job->firsts,
+                MPI_FLOAT, 0, job->comm);
+    whole->params = *p;
+    whole->params.first_own = 0;
+    whole->params.n_own = job->n;
+    whole->params.moment_1 = moments;
+    whole->params.moment_2 = moments + job->n;
+    whole->params.own_ema = p->ema;
+    whole->model.params = &whole->params;
 }
 
 /* ---- a step --------------------------------------------------------------------------------- */
@@ -143,6 +224,9 @@ int mim_train_mpi_step(mim_train_mpi *job, int local, bool wishes_stop, double *
     const size_t n_requests = job->n_buckets + 1;
     double *extras = job->sums + job->n;
     memset(job->sums, 0, (job->n + N_EXTRAS) * sizeof *job->sums);
+    if (job->has_ema)
+        mim_params_zero_grads_f(job->params);
+    job->has_ema = false;
     for (size_t k = 0; k < n_requests; k++)
         job->requests[k] = MPI_REQUEST_NULL;
     for (size_t k = 0; k < job->n_buckets; k++)
@@ -159,6 +243,8 @@ int mim_train_mpi_step(mim_train_mpi *job, int local, bool wishes_stop, double *
     if (extras[AT_FAILURE] > 0)
         return mim_agree(job->comm, local);
     const int rc = mim_trainer_apply(job->trainer, job->sums, norm); /* the same on all ranks */
+    if (job->counts)
+        share(job, job->params->values); /* whatever each made of it, none may wait for another */
     if (rc != MIM_OK)
         return rc;
     *loss = extras[AT_LOSS];
@@ -173,6 +259,8 @@ double mim_train_mpi_validate(mim_train_mpi *job, const mim_examples *examples, 
     size_t first = 0, count = 0;
     MPI_Comm_rank(job->comm, &rank);
     MPI_Comm_size(job->comm, &n_ranks);
+    if (use_ema)
+        mim_train_mpi_gather_ema(job);
     if (examples->n == 0)
         return NAN;
     mim_share_of(examples->n, rank, n_ranks, &first, &count);
@@ -186,7 +274,8 @@ int mim_train_mpi_check_same(mim_train_mpi *job, const mim_model *model)
     const size_t n_bytes = model->params->n_values * sizeof *model->params->values;
     unsigned long long hash =
         mim_hash_text(MIM_HASH_START, (const char *)model->params->values, n_bytes);
-    hash = mim_hash_text(hash, (const char *)model->params->ema, n_bytes);
+    if (!job->counts)
+        hash = mim_hash_text(hash, (const char *)model->params->ema, n_bytes);
     unsigned long long first = hash;
     int rank = 0;
     MPI_Comm_rank(job->comm, &rank);

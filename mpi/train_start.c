@@ -113,12 +113,13 @@ static int make_model(mim_train_job *j, const char *path)
     if (rc == MIM_OK)
         domain->normalisation = j->plan.normalisation;
     if (rc == MIM_OK && *path) {
-        rc = mim_checkpoint_read(path, true, &j->model);
+        rc = mim_checkpoint_read_part(path, &j->part, &j->model);
         if (rc == MIM_OK && (rc = check_resumed(j, j->model, domain)) != MIM_OK)
             rc = mim_fail_in(rc, "%s cannot be gone on from", path);
         j->is_resumed = true;
     } else if (rc == MIM_OK) {
-        rc = mim_model_create(&domain, &j->plan.size, &j->plan.process, j->plan.seed, &j->model);
+        rc = mim_model_create_part(&domain, &j->plan.size, &j->plan.process, j->plan.seed, &j->part,
+                                   &j->model);
         if (rc == MIM_EINVAL) /* the settings do not go with the corpus */
             rc = mim_fail_in(MIM_EUSAGE, "[model]");
     }
@@ -142,7 +143,9 @@ static int make_model(mim_train_job *j, const char *path)
 int mim_train_job_load(mim_train_job *j)
 {
     const char *corpus = mim_args_value(j->args, "corpus");
+    const bool has_parts = j->plan.shards_optimizer;
     char *start = NULL;
+    j->part = has_parts ? (mim_part){(size_t)j->rank, (size_t)j->n_ranks} : (mim_part){0, 1};
     int rc = mim_corpus_open(corpus, &j->corpus);
     if (rc == MIM_OK && (rc = mim_lessons_read(j->corpus, &j->plan.lessons, &j->lessons)) != MIM_OK)
         rc = mim_fail_in(rc, "%s", corpus);
@@ -182,6 +185,19 @@ static void check_best(mim_train_job *j)
     MPI_Bcast(&is_there, 1, MPI_INT, 0, j->comm);
     if (!is_there)
         j->model->course.best_step = j->model->course.n_since_best = 0;
+}
+
+static void tell_parts(const mim_train_job *j)
+{
+    const mim_params_f *p = j->model->params;
+    const size_t n_bytes = sizeof *p->moment_1 + sizeof *p->moment_2 + sizeof *p->own_ema;
+    char own[MIM_BYTES_TEXT_BYTES], whole[MIM_BYTES_TEXT_BYTES];
+    if (j->part.n_parts > 1)
+        mim_log_info(j->log, "train",
+                     "the optimiser is cut into %zu parts: moments and moving average take %s a "
+                     "rank instead of %s",
+                     j->part.n_parts, mim_bytes_text((double)(p->n_own * n_bytes), own),
+                     mim_bytes_text((double)(p->n_values * n_bytes), whole));
 }
 
 /* What this rank's shards are made of. */
@@ -248,6 +264,7 @@ int mim_train_job_prepare(mim_train_job *j)
     if ((rc = mim_agree(j->comm, rc)) != MIM_OK)
         return rc;
     check_best(j);
+    tell_parts(j);
     if (j->trial) {
         mim_log_info(j->log, "train", "plans are tried on node=%s, where nothing runs",
                      mim_trial_node(j->trial));

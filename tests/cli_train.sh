@@ -164,6 +164,11 @@ for n in 2 3 4; do
             "$(number validation_loss "$scratch/b/summary.json")" 1e-5
     report $? "$n ranks come to what one does"
 done
+ranks 2 "${small[@]}" --set train.shard_optimizer=true --out "$scratch/r2parts" --steps 120 &&
+    grep -q "cut into 2 parts: .* a rank instead of " "$scratch/err" &&
+    h5diff "$scratch/r2/model.h5" "$scratch/r2parts/model.h5" /ema /ema &&
+    h5diff "$scratch/r2/checkpoint-000000000120.h5" "$scratch/r2parts/checkpoint-000000000120.h5" /moment_2 /moment_2
+report $? "2 ranks that each update a part come to the same, to the bit"
 ranks 3 --config ini/parity.ini "${tiny[@]}" --out "$scratch/r3cells" --steps 60 &&
     near "$(number loss "$scratch/r3cells/summary.json")" "$(number loss "$scratch/cells60.json")" 1e-5
 report $? "the published recipe, scaled down: 3 ranks come to what one does, dropout included"

@@ -125,6 +125,28 @@ static void test_round_trip(void **state)
     mim_model_destroy(&model);
 }
 
+/* An instance that updates a part gets that part of the optimiser's numbers, and all values. */
+static void test_part(void **state)
+{
+    (void)state;
+    mim_model *model = toy_model(3, MIM_PREDICT_V), *back = NULL;
+    const mim_part part = {1, 3};
+    train(model, 25); /* the average is no copy any more */
+    write_model(model, false);
+    assert_int_equal(mim_checkpoint_read_part(path, &part, &back), MIM_OK);
+    const mim_params_f *a = model->params, *b = back->params;
+    const size_t first = b->first_own, n_bytes = b->n_own * sizeof(float);
+    assert_true(back->step == 25 && first > 0 && b->n_own > 0 && first + b->n_own < b->n_values);
+    assert_memory_equal(b->values, a->values, a->n_values * sizeof(float));
+    assert_memory_equal(b->moment_1, a->moment_1 + first, n_bytes);
+    assert_memory_equal(b->moment_2, a->moment_2 + first, n_bytes);
+    assert_memory_equal(b->own_ema, a->ema + first, n_bytes);
+    mim_model_destroy(&back);
+    write_model(model, true);
+    assert_int_equal(mim_checkpoint_read_part(path, &part, &back), MIM_EDATA);
+    mim_model_destroy(&model);
+}
+
 /* What a process may be beside, how metrics are normalised, and how training has gone; a slim file
  * has no course. */
 static void test_processes(void **state)
@@ -423,11 +445,12 @@ static void test_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_processes),        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_resuming),         cmocka_unit_test(test_slim),
-        cmocka_unit_test(test_other_order),      cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_other_files),      cmocka_unit_test(test_other_networks),
-        cmocka_unit_test(test_refused_networks), cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_processes),      cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_part),           cmocka_unit_test(test_resuming),
+        cmocka_unit_test(test_slim),           cmocka_unit_test(test_other_order),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_other_files),
+        cmocka_unit_test(test_other_networks), cmocka_unit_test(test_refused_networks),
+        cmocka_unit_test(test_damage),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
 }

@@ -179,15 +179,12 @@ static void test_float_is_near_double(void **state)
     mim_tensors_destroy(&tensors);
 }
 
-/* One pass does what three did, to the bit, over chunks and tensors that end elsewhere. */
-static void test_update_is_its_parts(void **state)
+/* About 110,000 values, of which the middle tensor's are not decayed. */
+static mim_params_f *three_tensors(void)
 {
-    (void)state;
     const size_t shapes[3] = {40000, 70001, 13};
-    const mim_adam adam = {0.9, 0.99, 1e-8, 0.05, true};
-    const mim_ema ema = {.beta = 0.9, .n_copies = 2};
     mim_tensors *tensors = NULL;
-    mim_params_f *whole = NULL, *parts = NULL;
+    mim_params_f *params = NULL;
     assert_int_equal(mim_tensors_create(&tensors), MIM_OK);
     for (size_t t = 0; t < 3; t++) {
         const char name[2] = {(char)('a' + (int)t), 0};
@@ -195,10 +192,19 @@ static void test_update_is_its_parts(void **state)
             mim_tensors_add(tensors, name, 1, &shapes[t], MIM_INIT_NORMAL, 1, t != 1, NULL),
             MIM_OK);
     }
-    assert_int_equal(mim_params_create_f(tensors, &whole), MIM_OK);
-    assert_int_equal(mim_params_create_f(tensors, &parts), MIM_OK);
-    mim_params_init_f(whole, 3);
-    mim_params_init_f(parts, 3);
+    assert_int_equal(mim_params_create_f(tensors, &params), MIM_OK);
+    mim_params_init_f(params, 3);
+    mim_tensors_destroy(&tensors);
+    return params;
+}
+
+/* One pass does what three did, to the bit, over chunks and tensors that end elsewhere. */
+static void test_update_is_its_parts(void **state)
+{
+    (void)state;
+    const mim_adam adam = {0.9, 0.99, 1e-8, 0.05, true};
+    const mim_ema ema = {.beta = 0.9, .n_copies = 2};
+    mim_params_f *whole = three_tensors(), *parts = three_tensors();
     const size_t n = whole->n_values;
     double *sums = calloc(n, sizeof *sums);
     assert_non_null(sums);
@@ -228,7 +234,49 @@ static void test_update_is_its_parts(void **state)
     free(sums);
     mim_params_destroy_f(&whole);
     mim_params_destroy_f(&parts);
-    mim_tensors_destroy(&tensors);
+}
+
+/* Instances that each update a part come together to what one does, to the bit, when they hand each
+ * other the values: parts end within tensors, and are longer or shorter than a chunk. */
+static void test_parts_update_as_whole(void **state)
+{
+    enum { MAX_PARTS = 4 };
+    const mim_adam adam = {0.9, 0.99, 1e-8, 0.05, true};
+    const mim_ema ema = {.beta = 0.9, .n_copies = 2};
+    (void)state;
+    for (size_t n_parts = 1; n_parts <= MAX_PARTS; n_parts++) {
+        mim_params_f *whole = three_tensors(), *parts[MAX_PARTS] = {NULL};
+        const size_t n = whole->n_values, n_bytes = n * sizeof(float);
+        for (size_t k = 0; k < n_parts; k++) {
+            const mim_part part = {k, n_parts};
+            parts[k] = three_tensors();
+            assert_int_equal(mim_params_keep_part_f(&part, parts[k]), MIM_OK);
+        }
+        for (uint64_t step = 1; step <= 4; step++) {
+            for (size_t i = 0; i < n; i++)
+                whole->grads[i] = (float)sin(0.37 * (double)(step * (i + 1)));
+            for (size_t k = 0; k < n_parts; k++)
+                memcpy(parts[k]->grads, whole->grads, n_bytes);
+            const mim_update update = {&adam, &ema, 1e-2, step, mim_grad_norm_f(whole), 50};
+            mim_update_step_f(&update, whole);
+            for (size_t k = 0; k < n_parts; k++) {
+                const mim_params_f *p = parts[k];
+                const size_t first = p->first_own, n_own = p->n_own * sizeof(float);
+                mim_update_step_f(&update, parts[k]);
+                assert_memory_equal(p->grads, whole->grads, n_bytes);
+                assert_memory_equal(p->values + first, whole->values + first, n_own);
+                assert_memory_equal(p->moment_1, whole->moment_1 + first, n_own);
+                assert_memory_equal(p->moment_2, whole->moment_2 + first, n_own);
+                assert_memory_equal(p->own_ema, whole->ema + first, n_own);
+                assert_true(n_own == n_bytes || memcmp(p->values, whole->values, n_bytes) != 0);
+            }
+            for (size_t k = 0; k < n_parts; k++)
+                memcpy(parts[k]->values, whole->values, n_bytes);
+        }
+        for (size_t k = 0; k < n_parts; k++)
+            mim_params_destroy_f(&parts[k]);
+        mim_params_destroy_f(&whole);
+    }
 }
 
 int main(void)
@@ -241,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_schedules),
         cmocka_unit_test(test_float_is_near_double),
         cmocka_unit_test(test_update_is_its_parts),
+        cmocka_unit_test(test_parts_update_as_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -160,6 +161,70 @@ static void test_first_values_belong_to_the_name(void **state)
     mim_tensors_destroy(&other);
 }
 
+/* Parts follow each other, cut at multiples of 16, alike in size. */
+static void test_parts_are_cut(void **state)
+{
+    static const struct {
+        size_t n_values, n_parts, index, first, n;
+    } cases[] = {{160, 1, 0, 0, 160},
+                 {160, 2, 0, 0, 80},
+                 {160, 2, 1, 80, 80},
+                 {100, 2, 0, 0, 64},
+                 {100, 2, 1, 64, 36},
+                 {100, 3, 0, 0, 48},
+                 {100, 3, 1, 48, 32},
+                 {100, 3, 2, 80, 20},
+                 {16, 2, 0, 0, 16},
+                 {16, 2, 1, 16, 0},
+                 {5, 4, 0, 0, 5},
+                 {5, 4, 3, 5, 0},
+                 {1 << 20, 3, 2, 699056, 349520}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const mim_part part = {cases[i].index, cases[i].n_parts};
+        size_t first = SIZE_MAX, n = SIZE_MAX;
+        mim_part_range(&part, cases[i].n_values, &first, &n);
+        assert_int_equal(first, cases[i].first);
+        assert_int_equal(n, cases[i].n);
+    }
+}
+
+/* What the part has stays, the rest of the memory goes. */
+static void test_a_part_is_kept(void **state)
+{
+    const mim_part all = {0, 1}, second = {1, 4};
+    mim_tensors *t = some_tensors();
+    mim_params_f *p = NULL;
+    (void)state;
+    assert_int_equal(mim_params_create_f(t, &p), MIM_OK);
+    mim_params_init_f(p, 8);
+    const size_t n_values = p->n_values;
+    assert_int_equal(mim_params_keep_part_f(&all, p), MIM_OK);
+    assert_true(p->first_own == 0 && p->n_own == n_values && p->ema == p->own_ema);
+    for (size_t i = 0; i < n_values; i++) {
+        p->moment_1[i] = (float)i;
+        p->moment_2[i] = (float)i + 0.25f;
+        p->ema[i] = (float)i + 0.5f;
+    }
+    const float value = p->values[200];
+    assert_true(malloc_usable_size(p->moment_1) >= 12 * n_values);
+    assert_int_equal(mim_params_keep_part_f(&second, p), MIM_OK);
+    assert_true(malloc_usable_size(p->moment_1) < 12 * n_values / 3);
+    assert_true(p->n_values == n_values && p->values[200] == value && p->ema == p->grads);
+    assert_true(p->first_own % 16 == 0 && p->first_own > n_values / 5);
+    assert_true(p->n_own > n_values / 5 && p->n_own <= n_values / 4 + 16);
+    for (size_t i = 0; i < p->n_own; i++) {
+        const float number = (float)(p->first_own + i);
+        assert_true(p->moment_1[i] == number && p->moment_2[i] == number + 0.25f);
+        assert_true(p->own_ema[i] == number + 0.5f);
+    }
+    mim_params_init_f(p, 9);
+    assert_true(p->moment_2[0] == 0 && p->grads[n_values - 1] == 0 && p->values[200] != value);
+    assert_memory_equal(p->own_ema, p->values + p->first_own, p->n_own * sizeof(float));
+    mim_params_destroy_f(&p);
+    mim_tensors_destroy(&t);
+}
+
 static void test_nothing_is_no_network(void **state)
 {
     (void)state;
@@ -179,6 +244,8 @@ int main(void)
         cmocka_unit_test(test_match),
         cmocka_unit_test(test_first_values),
         cmocka_unit_test(test_first_values_belong_to_the_name),
+        cmocka_unit_test(test_parts_are_cut),
+        cmocka_unit_test(test_a_part_is_kept),
         cmocka_unit_test(test_nothing_is_no_network),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 #include "diffusion/checkpoint.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ static int put_numbers(mim_h5 *file, const char *name, size_t n, const float *nu
 static int put_params(mim_h5 *file, const mim_params_f *p, bool is_slim)
 {
     const size_t n = p->n_values;
+    assert(is_slim || p->n_own == n);
     int rc = put_numbers(file, "ema", n, p->ema, "moving average of the parameters");
     if (rc == MIM_OK && !is_slim)
         rc = put_numbers(file, "values", n, p->values, "parameters");
@@ -421,9 +423,10 @@ static int get_tensors(mim_h5 *file, const char *path, const mim_architecture *a
     return rc;
 }
 
-/* One array of all parameters, from the order of the file into that of the layout. */
+/* One array of parameters, from the order of the file into that of the layout: of n_out values from
+ * the first on. */
 static int get_numbers(mim_h5 *file, const char *path, const char *name, const mim_tensors *stored,
-                       const mim_tensors *layout, float *out)
+                       const mim_tensors *layout, size_t first, size_t n_out, float *out)
 {
     const size_t n = layout->n_values;
     size_t shape[MIM_H5_MAX_RANK];
@@ -438,7 +441,8 @@ static int get_numbers(mim_h5 *file, const char *path, const char *name, const m
         const mim_tensor *to = &layout->tensors[t];
         const mim_tensor *from = &stored->tensors[mim_tensors_find(stored, to->name)];
         for (size_t i = 0; i < to->n_values; i++)
-            out[to->offset + i] = (float)wide[from->offset + i];
+            if (to->offset + i >= first && to->offset + i - first < n_out)
+                out[to->offset + i - first] = (float)wide[from->offset + i];
     }
     free(wide);
     return rc;
@@ -448,19 +452,20 @@ static int get_params(mim_h5 *file, const char *path, bool for_training, const m
                       mim_params_f *p)
 {
     const bool has_values = mim_h5_has(file, "values"), is_slim = !has_values && !for_training;
+    const size_t first = p->first_own, n_own = p->n_own;
     if (for_training && !has_values)
         return mim_fail(
             MIM_EDATA,
             "%s: a finished model, which cannot be trained further: expected a checkpoint", path);
-    int rc = get_numbers(file, path, "ema", stored, p->layout, p->ema);
+    int rc = get_numbers(file, path, "ema", stored, p->layout, first, n_own, p->own_ema);
     if (rc == MIM_OK && is_slim)
         memcpy(p->values, p->ema, p->n_values * sizeof *p->values);
     else if (rc == MIM_OK)
-        rc = get_numbers(file, path, "values", stored, p->layout, p->values);
+        rc = get_numbers(file, path, "values", stored, p->layout, 0, p->n_values, p->values);
     if (rc == MIM_OK && for_training)
-        rc = get_numbers(file, path, "moment_1", stored, p->layout, p->moment_1);
+        rc = get_numbers(file, path, "moment_1", stored, p->layout, first, n_own, p->moment_1);
     if (rc == MIM_OK && for_training)
-        rc = get_numbers(file, path, "moment_2", stored, p->layout, p->moment_2);
+        rc = get_numbers(file, path, "moment_2", stored, p->layout, first, n_own, p->moment_2);
     return rc;
 }
 
@@ -545,7 +550,7 @@ static int check_domain(const char *path, const mim_domain *d, const mim_archite
     return MIM_OK;
 }
 
-int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
+static int read_model(const char *path, bool for_training, const mim_part *part, mim_model **model)
 {
     mim_h5 *file = NULL;
     mim_domain *domain = NULL;
@@ -570,7 +575,7 @@ int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
     if (rc == MIM_OK)
         rc = get_tensors(file, path, &a, &stored);
     if (rc == MIM_OK)
-        rc = mim_model_create(&domain, &a, &process, seed, &made);
+        rc = mim_model_create_part(&domain, &a, &process, seed, part, &made);
     if (rc == MIM_OK)
         rc = get_params(file, path, for_training, stored, made->params);
     if (rc == MIM_OK)
@@ -586,4 +591,14 @@ int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
     mim_domain_destroy(&domain);
     mim_model_destroy(&made);
     return rc;
+}
+
+int mim_checkpoint_read(const char *path, bool for_training, mim_model **model)
+{
+    return read_model(path, for_training, &(const mim_part){0, 1}, model);
+}
+
+int mim_checkpoint_read_part(const char *path, const mim_part *part, mim_model **model)
+{
+    return read_model(path, true, part, model);
 }

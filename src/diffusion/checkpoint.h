@@ -34,5 +34,8 @@ int mim_checkpoint_image(const mim_model *model, bool is_slim, const char *path,
  * belong together, a number that is not finite. for_training: a slim file is MIM_EDATA, too;
  * otherwise the values of a slim one are its ema. */
 int mim_checkpoint_read(const char *path, bool for_training, mim_model **model);
+/* For training by an instance that updates this part of the values only, with the memory of that
+ * (nn/params.h). What is written must be whole again. */
+int mim_checkpoint_read_part(const char *path, const mim_part *part, mim_model **model);
 
 #endif

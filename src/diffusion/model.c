@@ -9,8 +9,9 @@ mim_prediction mim_process_answer(const mim_process *process)
     return process->output == MIM_OUTPUT_SIMPLEX ? MIM_PREDICT_X0 : process->prediction;
 }
 
-int mim_model_create(mim_domain **domain, const mim_architecture *size, const mim_process *process,
-                     uint64_t seed, mim_model **model)
+int mim_model_create_part(mim_domain **domain, const mim_architecture *size,
+                          const mim_process *process, uint64_t seed, const mim_part *part,
+                          mim_model **model)
 {
     mim_tensors *layout = NULL;
     mim_model *made = calloc(1, sizeof *made);
@@ -36,6 +37,8 @@ int mim_model_create(mim_domain **domain, const mim_architecture *size, const mi
         rc = mim_network_layout(&made->architecture, &layout);
     if (rc == MIM_OK)
         rc = mim_params_create_f(layout, &made->params);
+    if (rc == MIM_OK) /* before memory that is not kept is touched */
+        rc = mim_params_keep_part_f(part, made->params);
     if (rc != MIM_OK)
         goto done;
     mim_params_init_f(made->params, seed);
@@ -46,6 +49,12 @@ done:
     mim_tensors_destroy(&layout);
     mim_model_destroy(&made);
     return rc;
+}
+
+int mim_model_create(mim_domain **domain, const mim_architecture *size, const mim_process *process,
+                     uint64_t seed, mim_model **model)
+{
+    return mim_model_create_part(domain, size, process, seed, &(const mim_part){0, 1}, model);
 }
 
 void mim_model_destroy(mim_model **model)

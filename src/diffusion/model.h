@@ -50,6 +50,11 @@ typedef struct mim_model {
  * over (also on failure) and nulls the caller's pointer. Fresh values from `seed`. */
 int mim_model_create(mim_domain **domain, const mim_architecture *size, const mim_process *process,
                      uint64_t seed, mim_model **model);
+/* For an instance that updates this part of the parameters only, with the memory of that
+ * (nn/params.h). */
+int mim_model_create_part(mim_domain **domain, const mim_architecture *size,
+                          const mim_process *process, uint64_t seed, const mim_part *part,
+                          mim_model **model);
 void mim_model_destroy(mim_model **model);
 
 #endif

@@ -72,6 +72,8 @@ static double judge(const mim_trainer *r, const mim_objective *objective, const 
 
 size_t mim_trainer_n_values(const mim_trainer *trainer) { return trainer->model->params->n_values; }
 
+mim_params_f *mim_trainer_params(mim_trainer *trainer) { return trainer->model->params; }
+
 size_t mim_trainer_n_bytes(const mim_trainer *r)
 {
     return mim_lanes_n_bytes(r->lanes) + r->model->params->n_values * sizeof *r->gradient;

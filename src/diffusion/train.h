@@ -62,6 +62,7 @@ int mim_trainer_create_fed(const mim_train_options *options, mim_model *model, m
                            mim_trainer **trainer);
 void mim_trainer_destroy(mim_trainer **trainer);
 size_t mim_trainer_n_values(const mim_trainer *trainer); /* length of a gradient */
+mim_params_f *mim_trainer_params(mim_trainer *trainer);  /* its model's */
 
 size_t mim_trainer_n_bytes(const mim_trainer *trainer); /* memory of a step, parameters apart */
 
@@ -76,16 +77,18 @@ size_t mim_train_n_lanes(size_t n_shards);
  * others are still computed; this call does not look at those again. */
 int mim_trainer_shards(mim_trainer *trainer, size_t first, size_t count, double *gradient,
                        double *loss, const mim_grads_ready *ready);
-/* Clips, optimiser, moving average; model->step grows by 1. `norm` (may be NULL): of the gradient
- * before clipping. When that is not finite the step is left out: only model->step and
- * course.n_skipped grow. MIM_ECHECK when more than max_skipped steps in a row were left out. */
+/* Clips, optimiser, moving average, of the values that are the parameters' own (nn/params.h);
+ * model->step grows by 1. `norm` (may be NULL): of the whole gradient before clipping. When that is
+ * not finite the step is left out: only model->step and course.n_skipped grow. MIM_ECHECK when more
+ * than max_skipped steps in a row were left out. */
 int mim_trainer_apply(mim_trainer *trainer, const double *gradient, double *norm);
 /* All shards and the update. */
 int mim_trainer_step(mim_trainer *trainer, double *loss, double *norm);
 
 /* Sum over examples [first, first + n) of their squared error, without what options.objective adds
  * to it, with noise that is always the same, at n_draws timesteps each, spread evenly; nothing is
- * hidden. use_ema: of the moving average. Not more examples at a time than a shard has. */
+ * hidden. use_ema: of the moving average, which is whole in the parameters' ema. Not more examples
+ * at a time than a shard has. */
 double mim_trainer_validate(mim_trainer *trainer, const mim_examples *examples, size_t first,
                             size_t n, size_t n_draws, bool use_ema);
 

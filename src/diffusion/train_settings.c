@@ -131,6 +131,9 @@ const mim_option mim_train_settings[] = {
     {"train", "bucket", MIM_OPTION_BYTES, "", "4M", 0, 0, NULL, NULL,
      "bytes of the gradient that ranks sum up at a time, while the rest is still computed; 0 = all "
      "of it at the end"},
+    {"train", "shard_optimizer", MIM_OPTION_BOOL, "", "false", 0, 0, NULL, NULL,
+     "each rank updates a part of the parameters and keeps Adam's moments and the moving average "
+     "of that part alone, which takes less memory and comes to the same, to the bit"},
     {"train", "checkpoint_every", MIM_OPTION_INT, "steps", "1000", 1, 1e12, NULL, NULL,
      "steps between checkpoints"},
     {"train", "milestone_every", MIM_OPTION_INT, "steps", "0", 0, 1e12, NULL, NULL,
@@ -355,6 +358,7 @@ int mim_train_plan_get(const mim_config *c, mim_train_plan *plan)
         .weighting = weighting_of(c),
         .lessons = lessons_of(c),
         .n_ahead = size_of(c, "examples.read_ahead"),
+        .shards_optimizer = mim_config_bool(c, "train.shard_optimizer"),
         .bucket_bytes = mim_config_bytes(c, "train.bucket"),
         .checkpoint_every = (uint64_t)mim_config_int(c, "train.checkpoint_every"),
         .milestone_every = (uint64_t)mim_config_int(c, "train.milestone_every"),

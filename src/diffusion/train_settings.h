@@ -25,6 +25,7 @@ typedef struct mim_train_plan {
     mim_train_options options;
     mim_weighting weighting;
     mim_lessons_options lessons;
+    bool shards_optimizer;
     size_t bucket_bytes; /* of the sums that ranks share at a time, 0: all at once */
     size_t n_ahead;      /* steps read ahead of a corpus that is not in memory */
     uint64_t seed, n_steps;

@@ -1,6 +1,7 @@
 /* Included by nn/optim.h once per precision; see there. Not guarded. */
 
-/* Step number `n_step` (the first is 1) with the gradients as they are. */
+/* Step number `n_step` (the first is 1) with the gradients as they are. This and
+ * mim_ema_update() are for parameters that are all one's own. */
 void MIM_NN(mim_adam_step)(const mim_adam *adam, double lr, uint64_t n_step, MIM_PARAMS *params);
 
 /* Euclidean norm of all gradients, summed in double. NaN or infinite where a gradient is. */
@@ -20,6 +21,6 @@ void MIM_NN(mim_ema_update)(const mim_ema *ema, uint64_t n_updates, MIM_PARAMS *
 void MIM_NN(mim_grads_move)(size_t n, MIM_REAL *grads, double *sums);
 /* grads = sums; gives their norm. */
 double MIM_NN(mim_grads_set)(const double *sums, MIM_PARAMS *params);
-/* The same to the bit as mim_clip_grads(), mim_adam_step() and mim_ema_update(), then gradients of
- * 0. */
+/* The same to the bit as mim_clip_grads(), mim_adam_step() and mim_ema_update(), for the values
+ * that are updated here; then gradients of 0. */
 void MIM_NN(mim_update_step)(const mim_update *update, MIM_PARAMS *params);

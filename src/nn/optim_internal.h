@@ -24,7 +24,7 @@ MIM_VECTOR static void MIM_NN(adam_tensor)(const mim_adam *adam, double lr, uint
 void MIM_NN(mim_adam_step)(const mim_adam *adam, double lr, uint64_t n_step, MIM_PARAMS *params)
 {
     const mim_tensors *layout = params->layout;
-    assert(n_step > 0);
+    assert(n_step > 0 && params->n_own == params->n_values);
     for (size_t t = 0; t < layout->n_tensors; t++) {
         const mim_tensor *tensor = &layout->tensors[t];
         const size_t at = tensor->offset;
@@ -85,6 +85,7 @@ MIM_VECTOR static void MIM_NN(mix)(size_t n, MIM_REAL keep, MIM_REAL take, const
 void MIM_NN(mim_ema_update)(const mim_ema *ema, uint64_t n_updates, MIM_PARAMS *params)
 {
     const double beta = mim_ema_beta_at(ema, n_updates);
+    assert(params->n_own == params->n_values);
     if (beta == 0) /* a copy, whatever the average held */
         memcpy(params->ema, params->values, params->n_values * sizeof *params->ema);
     else
@@ -140,15 +141,16 @@ static void MIM_NN(update_part)(const mim_update *u, double factor, double beta,
     enum { piece = 1024 };
     for (size_t at = first; at < first + n; at += piece) {
         const size_t left = first + n - at, m = left < piece ? left : piece;
+        const size_t own = at - p->first_own;
         if (factor < 1)
             MIM_NN(scale)(m, (MIM_REAL)factor, p->grads + at);
         MIM_NN(adam_tensor)
-        (u->adam, u->lr, u->n_step, decay, m, p->grads + at, p->moment_1 + at, p->moment_2 + at,
+        (u->adam, u->lr, u->n_step, decay, m, p->grads + at, p->moment_1 + own, p->moment_2 + own,
          p->values + at);
         if (beta == 0)
-            memcpy(p->ema + at, p->values + at, m * sizeof *p->ema);
+            memcpy(p->own_ema + own, p->values + at, m * sizeof *p->own_ema);
         else
-            MIM_NN(mix)(m, (MIM_REAL)beta, (MIM_REAL)(1 - beta), p->values + at, p->ema + at);
+            MIM_NN(mix)(m, (MIM_REAL)beta, (MIM_REAL)(1 - beta), p->values + at, p->own_ema + own);
         memset(p->grads + at, 0, m * sizeof *p->grads);
     }
 }
@@ -156,13 +158,13 @@ static void MIM_NN(update_part)(const mim_update *u, double factor, double beta,
 void MIM_NN(mim_update_step)(const mim_update *u, MIM_PARAMS *params)
 {
     const mim_tensors *layout = params->layout;
-    const size_t n = params->n_values, step = chunk_of(n);
+    const size_t n = params->n_own, first = params->first_own, step = chunk_of(n);
     const double beta = mim_ema_beta_at(u->ema, u->n_step - 1);
     const double factor = u->max_norm > 0 ? u->max_norm / (u->norm + 1e-6) : 1;
     assert(u->n_step > 0 && isfinite(u->norm));
     MIM_PARALLEL_FOR(n > step)
     for (size_t c = 0; c < (n + step - 1) / step; c++) {
-        const size_t begin = c * step, end = begin + length_of(n, step, c);
+        const size_t begin = first + c * step, end = begin + length_of(n, step, c);
         for (size_t t = 0; t < layout->n_tensors; t++) {
             const mim_tensor *tensor = &layout->tensors[t];
             const size_t from = tensor->offset > begin ? tensor->offset : begin;
@@ -174,4 +176,6 @@ void MIM_NN(mim_update_step)(const mim_update *u, MIM_PARAMS *params)
              params);
         }
     }
+    memset(params->grads, 0, first * sizeof *params->grads);
+    memset(params->grads + first + n, 0, (params->n_values - first - n) * sizeof *params->grads);
 }

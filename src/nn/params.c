@@ -9,7 +9,8 @@
 
 #include "core/rng.h"
 
-enum { n_arrays = 5 }; /* values, gradients, two moments, average */
+/* Values, gradients; two moments, average. */
+enum { n_arrays = 2, n_own_arrays = 3 };
 
 int mim_tensors_create(mim_tensors **layout)
 {
@@ -156,6 +157,18 @@ int mim_tensors_match(const mim_tensors *expected, const mim_tensors *found)
         return mim_fail(MIM_EDATA, "expected %zu tensors, found %zu", expected->n_tensors,
                         found->n_tensors);
     return MIM_OK;
+}
+
+void mim_part_range(const mim_part *part, size_t n_values, size_t *first, size_t *n)
+{
+    enum { block = 16 };
+    const size_t n_blocks = n_values / block + (n_values % block > 0);
+    const size_t whole = n_blocks / part->n_parts, rest = n_blocks % part->n_parts;
+    const size_t i = part->index, begin = block * (i * whole + (i < rest ? i : rest));
+    const size_t end = begin + block * (whole + (i < rest ? 1 : 0));
+    assert(i < part->n_parts);
+    *first = begin < n_values ? begin : n_values;
+    *n = (end < n_values ? end : n_values) - *first;
 }
 
 /* FNV-1a, 64 bits: a tensor's own number, whatever stands around it. */

@@ -2,9 +2,14 @@
  *
  * A layout is a table of tensors (name, shape, how to start, decayed or not) that follow each other
  * without gaps, in the order in which they were added. A set of parameters holds arrays of one
- * layout side by side in one allocation: values, gradients, Adam's two moments, and the moving
- * average of the values. Optimiser, all-reduce and checkpoint each walk whole arrays [n_values];
- * layers ask for a tensor's place once, by the index that adding it gave.
+ * layout side by side: values and gradients in one allocation, what only updating them takes in
+ * another (Adam's two moments, and the moving average of the values). Optimiser, all-reduce and
+ * checkpoint each walk whole arrays [n_values]; layers ask for a tensor's place once, by the index
+ * that adding it gave.
+ *
+ * Several instances that hold the same values may share the updates out: each keeps the second
+ * allocation for its part of the values only (ZeRO, stage 1; Rajbhandari et al. 2020), and they
+ * hand each other the updated values.
  *
  * mim_params_f is for training, mim_params_d for finite differences (nn/as_float.h). */
 #ifndef MIM_NN_PARAMS_H
@@ -58,6 +63,15 @@ size_t mim_tensors_find(const mim_tensors *layout, const char *name);
 /* The same names with the same shapes, in whatever order; else MIM_EDATA, with the first
  * difference. */
 int mim_tensors_match(const mim_tensors *expected, const mim_tensors *found);
+
+/* One of n_parts parts that follow each other, index < n_parts. */
+typedef struct mim_part {
+    size_t index, n_parts;
+} mim_part;
+
+/* Of n_values the part's: [*first, *first + *n). Sizes differ by at most 16 values, first is a
+ * multiple of 16 or n_values. */
+void mim_part_range(const mim_part *part, size_t n_values, size_t *first, size_t *n);
 
 /* Told by a backward call, while it goes on, of gradients that it adds nothing more to: values
  * first to first + n - 1. Each range ends where the one before began. Those that it does not tell

@@ -5,7 +5,8 @@
  *   all ranks, each by itself: what the machine gives, as CPUs share caches, memory and power;
  *   all ranks together, a batch for each (weak scaling), the gradient in buckets of 4 MB whose sums
  *   overlap with computing, and in one that is summed up at the end;
- *   all ranks together, one rank's batch for all (fixed batch).
+ *   all ranks together, one rank's batch for all (fixed batch);
+ *   the first of these with the optimiser in parts ("ratio_to_whole": to without).
  * "ratio" is to as many times one rank as there are, "ratio_to_apart" to ranks by themselves; both
  * are medians over rounds. Only rounds count in which others used no more than 2 % of the
  * processors; with fewer than 3 of those there are nulls, and why.
@@ -38,7 +39,7 @@ static const double max_others = 0.02;
 static const double bandwidth_bytes_per_s = 12.5e9, latency_s = 2e-6; /* assumed: 100 Gbit/s */
 static const bench_size size = {"server", MIM_NETWORK_THREAD_TOKEN, 20, 2, 256, 6, 8};
 
-typedef enum { ALONE, APART, WEAK, WEAK_BLOCKING, FIXED, N_WAYS } way_name;
+typedef enum { ALONE, APART, WEAK, WEAK_BLOCKING, FIXED, PARTS, N_WAYS } way_name;
 
 static const struct {
     const char *name;
@@ -48,13 +49,14 @@ static const struct {
                   [APART] = {"apart", 0, false, false},
                   [WEAK] = {"bucket_4M", BUCKET_BYTES, true, true},
                   [WEAK_BLOCKING] = {"bucket_0", 0, true, true},
-                  [FIXED] = {"bucket_4M_fixed_batch", BUCKET_BYTES, true, false}};
+                  [FIXED] = {"bucket_4M_fixed_batch", BUCKET_BYTES, true, false},
+                  [PARTS] = {"bucket_4M_optimizer_in_parts", BUCKET_BYTES, true, true}};
 
 typedef struct bench {
     MPI_Comm comm;
     int rank, n_ranks;
     size_t n; /* rounds */
-    mim_model *model;
+    mim_model *model, *model_in_parts;
     bench_examples data;
     mim_trainer *trainers[N_WAYS];
     mim_train_mpi *jobs[N_WAYS];
@@ -67,7 +69,7 @@ static size_t n_shards_of(const bench *b, int way)
     return ways[way].is_weak ? N_SHARDS * (size_t)b->n_ranks : N_SHARDS;
 }
 
-static int create_trainer(const bench *b, size_t n_shards, mim_trainer **trainer)
+static int create_trainer(const bench *b, mim_model *model, size_t n_shards, mim_trainer **trainer)
 {
     const mim_train_options options = {.batch = n_shards * SHARD,
                                        .n_shards = n_shards,
@@ -75,7 +77,7 @@ static int create_trainer(const bench *b, size_t n_shards, mim_trainer **trainer
                                        .rate = {.base = 1e-4, .floor = 1, .n_steps = 1},
                                        .clip_norm = 1,
                                        .hide_all = 0.1};
-    return mim_trainer_create(&options, b->model, &b->data.examples, trainer);
+    return mim_trainer_create(&options, model, &b->data.examples, trainer);
 }
 
 /* ---- rounds --------------------------------------------------------------------------------- */
@@ -161,7 +163,7 @@ static void print_disturbed(const bench *b, int way, double others)
 static void print_way(const bench *b, int way, size_t n)
 {
     double to_one[MAX_ROUNDS + N_SPARE], to_apart[MAX_ROUNDS + N_SPARE],
-        values[3][MAX_ROUNDS + N_SPARE];
+        to_whole[MAX_ROUNDS + N_SPARE], values[3][MAX_ROUNDS + N_SPARE];
     double spread, ratio_spread, ignored;
     char name[96], more[320];
     for (size_t i = 0; i < n; i++) {
@@ -170,6 +172,7 @@ static void print_way(const bench *b, int way, size_t n)
         values[2][i] = b->rate[APART][i];
         to_one[i] = values[0][i] / values[1][i];
         to_apart[i] = values[0][i] / values[2][i];
+        to_whole[i] = values[0][i] / b->rate[WEAK][i];
     }
     const double ratio = bench_median(n, to_one, &ratio_spread);
     snprintf(name, sizeof name, "train_ranks_%d_%s", b->n_ranks, ways[way].name);
@@ -178,6 +181,9 @@ static void print_way(const bench *b, int way, size_t n)
              "\"batch\": %zu",
              ratio_spread, bench_median(n, values[2], &ignored),
              bench_median(n, to_apart, &ignored), n_shards_of(b, way) * SHARD);
+    if (way == PARTS)
+        snprintf(more + strlen(more), sizeof more - strlen(more), ", \"ratio_to_whole\": %.3f",
+                 bench_median(n, to_whole, &ignored));
     const double peer = bench_median(n, values[1], &ignored);
     const double value = bench_median(n, values[0], &spread);
     bench_line(name, value, "samples/s", peer, ratio, n, spread, more);
@@ -190,7 +196,8 @@ static int bench_ranks(bench *b)
     int rc = MIM_OK;
     for (int way = 0; rc == MIM_OK && way < N_WAYS; way++) {
         const size_t n_shards = n_shards_of(b, way);
-        rc = mim_agree(b->comm, create_trainer(b, n_shards, &b->trainers[way]));
+        mim_model *model = way == PARTS ? b->model_in_parts : b->model;
+        rc = mim_agree(b->comm, create_trainer(b, model, n_shards, &b->trainers[way]));
         if (rc == MIM_OK)
             rc = mim_train_mpi_create(ways[way].is_shared ? b->comm : MPI_COMM_SELF,
                                       b->trainers[way], n_shards, ways[way].bucket_bytes,
@@ -200,7 +207,7 @@ static int bench_ranks(bench *b)
     if (rc == MIM_OK)
         rc = run_rounds(b, &n_good, &others);
     for (int way = WEAK; rc == MIM_OK && b->rank == 0 && way < N_WAYS; way++)
-        if (b->n_ranks == 1 && !ways[way].is_weak)
+        if (b->n_ranks == 1 && (!ways[way].is_weak || way == PARTS))
             continue; /* the same for one */
         else if (n_good < FEWEST)
             print_disturbed(b, way, others);
@@ -312,7 +319,8 @@ static int bench_model(const bench *b)
     mim_trainer *trainer = NULL;
     measured *m = calloc(1, sizeof *m);
     double *gradient = NULL, spread, ignored;
-    int rc = m ? create_trainer(b, N_SHARDS, &trainer) : mim_fail(MIM_ENOMEM, "measurements");
+    int rc =
+        m ? create_trainer(b, b->model, N_SHARDS, &trainer) : mim_fail(MIM_ENOMEM, "measurements");
     if (rc == MIM_OK && !(gradient = calloc(mim_trainer_n_values(trainer), sizeof *gradient)))
         rc = mim_fail(MIM_ENOMEM, "gradient");
     if (rc == MIM_OK)
@@ -366,6 +374,7 @@ static int pin_ranks(bench *b, bool *has_own)
 
 static int measure(bench *b)
 {
+    const mim_part part = {(size_t)b->rank, (size_t)b->n_ranks};
     bool has_own = false;
     char name[64];
     bench_set_threads(1);
@@ -379,6 +388,10 @@ static int measure(bench *b)
     if (rc == MIM_OK)
         rc = bench_model_create(&size, &b->model);
     if (rc == MIM_OK)
+        rc = bench_model_create(&size, &b->model_in_parts);
+    if (rc == MIM_OK)
+        rc = mim_params_keep_part_f(&part, b->model_in_parts->params);
+    if (rc == MIM_OK)
         rc = bench_examples_create(b->model->domain, &b->data);
     rc = mim_agree(b->comm, rc);
     if (rc == MIM_OK)
@@ -386,6 +399,7 @@ static int measure(bench *b)
     if (rc == MIM_OK && b->n_ranks == 1)
         rc = bench_model(b);
     mim_model_destroy(&b->model);
+    mim_model_destroy(&b->model_in_parts);
     bench_examples_clear(&b->data);
     return rc;
 }
