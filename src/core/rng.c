@@ -131,8 +131,9 @@ WIDE MIM_INLINE void blocks_wide(size_t n, const uint32_t counter[4], const uint
     for (size_t l = 0; l < n / 8; l++) {
         const lanes first = (c[0][l] & low) | c[1][l] << 32;
         const lanes last = (c[2][l] & low) | c[3][l] << 32;
-        const lanes joined[2] = {__builtin_shuffle(first, last, (lanes){0, 8, 2, 10, 4, 12, 6, 14}),
-                                 __builtin_shuffle(first, last, (lanes){1, 9, 3, 11, 5, 13, 7, 15})};
+        const lanes joined[2] = {
+            __builtin_shuffle(first, last, (lanes){0, 8, 2, 10, 4, 12, 6, 14}),
+            __builtin_shuffle(first, last, (lanes){1, 9, 3, 11, 5, 13, 7, 15})};
         memcpy(out + 32 * l, joined, sizeof joined);
     }
 }
