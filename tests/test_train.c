@@ -98,9 +98,8 @@ static void test_shards(void **state)
 }
 
 /* Lanes change neither a gradient nor a loss, not by a bit; 8 shards make rounds of 3, 3 and 2. */
-static void test_lanes(void **state)
+static void check_lanes(mim_precision precision)
 {
-    (void)state;
     enum { N_WAYS = 4 };
     static const struct {
         size_t n_lanes;
@@ -113,6 +112,7 @@ static void test_lanes(void **state)
         mim_train_options options = toy_options();
         options.n_shards = 8;
         options.n_lanes = ways[k].n_lanes;
+        options.precision = precision;
         bench_set_threads(ways[k].n_threads);
         mim_trainer *trainer = make_trainer(&options, model);
         n = mim_trainer_n_values(trainer);
@@ -134,6 +134,13 @@ static void test_lanes(void **state)
     }
     for (int k = 0; k < N_WAYS; k++)
         free(gradients[k]);
+}
+
+static void test_lanes(void **state)
+{
+    (void)state;
+    check_lanes(MIM_PRECISION_F32);
+    check_lanes(MIM_PRECISION_BF16);
 }
 
 /* What a trainer tells of a gradient while it computes the rest. */

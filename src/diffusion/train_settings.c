@@ -80,8 +80,8 @@ const mim_option mim_train_settings[] = {
      "examples a step, over all ranks"},
     {"train", "shards", MIM_OPTION_INT, "", "4", 1, MIM_TRAIN_MAX_BATCH, NULL, NULL,
      "equal parts of a batch (micro-batches), shared out to the ranks: gradients are accumulated "
-     "over "
-     "them, and memory is taken for one; the result depends on it by rounding, and not on the "
+     "over them. A rank computes one per OpenMP thread at a time, each with memory of its own, or "
+     "one by all threads where it has fewer; the result depends on it by rounding, and not on the "
      "ranks"},
     {"train", "precision", MIM_OPTION_CHOICE, "", "f32", 0, 0, "f32|bf16", NULL,
      "numbers that matrix products multiply; bf16 is faster where the processor has it "

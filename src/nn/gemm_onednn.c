@@ -176,16 +176,17 @@ bool mim_onednn_has_bf16(void)
 /* Pieces of one size; those of the last row and of the last column may be of others. */
 typedef struct piece_kind {
     dnnl_primitive_t primitive, reorder; /* reorder: of weights, NULL where they are good as is */
-    dnnl_memory_desc_t a, b, c, packed;
+    dnnl_memory_desc_t a, b, c, packed, scratch;
     dnnl_memory_t plain_memory, packed_memory;
 } piece_kind;
 
 enum { N_KINDS = 4 };
 
-/* What executing a piece takes; each has its own, so that threads do not meet. */
+/* What executing a piece takes; each has its own, so that threads do not meet. scratch: NULL where
+ * the primitive needs none. */
 typedef struct piece_place {
     dnnl_stream_t stream;
-    dnnl_memory_t a, b, c;
+    dnnl_memory_t a, b, c, scratch;
 } piece_place;
 
 struct mim_onednn_plan {
@@ -246,6 +247,7 @@ static dnnl_status_t prepare_kind(mim_onednn_plan *p, const mim_gemm_shape *g, p
         ;
     else {
         kind->packed = *dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0);
+        kind->scratch = *dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
         if (!dnnl_memory_desc_equal(&kind->packed, &kind->b))
             status = prepare_packing(p, kind);
     }
@@ -263,7 +265,10 @@ static dnnl_status_t prepare_place(const mim_onednn_plan *p, const piece_kind *k
         (status = dnnl_memory_create(&place->b, &kind->packed, p->engine, DNNL_MEMORY_NONE)) ||
         (status = dnnl_memory_create(&place->c, &kind->c, p->engine, DNNL_MEMORY_NONE)))
         return status;
-    return dnnl_success;
+    if (dnnl_memory_desc_get_size(&kind->scratch) > 0)
+        status =
+            dnnl_memory_create(&place->scratch, &kind->scratch, p->engine, DNNL_MEMORY_ALLOCATE);
+    return status;
 }
 
 static size_t kind_of(const mim_onednn_plan *p, size_t number)
@@ -279,6 +284,8 @@ static dnnl_status_t prepare_plan(mim_onednn_plan *p, bool is_added)
     dnnl_status_t status = dnnl_engine_create(&p->engine, dnnl_cpu, 0);
     if (status == dnnl_success)
         status = dnnl_primitive_attr_create(&p->attributes);
+    if (status == dnnl_success) /* the library's own belongs to the thread that makes the plan */
+        status = dnnl_primitive_attr_set_scratchpad_mode(p->attributes, dnnl_scratchpad_mode_user);
     if (status == dnnl_success && is_added &&
         ((status = dnnl_post_ops_create(&p->post_ops)) == dnnl_success &&
          (status = dnnl_post_ops_append_sum(p->post_ops, 1)) == dnnl_success))
@@ -308,7 +315,10 @@ bool mim_onednn_plan_create(const mim_gemm_shape *shape, bool is_half, bool has_
     p->is_half = is_half;
     p->has_weights = has_weights;
     p->places = calloc(p->cut.n_pieces, sizeof *p->places);
-    if (!p->places || prepare_plan(p, is_added) != dnnl_success) {
+    const int n_threads = mim_set_threads(1); /* how the library cuts sums follows from them */
+    const bool is_ready = p->places && prepare_plan(p, is_added) == dnnl_success;
+    mim_set_threads(n_threads);
+    if (!is_ready) {
         mim_onednn_plan_destroy(&p);
         return false;
     }
@@ -338,6 +348,7 @@ void mim_onednn_plan_destroy(mim_onednn_plan **plan)
         forget_memory(p->places[i].a);
         forget_memory(p->places[i].b);
         forget_memory(p->places[i].c);
+        forget_memory(p->places[i].scratch);
         if (p->places[i].stream)
             dnnl_stream_destroy(p->places[i].stream);
     }
@@ -390,8 +401,10 @@ static dnnl_status_t execute_piece(const mim_onednn_plan *p, size_t number, cons
 {
     const size_t size = p->is_half ? sizeof(mim_bf16) : sizeof(float);
     const piece_place *place = &p->places[number];
-    const dnnl_exec_arg_t arguments[] = {
-        {DNNL_ARG_SRC, place->a}, {DNNL_ARG_WEIGHTS, place->b}, {DNNL_ARG_DST, place->c}};
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, place->a},
+                                         {DNNL_ARG_WEIGHTS, place->b},
+                                         {DNNL_ARG_DST, place->c},
+                                         {DNNL_ARG_SCRATCHPAD, place->scratch}};
     size_t at_a, at_b, at_c;
     dnnl_status_t status;
     piece_of(&p->shape, &p->cut, number, &at_a, &at_b, &at_c);
@@ -399,8 +412,8 @@ static dnnl_status_t execute_piece(const mim_onednn_plan *p, size_t number, cons
         (!p->has_weights &&
          (status = dnnl_memory_set_data_handle(place->b, writable(b + at_b * size)))) ||
         (status = dnnl_memory_set_data_handle(place->c, c + at_c)) ||
-        (status = dnnl_primitive_execute(p->kinds[kind_of(p, number)].primitive, place->stream, 3,
-                                         arguments)))
+        (status = dnnl_primitive_execute(p->kinds[kind_of(p, number)].primitive, place->stream,
+                                         place->scratch ? 4 : 3, arguments)))
         return status;
     return dnnl_stream_wait(place->stream);
 }

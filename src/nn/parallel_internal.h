@@ -27,6 +27,18 @@
 #define MIM_PARALLEL_LANES(n)
 #endif
 
+/* Threads of the parallel loops that this thread starts from here on; gives how many they were. */
+static inline int mim_set_threads(int n)
+{
+#if defined(_OPENMP)
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(n);
+    return before;
+#else
+    return n;
+#endif
+}
+
 /* How many iterations a loop is to have that gives each thread memory of its own: at most `max`.
  * Only for work whose results do not depend on how it is shared out. */
 static inline size_t mim_n_workers(size_t max)
