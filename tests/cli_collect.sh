@@ -81,7 +81,7 @@ run_program --out "$scratch/stopped.h5" --resume auto "${small[@]}" &&
     is_whole "$scratch/stopped.h5" 3
 report $? "and the next start does the rest"
 for kind in local simulated; do
-    early=(--out "$scratch/early-$kind.h5" --set fleet.kind=$kind --resume auto "${small[@]}" --set collect.n_plans=1)
+    early=(--out "$scratch/early-$kind.h5" --set fleet.kind="$kind" --resume auto "${small[@]}" --set collect.n_plans=1)
     run_stopped "${early[@]}"
     rc=$?
     [ "$rc" -eq 75 ] && is_one_sentence "this start stored nothing\|with 0 plans in the store"

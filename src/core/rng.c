@@ -149,7 +149,7 @@ WIDE static void many_blocks_wide(const uint32_t counter[4], const uint32_t key[
 }
 #endif
 
-typedef void fill_blocks(const uint32_t counter[4], const uint32_t key[2], uint32_t *out);
+typedef void fill_blocks(const uint32_t *counter, const uint32_t *key, uint32_t *out);
 
 static fill_blocks *find_blocks(bool is_many)
 {
