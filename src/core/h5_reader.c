@@ -120,20 +120,34 @@ static int damaged(const char *name)
     return mim_fail(MIM_EDATA, "%s: its values cannot be read: the file is damaged", name);
 }
 
+/* An attribute with what tells how to read it; negative ids where the file is damaged. */
+typedef struct attribute_ids {
+    hid_t id, space, type;
+} attribute_ids;
+
+static attribute_ids open_attribute(hid_t owner, const char *name)
+{
+    const hid_t id = H5Aopen(owner, name, H5P_DEFAULT);
+    return (attribute_ids){id, id < 0 ? id : H5Aget_space(id), id < 0 ? id : H5Aget_type(id)};
+}
+
+static void close_attribute(const attribute_ids *a)
+{
+    if (a->type >= 0)
+        H5Tclose(a->type);
+    if (a->space >= 0)
+        H5Sclose(a->space);
+    if (a->id >= 0)
+        H5Aclose(a->id);
+}
+
 static bool get_digest(hid_t dataset, uint64_t *digest)
 {
-    hid_t attribute = H5Aopen(dataset, MIM_H5_DIGEST, H5P_DEFAULT);
-    hid_t space = attribute < 0 ? attribute : H5Aget_space(attribute);
-    hid_t type = attribute < 0 ? attribute : H5Aget_type(attribute);
-    const bool is_got = space >= 0 && type >= 0 && H5Sget_simple_extent_npoints(space) == 1 &&
-                        H5Tget_class(type) == H5T_INTEGER &&
-                        H5Aread(attribute, H5T_NATIVE_UINT64, digest) >= 0;
-    if (type >= 0)
-        H5Tclose(type);
-    if (space >= 0)
-        H5Sclose(space);
-    if (attribute >= 0)
-        H5Aclose(attribute);
+    const attribute_ids a = open_attribute(dataset, MIM_H5_DIGEST);
+    const bool is_got = a.space >= 0 && a.type >= 0 && H5Sget_simple_extent_npoints(a.space) == 1 &&
+                        H5Tget_class(a.type) == H5T_INTEGER &&
+                        H5Aread(a.id, H5T_NATIVE_UINT64, digest) >= 0;
+    close_attribute(&a);
     return is_got;
 }
 
@@ -396,24 +410,17 @@ static int answer_attribute(mim_h5_server *r, const mim_h5_request *request, hid
         mim_h5_server_frame(r, MIM_OK, &answer, sizeof answer);
         return MIM_OK;
     }
-    hid_t attribute = H5Aopen(owner, request->attribute, H5P_DEFAULT);
-    hid_t space = attribute < 0 ? attribute : H5Aget_space(attribute);
-    hid_t type = attribute < 0 ? attribute : H5Aget_type(attribute);
+    const attribute_ids a = open_attribute(owner, request->attribute);
     int rc;
-    if (space < 0 || type < 0)
+    if (a.space < 0 || a.type < 0)
         rc = damaged(request->attribute);
-    else if (H5Sget_simple_extent_npoints(space) != 1)
+    else if (H5Sget_simple_extent_npoints(a.space) != 1)
         rc = mim_fail(MIM_EDATA, "attribute %s is not a single value", request->attribute);
     else if (request->question == MIM_H5_ASK_ATTRIBUTE_TEXT)
-        rc = send_attribute_text(r, attribute, request->attribute, type);
+        rc = send_attribute_text(r, a.id, request->attribute, a.type);
     else
-        rc = send_attribute_real(r, attribute, request->attribute, type);
-    if (type >= 0)
-        H5Tclose(type);
-    if (space >= 0)
-        H5Sclose(space);
-    if (attribute >= 0)
-        H5Aclose(attribute);
+        rc = send_attribute_real(r, a.id, request->attribute, a.type);
+    close_attribute(&a);
     return rc;
 }
 

@@ -35,12 +35,7 @@ size_t mim_campaign_all_columns(const mim_layout *l, int version,
 
 int mim_campaign_put_digest_names(mim_h5 *file, const mim_column columns[MIM_CAMPAIGN_MAX_COLUMNS])
 {
-    char names[512] = "";
-    for (size_t c = 0; c < MIM_CAMPAIGN_MAX_COLUMNS; c++) {
-        strcat(names, c ? "," : "");
-        strcat(names, columns[c].name);
-    }
-    return mim_h5_put_attribute_text(file, digest_name, "datasets", names);
+    return mim_columns_put_names(file, digest_name, MIM_CAMPAIGN_MAX_COLUMNS, columns);
 }
 
 /* ---- rows ----------------------------------------------------------------------------------- */

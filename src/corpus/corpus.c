@@ -32,17 +32,12 @@ struct mim_corpus {
 static int put_digests(mim_h5 *file, const mim_column *columns, const mim_tally *tally)
 {
     const size_t shape[2] = {tally->n_blocks, MIM_CORPUS_N_COLUMNS};
-    char names[512] = "";
-    for (size_t c = 0; c < MIM_CORPUS_N_COLUMNS; c++) {
-        strcat(names, c ? "," : "");
-        strcat(names, columns[c].name);
-    }
     int rc =
         mim_h5_put_count(file, digest_name, 2, shape, tally->digests, "", "block, dataset",
                          "sums of XXH64 of the samples in each of `datasets`, over blocks of "
                          "block_rows; seed: that of the dataset's name, plus the row's number");
     if (rc == MIM_OK)
-        rc = mim_h5_put_attribute_text(file, digest_name, "datasets", names);
+        rc = mim_columns_put_names(file, digest_name, MIM_CORPUS_N_COLUMNS, columns);
     return rc == MIM_OK ? mim_h5_put_attribute_real(file, digest_name, "block_rows",
                                                     (double)tally->block_rows)
                         : rc;

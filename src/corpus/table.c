@@ -75,6 +75,17 @@ void mim_columns_digest(size_t n_columns, const mim_column *columns, void *const
     }
 }
 
+int mim_columns_put_names(mim_h5 *file, const char *digest_name, size_t n_columns,
+                          const mim_column *columns)
+{
+    char names[512] = "";
+    for (size_t c = 0; c < n_columns; c++) {
+        strcat(names, c ? "," : "");
+        strcat(names, columns[c].name);
+    }
+    return mim_h5_put_attribute_text(file, digest_name, "datasets", names);
+}
+
 int mim_table_check_schema(mim_h5 *file, const char *path, const char *kind, const char *schema,
                            int newest, int *version)
 {

@@ -39,6 +39,10 @@ int mim_table_reserve(mim_h5 *file, size_t n_columns, const mim_column *columns,
 void mim_columns_digest(size_t n_columns, const mim_column *columns, void *const *buffers,
                         size_t first, size_t n, size_t block_rows, size_t stride, uint64_t *sums);
 
+/* Whose digests the dataset `digest_name` of the file holds: its attribute `datasets`. */
+int mim_columns_put_names(mim_h5 *file, const char *digest_name, size_t n_columns,
+                          const mim_column *columns);
+
 /* MIM_EDATA unless the file says it is `schema` of a version from 1 to `newest`; `kind` names it in
  * sentences. */
 int mim_table_check_schema(mim_h5 *file, const char *path, const char *kind, const char *schema,

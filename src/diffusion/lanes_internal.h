@@ -26,7 +26,7 @@ typedef struct mim_lanes {
     mim_lane *all; /* [n] */
 } mim_lanes;
 
-/* `params` (borrowed): of the networks. MIM_EINVAL, MIM_EUNSUP, MIM_ENOMEM. */
+/* `model`: borrowed; the first lane adds to its gradients. MIM_EINVAL, MIM_EUNSUP, MIM_ENOMEM. */
 int mim_lanes_create(size_t n, const mim_model *model, const mim_network_options *options,
                      mim_lanes **lanes);
 void mim_lanes_destroy(mim_lanes **lanes);
