@@ -223,7 +223,7 @@ int mim_train_mpi_step(mim_train_mpi *job, int local, bool wishes_stop, double *
     const mim_grads_ready ready = {complete, job};
     const size_t n_requests = job->n_buckets + 1;
     double *extras = job->sums + job->n;
-    memset(job->sums, 0, (job->n + N_EXTRAS) * sizeof *job->sums);
+    memset(extras, 0, N_EXTRAS * sizeof *extras);
     if (job->has_ema)
         mim_params_zero_grads_f(job->params);
     job->has_ema = false;

@@ -207,17 +207,30 @@ static void test_update_is_its_parts(void **state)
     mim_params_f *whole = three_tensors(), *parts = three_tensors();
     const size_t n = whole->n_values;
     double *sums = calloc(n, sizeof *sums);
-    assert_non_null(sums);
+    float *other = calloc(n, sizeof *other);
+    assert_true(sums && other);
     for (uint64_t step = 1; step <= 4; step++) {
         const double max_norm = step == 3 ? 0 : 50; /* of about 235 */
         for (size_t i = 0; i < n; i++) {
             parts->grads[i] = (float)sin(0.37 * (double)(step * (i + 1)));
             whole->grads[i] = 0.25f * parts->grads[i];
-            sums[i] = 0.75 * (double)parts->grads[i];
+            other[i] = 0.25f * parts->grads[i];
+            sums[i] = 0.5 * (double)parts->grads[i];
         }
-        mim_grads_move_f(whole->n_values, whole->grads, sums);
+        float *const both[] = {whole->grads, other};
+        mim_grads_move_f(0, 1, 2, both, true, sums);
+        if (step % 2) {
+            mim_grads_move_f(1, n - 1, 2, both, true, sums);
+        } else { /* set, then grow by the rest */
+            for (size_t i = 1; i < n; i++)
+                whole->grads[i] = 2 * other[i];
+            mim_grads_move_f(1, n - 1, 1, both, false, sums);
+            for (size_t i = 1; i < n; i++)
+                whole->grads[i] = other[i];
+            mim_grads_move_f(1, n - 1, 2, both, true, sums);
+        }
         for (size_t i = 0; i < n; i++)
-            assert_true(whole->grads[i] == 0 && (float)sums[i] == parts->grads[i]);
+            assert_true(whole->grads[i] == 0 && other[i] == 0 && (float)sums[i] == parts->grads[i]);
         const double norm = mim_grads_set_f(sums, whole);
         assert_true(norm == mim_clip_grads_f(max_norm, parts));
         mim_adam_step_f(&adam, 1e-2, step, parts);
@@ -232,6 +245,7 @@ static void test_update_is_its_parts(void **state)
             assert_true(whole->grads[i] == 0);
     }
     free(sums);
+    free(other);
     mim_params_destroy_f(&whole);
     mim_params_destroy_f(&parts);
 }

@@ -80,9 +80,18 @@ static void test_shards(void **state)
                 (float)(0.2 * mim_rng_u01(1, MIM_STREAM_TEST, 8, 0, (uint32_t)i) - 0.1);
         gradients[k] = calloc(n, sizeof(double));
         assert_non_null(gradients[k]);
-        for (size_t shard = options.n_shards; shard-- > 0;)
-            assert_int_equal(mim_trainer_shards(trainer, shard, 1, gradients[k], &losses[k], NULL),
-                             MIM_OK);
+        double *part = calloc(n, sizeof *part), loss = 1;
+        assert_non_null(part);
+        for (size_t shard = options.n_shards; shard-- > 0;) {
+            assert_int_equal(mim_trainer_shards(trainer, shard, 1, part, &loss, NULL), MIM_OK);
+            losses[k] += loss;
+            for (size_t i = 0; i < n; i++)
+                gradients[k][i] += part[i];
+        }
+        assert_int_equal(mim_trainer_shards(trainer, 0, 0, part, &loss, NULL), MIM_OK);
+        assert_true(loss == 0 && part[0] == 0 &&
+                    memcmp(part, part + 1, (n - 1) * sizeof *part) == 0);
+        free(part);
         mim_trainer_destroy(&trainer);
         mim_model_destroy(&model);
     }

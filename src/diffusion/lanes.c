@@ -9,8 +9,9 @@ int mim_lanes_create(size_t n, const mim_model *model, const mim_network_options
                      mim_lanes **lanes)
 {
     mim_lanes *made = calloc(1, sizeof *made);
-    if (!made || !(made->all = calloc(n, sizeof *made->all))) {
-        free(made);
+    if (!made || !(made->all = calloc(n, sizeof *made->all)) ||
+        !(made->grads = calloc(n, sizeof *made->grads))) {
+        mim_lanes_destroy(&made);
         return mim_fail(MIM_ENOMEM, "shards at a time");
     }
     made->n = n;
@@ -21,6 +22,7 @@ int mim_lanes_create(size_t n, const mim_model *model, const mim_network_options
         lane->grads = k == 0 ? model->params->grads : calloc(made->n_values, sizeof *lane->grads);
         rc = lane->grads ? mim_network_create_f(&model->architecture, options, &lane->network)
                          : mim_fail(MIM_ENOMEM, "gradients of %zu shards at a time", n);
+        made->grads[k] = lane->grads;
         if (rc == MIM_OK)
             rc = mim_batch_create(model->domain, options->max_samples, &lane->batch);
     }
@@ -37,13 +39,14 @@ void mim_lanes_destroy(mim_lanes **lanes)
     if (!old)
         return;
     *lanes = NULL;
-    for (size_t k = 0; k < old->n; k++) {
+    for (size_t k = 0; old->all && k < old->n; k++) {
         mim_network_destroy_f(&old->all[k].network);
         mim_batch_destroy(&old->all[k].batch);
         if (k > 0)
             free(old->all[k].grads);
     }
     free(old->all);
+    free(old->grads);
     free(old);
 }
 
@@ -61,6 +64,7 @@ size_t mim_lanes_n_bytes(const mim_lanes *lanes)
 typedef struct handover {
     mim_lanes *lanes;
     size_t n_used;
+    bool is_added;
     double *gradient;
     const mim_grads_ready *ready;
     size_t first, end; /* handed over */
@@ -70,8 +74,7 @@ static void hand_over(handover *h, size_t first, size_t n)
 {
     if (n == 0)
         return;
-    for (size_t k = 0; k < h->n_used; k++)
-        mim_grads_move_f(n, h->lanes->all[k].grads + first, h->gradient + first);
+    mim_grads_move_f(first, n, h->n_used, h->lanes->grads, h->is_added, h->gradient);
     if (h->ready)
         h->ready->tell(h->ready->context, first, n);
 }
@@ -111,9 +114,9 @@ static void run_one(handover *h, size_t k, mim_lane_work work, void *context)
 }
 
 void mim_lanes_run(mim_lanes *lanes, size_t n_used, mim_lane_work work, void *context,
-                   double *gradient, const mim_grads_ready *ready)
+                   bool is_added, double *gradient, const mim_grads_ready *ready)
 {
-    handover h = {lanes, n_used, gradient, ready, 0, 0};
+    handover h = {lanes, n_used, is_added, gradient, ready, 0, 0};
     for (size_t k = 0; k < n_used; k++)
         atomic_init(&lanes->all[k].first, SIZE_MAX);
     if (n_used == 1) { /* not in a region of one: loops within would start threads anew each time */

@@ -24,6 +24,7 @@ typedef struct mim_lane {
 typedef struct mim_lanes {
     size_t n, n_values;
     mim_lane *all; /* [n] */
+    float **grads; /* [n] theirs */
 } mim_lanes;
 
 /* `model`: borrowed; the first lane adds to its gradients. MIM_EINVAL, MIM_EUNSUP, MIM_ENOMEM. */
@@ -35,10 +36,10 @@ size_t mim_lanes_n_bytes(const mim_lanes *lanes); /* without the parameters' own
 /* Computes the gradient of the lane's shard and lane->loss; backward is to be given `ready`. */
 typedef void (*mim_lane_work)(void *context, mim_lane *lane, const mim_grads_ready *ready);
 
-/* The first n_used lanes work, then their gradients are added to `gradient` [n_values], lane after
- * lane. A single one has all threads for its products. `ready` (may be NULL) as in
+/* The first n_used lanes work, then `gradient` [n_values] becomes, or grows by, their gradients,
+ * lane after lane. A single one has all threads for its products. `ready` (may be NULL) as in
  * mim_trainer_shards(); it is told by the calling thread. */
 void mim_lanes_run(mim_lanes *lanes, size_t n_used, mim_lane_work work, void *context,
-                   double *gradient, const mim_grads_ready *ready);
+                   bool is_added, double *gradient, const mim_grads_ready *ready);
 
 #endif

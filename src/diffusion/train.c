@@ -116,6 +116,9 @@ int mim_trainer_shards(mim_trainer *r, size_t first, size_t count, double *gradi
                        const mim_grads_ready *ready)
 {
     const size_t most = mim_n_workers(r->lanes->n);
+    *loss = 0;
+    if (count == 0)
+        memset(gradient, 0, mim_trainer_n_values(r) * sizeof *gradient);
     for (size_t i = 0, n = 0; i < count; i += n) {
         int rc = MIM_OK;
         n = count - i < most ? count - i : most;
@@ -123,7 +126,7 @@ int mim_trainer_shards(mim_trainer *r, size_t first, size_t count, double *gradi
             rc = fill(r, first + i + k, r->lanes->all[k].batch);
         if (rc != MIM_OK)
             return rc;
-        mim_lanes_run(r->lanes, n, learn, r, gradient, i + n == count ? ready : NULL);
+        mim_lanes_run(r->lanes, n, learn, r, i > 0, gradient, i + n == count ? ready : NULL);
         for (size_t k = 0; k < n; k++)
             *loss += r->lanes->all[k].loss;
     }
@@ -170,7 +173,6 @@ int mim_trainer_step(mim_trainer *r, double *loss, double *norm)
     int rc = mim_trainer_shards(r, 0, r->options.n_shards, r->gradient, &sum, NULL);
     if (rc == MIM_OK)
         rc = mim_trainer_apply(r, r->gradient, norm);
-    memset(r->gradient, 0, r->model->params->n_values * sizeof *r->gradient);
     if (rc == MIM_OK)
         *loss = sum;
     return rc;

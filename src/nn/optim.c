@@ -9,7 +9,11 @@
 #include "nn/vector_internal.h"
 
 /* Values that a thread walks over at a time: by the number of values alone. */
-enum { max_chunks = 1024, min_chunk = 1 << 15 };
+enum {
+    max_chunks = 1024,
+    min_chunk = 1 << 15,
+    move_block = 2048 /* gradients whose sums stay in the first cache */
+};
 
 static size_t chunk_of(size_t n)
 {

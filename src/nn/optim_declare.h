@@ -17,8 +17,10 @@ void MIM_NN(mim_ema_update)(const mim_ema *ema, uint64_t n_updates, MIM_PARAMS *
 /* ---- a whole step, its passes shared out to OpenMP's threads ----------------------------------
  */
 
-/* sums += grads, grads = 0, both [n]. */
-void MIM_NN(mim_grads_move)(size_t n, MIM_REAL *grads, double *sums);
+/* sums [n] become (is_added: grow by) the n_from grads of one element, one after the other, and
+ * these 0: grads[k] + first and sums + first, n elements each. */
+void MIM_NN(mim_grads_move)(size_t first, size_t n, size_t n_from, MIM_REAL *const *grads,
+                            bool is_added, double *sums);
 /* grads = sums; gives their norm. */
 double MIM_NN(mim_grads_set)(const double *sums, MIM_PARAMS *params);
 /* The same to the bit as mim_clip_grads(), mim_adam_step() and mim_ema_update(), for the values

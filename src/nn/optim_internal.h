@@ -95,21 +95,29 @@ void MIM_NN(mim_ema_update)(const mim_ema *ema, uint64_t n_updates, MIM_PARAMS *
 
 /* ---- a whole step --------------------------------------------------------------------------- */
 
-MIM_VECTOR static void MIM_NN(add_wide)(size_t n, MIM_REAL *restrict grads, double *restrict sums)
+MIM_VECTOR static void MIM_NN(move_wide)(size_t n, MIM_REAL *restrict grads, bool is_added,
+                                         double *restrict sums)
 {
-    for (size_t i = 0; i < n; i++) {
-        sums[i] += (double)grads[i];
-        grads[i] = 0;
-    }
+    if (is_added)
+        for (size_t i = 0; i < n; i++)
+            sums[i] += (double)grads[i];
+    else
+        for (size_t i = 0; i < n; i++)
+            sums[i] = (double)grads[i];
+    memset(grads, 0, n * sizeof *grads);
 }
 
-void MIM_NN(mim_grads_move)(size_t n, MIM_REAL *grads, double *sums)
+void MIM_NN(mim_grads_move)(size_t first, size_t n, size_t n_from, MIM_REAL *const *grads,
+                            bool is_added, double *sums)
 {
-    const size_t step = chunk_of(n);
-    MIM_PARALLEL_FOR(n > step)
-    for (size_t c = 0; c < (n + step - 1) / step; c++)
-        MIM_NN(add_wide)
-    (length_of(n, step, c), grads + c * step, sums + c * step);
+    const size_t end = first + n;
+    MIM_PARALLEL_FOR(n > min_chunk)
+    for (size_t at = first; at < end; at += move_block) {
+        const size_t own = end - at < move_block ? end - at : move_block;
+        for (size_t k = 0; k < n_from; k++)
+            MIM_NN(move_wide)
+        (own, grads[k] + at, k > 0 || is_added, sums + at);
+    }
 }
 
 MIM_VECTOR static void MIM_NN(narrow)(size_t n, const double *restrict from, MIM_REAL *restrict to)

@@ -256,7 +256,6 @@ static int measure_step(mim_trainer *trainer, double *gradient, measured *m)
     const mim_grads_ready ready = {note, &t};
     double loss = 0;
     t.start_ns = mim_clock_process_cpu_ns();
-    memset(gradient, 0, n_values * sizeof *gradient);
     int rc = mim_trainer_shards(trainer, 0, N_SHARDS, gradient, &loss, &ready);
     m->compute_s[m->n] = since_s(t.start_ns);
     if (rc == MIM_OK)
