@@ -27,13 +27,9 @@ size_t mim_adaln_n_work(const mim_adaln *shape);
 
 #include "nn/as_float.h"
 
-#include "nn/adaln_branch_declare.h"
-
 #include "nn/adaln_declare.h"
 
 #include "nn/as_double.h"
-
-#include "nn/adaln_branch_declare.h"
 
 #include "nn/adaln_declare.h"
 

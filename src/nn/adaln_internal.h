@@ -1,6 +1,6 @@
 /* Bodies of the fused norm; included by nn/adaln.c once per precision. */
 
-#define BRANCH MIM_OF_REAL(mim_adaln_branch)
+#define BRANCH MIM_NN(mim_adaln_branch)
 
 typedef struct MIM_NN(adaln_forward) {
     const mim_adaln *a;
@@ -14,20 +14,22 @@ typedef struct MIM_NN(adaln_forward) {
 MIM_INLINE void MIM_NN(adaln_branch)(const mim_adaln *a, const BRANCH *b, size_t sample,
                                      size_t token, size_t first, size_t n, MIM_REAL *out)
 {
-    const MIM_REAL *y = b->y + (sample * a->n_tokens + token) * a->width + first;
+    const MIM_HALF *y = b->y + (sample * a->n_tokens + token) * a->width + first;
     const MIM_REAL *bias = b->bias + first;
     if (!mim_dropout_is_on(b->dropout)) {
         MIM_ELEMENTWISE
         for (size_t i = 0; i < n; i++)
-            out[i] = y[i] + bias[i];
+            out[i] = MIM_NN(mim_of_half)(y[i]) + bias[i];
         return;
     }
-    uint16_t draws[MIM_DROPOUT_DRAWS];
+    mim_draws room;
     const uint16_t threshold = mim_dropout_threshold(b->dropout);
     const MIM_REAL factor = (MIM_REAL)(1 / (1 - b->dropout->rate));
-    mim_dropout_draw(b->dropout, sample, token * a->width + first, n, draws);
+    const mim_draw *draws =
+        mim_dropout_draw(b->dropout, sample, token * a->width + first, n, &room);
+    MIM_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
-        out[i] = draws[i] >= threshold ? factor * (y[i] + bias[i]) : 0;
+        out[i] = draws[i] >= threshold ? factor * (MIM_NN(mim_of_half)(y[i]) + bias[i]) : 0;
 }
 
 /* As adaln_branch, of a gradient with regard to what joins. */
@@ -36,10 +38,12 @@ MIM_INLINE void MIM_NN(adaln_thin)(const mim_adaln *a, const BRANCH *b, size_t s
 {
     if (!mim_dropout_is_on(b->dropout))
         return;
-    uint16_t draws[MIM_DROPOUT_DRAWS];
+    mim_draws room;
     const uint16_t threshold = mim_dropout_threshold(b->dropout);
     const MIM_REAL factor = (MIM_REAL)(1 / (1 - b->dropout->rate));
-    mim_dropout_draw(b->dropout, sample, token * a->width + first, n, draws);
+    const mim_draw *draws =
+        mim_dropout_draw(b->dropout, sample, token * a->width + first, n, &room);
+    MIM_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         dy[i] = draws[i] >= threshold ? factor * dy[i] : 0;
 }
@@ -113,7 +117,8 @@ void MIM_NN(mim_adaln_forward)(const mim_adaln *a, const MIM_REAL *x, const BRAN
 
 typedef struct MIM_NN(adaln_backward) {
     const mim_adaln *a;
-    const MIM_REAL *sum, *stats, *scale, *shift, *dn;
+    const MIM_REAL *sum, *stats, *scale, *shift;
+    const MIM_HALF *dn;
     const BRANCH *branch;
     mim_into into;
     MIM_REAL *dx, *work;
@@ -127,19 +132,21 @@ MIM_INLINE void MIM_NN(adaln_row)(const MIM_NN(adaln_backward) * b, size_t row,
                                   MIM_REAL *dshift)
 {
     const size_t width = b->a->width;
-    const MIM_REAL *x = b->sum + row * width, *dn = b->dn + row * width;
+    const MIM_REAL *x = b->sum + row * width;
+    const MIM_HALF *dn = b->dn + row * width;
     const MIM_REAL m = b->stats[2 * row], r = b->stats[2 * row + 1];
     MIM_REAL lanes_g[n_lanes] = {0}, lanes_gx[n_lanes] = {0}, g = 0, gx = 0;
     size_t i = 0;
     for (; i + n_lanes <= width; i += n_lanes)
         for (size_t l = 0; l < n_lanes; l++) {
-            const MIM_REAL d = dn[i + l] * (1 + scale[i + l]);
+            const MIM_REAL d = MIM_NN(mim_of_half)(dn[i + l]) * (1 + scale[i + l]);
             lanes_g[l] += d;
             lanes_gx[l] += d * ((x[i + l] - m) * r);
         }
     for (; i < width; i++) {
-        g += dn[i] * (1 + scale[i]);
-        gx += dn[i] * (1 + scale[i]) * ((x[i] - m) * r);
+        const MIM_REAL d = MIM_NN(mim_of_half)(dn[i]) * (1 + scale[i]);
+        g += d;
+        gx += d * ((x[i] - m) * r);
     }
     for (size_t l = 0; l < n_lanes; l++) {
         g += lanes_g[l];
@@ -149,10 +156,10 @@ MIM_INLINE void MIM_NN(adaln_row)(const MIM_NN(adaln_backward) * b, size_t row,
     MIM_REAL *dx = b->dx + row * width;
     MIM_ELEMENTWISE
     for (i = 0; i < width; i++) {
-        const MIM_REAL xhat = (x[i] - m) * r;
-        const MIM_REAL d = r * (dn[i] * (1 + scale[i]) - mean_g - xhat * mean_gx);
-        dscale[i] += dn[i] * xhat;
-        dshift[i] += dn[i];
+        const MIM_REAL xhat = (x[i] - m) * r, own = MIM_NN(mim_of_half)(dn[i]);
+        const MIM_REAL d = r * (own * (1 + scale[i]) - mean_g - xhat * mean_gx);
+        dscale[i] += own * xhat;
+        dshift[i] += own;
         dx[i] = b->into == MIM_ADD ? dx[i] + d : d;
     }
     if (!b->n_again)
@@ -227,7 +234,7 @@ static void MIM_NN(adaln_totals)(const mim_adaln *a, size_t n_from, const MIM_RE
 }
 
 void MIM_NN(mim_adaln_backward)(const mim_adaln *a, const MIM_REAL *sum, const MIM_REAL *stats,
-                                const MIM_REAL *scale, const MIM_REAL *shift, const MIM_REAL *dn,
+                                const MIM_REAL *scale, const MIM_REAL *shift, const MIM_HALF *dn,
                                 mim_into into, MIM_REAL *dx, MIM_HALF *n_again, MIM_REAL *dscale,
                                 MIM_REAL *dshift, const BRANCH *branch,
                                 const MIM_NN(mim_adaln_gradient) * gradient, MIM_REAL *work)

@@ -1,4 +1,4 @@
-/* From here on operands of matrix products (MIM_HALF) are bf16, everything else is float, and
+/* From here on what products read and leave for passes (MIM_HALF) is bf16, all else float, and
  * MIM_NN(mim_gelu_forward) names mim_gelu_forward_h; see nn/as_float.h. Not guarded. */
 #undef MIM_REAL
 #undef MIM_HALF

@@ -14,9 +14,10 @@
  * Macros that paste whole functions would do the same without line numbers in debuggers. Networks
  * built on nn/ do as well, so that a whole denoiser can be checked in double.
  *
- * What only feeds matrix products has the type MIM_HALF. A file whose products may run in bf16 is
- * compiled a third time, after nn/as_bf16.h: there MIM_HALF is mim_bf16, MIM_REAL is float, and
- * MIM_OF_REAL(name) names what knows nothing of MIM_HALF (its _f or _d). Not guarded. */
+ * What feeds matrix products, and what they leave for the next pass, has the type MIM_HALF;
+ * weights, gradients of weights and the residual stream do not. A file whose products may run in
+ * bf16 is compiled a third time, after nn/as_bf16.h: there MIM_HALF is mim_bf16, MIM_REAL is float,
+ * and MIM_OF_REAL(name) names what knows nothing of MIM_HALF (its _f or _d). Not guarded. */
 #undef MIM_REAL
 #undef MIM_HALF
 #undef MIM_NN

@@ -15,20 +15,25 @@ enum {
     query_block = 24, /* a tile of scores and what it is made of stay in the first cache */
     key_block = 128,  /* a multiple of lanes, at most MIM_DROPOUT_DRAWS */
     max_workers = 64, /* that have memory of their own */
+    n_query_arrays = 3,
+    n_key_arrays = 6,
+    n_tiles = 3, /* of a worker */
 };
 
 static size_t pad(size_t n) { return (n + lanes - 1) / lanes * lanes; }
+
+static size_t even(size_t n) { return n + n % 2; }
 
 size_t mim_attend_n_log_sums(const mim_attention *s)
 {
     return s->n_samples * s->n_heads * s->n_queries;
 }
 
-/* Of one worker: three arrays of queries, four of keys and two of keys transposed, two tiles. */
 static size_t worker_size(const mim_attention *s)
 {
-    const size_t width = pad(s->head_width), rows = pad(s->n_keys), tile = query_block * key_block;
-    return 4 * s->n_queries * width + 6 * rows * width + 3 * tile + 2 * pad(s->n_queries);
+    const size_t width = pad(s->head_width), queries = even(s->n_queries), keys = pad(s->n_keys);
+    return n_query_arrays * queries * width + n_key_arrays * keys * width +
+           n_tiles * query_block * key_block + 2 * pad(s->n_queries);
 }
 
 static size_t n_workers(const mim_attention *s)
@@ -44,12 +49,18 @@ size_t mim_attend_n_work(const mim_attention *s)
 
 #include "nn/as_float.h"
 
+#include "nn/lanes_internal.h"
+
 #include "nn/attend_internal.h"
 
 #include "nn/as_double.h"
 
+#include "nn/lanes_internal.h"
+
 #include "nn/attend_internal.h"
 
 #include "nn/as_bf16.h"
+
+#include "nn/lanes_internal.h"
 
 #include "nn/attend_internal.h"

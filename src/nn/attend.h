@@ -21,13 +21,9 @@ size_t mim_attend_n_work(const mim_attention *shape);
 
 #include "nn/as_float.h"
 
-#include "nn/attend_projection_declare.h"
-
 #include "nn/attend_declare.h"
 
 #include "nn/as_double.h"
-
-#include "nn/attend_projection_declare.h"
 
 #include "nn/attend_declare.h"
 

@@ -1,78 +1,121 @@
 /* Bodies of attention; included by nn/attend.c once per precision.
  *
  * A worker takes a head of a sample at a time: it copies its rows, with biases added and queries
- * scaled, into memory of its own (keys and values transposed, too, where they are multiplied with
- * from the left), all widths padded with zeros to whole vectors, and goes through tiles of at most
- * query_block by key_block scores. */
+ * scaled, into memory of its own, all widths padded with zeros to whole vectors, and goes through
+ * tiles of at most query_block by key_block scores. Operands of the tiles' products (nn/tile_
+ * internal.h) lie in one of three ways: as rows, for sums along the width from the left;
+ * transposed, for such sums from the right; in pairs of rows, for sums along the rows. Numbers
+ * other than bf16 have no pairs: there rows serve as they are. */
 
-#define PROJECTION MIM_OF_REAL(mim_projection)
+#define PROJECTION MIM_NN(mim_projection)
 #define GRADIENT MIM_NN(mim_projection_gradient)
 #define WORKER MIM_NN(attend_worker)
+#define UNIT MIM_NN(mim_unit)
+#define PAIR (MIM_IS_BF16 ? 2 : 1) /* numbers of a unit */
 
 typedef struct WORKER {
-    size_t width, n_keys;        /* padded head width and number of keys: distances of rows */
-    MIM_REAL *q, *y, *dq;        /* [n_queries][width] queries; results or their gradients */
-    MIM_REAL *k, *v, *dk, *dv;   /* [n_keys][width] */
-    MIM_REAL *keys_t, *values_t; /* [width][n_keys] */
-    MIM_REAL *scores, *d_scores; /* [query_block][key_block] */
-    MIM_REAL *thinned;           /* probabilities after dropout */
-    MIM_REAL *largest, *sums;    /* [n_queries] of each row so far */
-    MIM_OF_REAL(mim_tile_multiply) multiply;
+    size_t width, n_keys;          /* padded head width and number of keys: distances of rows */
+    MIM_HALF *q, *k, *v, *dy;      /* [n_queries or n_keys][width] */
+    UNIT *q_pairs, *dy_pairs;      /* [n_queries / PAIR][width] */
+    UNIT *k_pairs, *v_pairs;       /* [n_keys / PAIR][width] */
+    UNIT *keys_t, *values_t;       /* [width / PAIR][n_keys] */
+    MIM_REAL *y, *dq, *dk, *dv;    /* [n_queries or n_keys][width] */
+    MIM_REAL *scores, *d_scores;   /* [query_block][key_block] */
+    MIM_HALF *weights, *d_weights; /* the same, rounded for products */
+    UNIT *weights_pairs, *d_weights_pairs;
+    MIM_REAL *largest, *sums; /* [n_queries] of each row so far */
+    MIM_NN(mim_tile_multiply) multiply;
 } WORKER;
 
+/* Where the types are the same, what is rounded or paired stays where it is. Pairs of a tile take
+ * the place of its floats, which are not needed any more. */
 static WORKER MIM_NN(attend_carve)(const mim_attention *s, MIM_REAL *at)
 {
-    WORKER w = {.width = pad(s->head_width),
-                .n_keys = pad(s->n_keys),
-                .multiply = MIM_OF_REAL(mim_tile_find)()};
-    const size_t queries = s->n_queries * w.width, keys = w.n_keys * w.width;
-    const struct {
-        MIM_REAL **array;
-        size_t n;
-    } parts[] = {{&w.q, queries},
-                 {&w.y, queries},
-                 {&w.dq, queries},
-                 {&w.k, keys},
-                 {&w.v, keys},
-                 {&w.dk, keys},
-                 {&w.dv, keys},
-                 {&w.keys_t, keys},
-                 {&w.values_t, keys},
-                 {&w.scores, query_block * key_block},
-                 {&w.d_scores, query_block * key_block},
-                 {&w.thinned, query_block * key_block},
-                 {&w.largest, pad(s->n_queries)},
-                 {&w.sums, pad(s->n_queries)}};
+    WORKER w = {
+        .width = pad(s->head_width), .n_keys = pad(s->n_keys), .multiply = MIM_NN(mim_tile_find)()};
+    const size_t queries = even(s->n_queries) * w.width, keys = w.n_keys * w.width;
+    const size_t tile = query_block * key_block;
+    MIM_REAL *parts[n_query_arrays + n_key_arrays + n_tiles];
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        *parts[i].array = at;
-        at += parts[i].n;
+        parts[i] = at;
+        at += i < n_query_arrays ? queries : i < n_query_arrays + n_key_arrays ? keys : tile;
     }
+    w.q = (MIM_HALF *)parts[0];
+    w.q_pairs = (UNIT *)parts[0] + (PAIR - 1) * queries / 2;
+    w.y = parts[1]; /* forward */
+    w.dy = (MIM_HALF *)parts[1];
+    w.dy_pairs = (UNIT *)parts[1] + (PAIR - 1) * queries / 2;
+    w.dq = parts[2];
+    w.k = (MIM_HALF *)parts[3];
+    w.k_pairs = (UNIT *)parts[3] + (PAIR - 1) * keys / 2;
+    w.v = (MIM_HALF *)parts[4];
+    w.v_pairs = (UNIT *)parts[4] + (PAIR - 1) * keys / 2;
+    w.dk = parts[5];
+    w.dv = parts[6];
+    w.keys_t = (UNIT *)parts[7];
+    w.values_t = (UNIT *)parts[8];
+    w.scores = parts[9];
+    w.d_scores = parts[10];
+    w.weights = (MIM_HALF *)parts[MIM_IS_BF16 ? 11 : 9];
+    w.d_weights = MIM_IS_BF16 ? w.weights + tile : (MIM_HALF *)parts[10];
+    w.weights_pairs = (UNIT *)parts[9];
+    w.d_weights_pairs = (UNIT *)parts[10];
+    w.largest = at;
+    w.sums = at + pad(s->n_queries);
     return w;
 }
 
+/* Units that hold n numbers. */
+static size_t MIM_NN(attend_units)(size_t n) { return (n + PAIR - 1) / PAIR; }
+
 /* out [n_rows][ld] = (rows of x + bias) scale, zeros up to ld. */
-MIM_VECTOR static void MIM_NN(attend_rows)(size_t n_rows, size_t width, const MIM_REAL *x,
+MIM_VECTOR static void MIM_NN(attend_rows)(size_t n_rows, size_t width, const MIM_HALF *x,
                                            size_t ld_x, const MIM_REAL *bias, MIM_REAL scale,
-                                           MIM_REAL *restrict out, size_t ld)
+                                           MIM_HALF *restrict out, size_t ld)
 {
     for (size_t r = 0; r < n_rows; r++) {
         for (size_t i = 0; i < width; i++)
-            out[r * ld + i] = ((bias ? bias[i] : 0) + x[r * ld_x + i]) * scale;
+            out[r * ld + i] = MIM_NN(mim_to_half)(
+                ((bias ? bias[i] : 0) + MIM_NN(mim_of_half)(x[r * ld_x + i])) * scale);
         for (size_t i = width; i < ld; i++)
             out[r * ld + i] = 0;
     }
 }
 
-/* out [width][ld] = the transpose of x [n_rows][width], zeros up to ld. */
-MIM_VECTOR static void MIM_NN(attend_transpose)(size_t n_rows, size_t width, const MIM_REAL *x,
-                                                MIM_REAL *restrict out, size_t ld)
+/* out [n_units][ld] = the transpose of x [n_rows][n_units], zeros up to ld. */
+MIM_VECTOR static void MIM_NN(attend_transpose)(size_t n_rows, size_t n_units, const UNIT *x,
+                                                UNIT *restrict out, size_t ld)
 {
-    for (size_t i = 0; i < width; i++) {
+    for (size_t i = 0; i < n_units; i++) {
         for (size_t r = 0; r < n_rows; r++)
-            out[i * ld + r] = x[r * width + i];
+            out[i * ld + r] = x[r * n_units + i];
         for (size_t r = n_rows; r < ld; r++)
             out[i * ld + r] = 0;
     }
+}
+
+/* Rows 2 r and 2 r + 1 of x [n_rows][width] become row r of out; behind the last comes a zero. */
+MIM_VECTOR static void MIM_NN(attend_pair)(size_t n_rows, size_t width, const MIM_HALF *x,
+                                           UNIT *restrict out)
+{
+#if MIM_IS_BF16
+    for (size_t r = 0; r < n_rows; r += 2) {
+        const MIM_HALF *low = x + r * width, *high = low + width;
+        UNIT *to = out + r / 2 * width;
+        if (r + 1 == n_rows)
+            for (size_t i = 0; i < width; i++)
+                to[i] = low[i];
+        else
+            MIM_ELEMENTWISE
+        for (size_t i = 0; i < width; i++)
+            to[i] = low[i] | (uint32_t)high[i] << 16;
+    }
+#else
+    (void)n_rows;
+    (void)width;
+    (void)x;
+    (void)out;
+#endif
 }
 
 /* What of a block of keys a query does not see, and what stands beyond the keys, becomes
@@ -92,48 +135,55 @@ MIM_INLINE void MIM_NN(attend_hide)(const mim_attention *s, size_t sample, size_
 }
 
 /* Draws of the probabilities of a query and n keys. */
-MIM_INLINE void MIM_NN(attend_draw)(const mim_attention *s, size_t sample, size_t head,
-                                    size_t query, size_t first, size_t n, uint16_t *draws)
+MIM_INLINE const mim_draw *MIM_NN(attend_draw)(const mim_attention *s, size_t sample, size_t head,
+                                               size_t query, size_t first, size_t n,
+                                               mim_draws *room)
 {
     const size_t row = head * s->n_queries + query;
-    mim_dropout_draw(s->dropout, sample, row * s->n_keys + first, n, draws);
+    return mim_dropout_draw(s->dropout, sample, row * s->n_keys + first, n, room);
 }
 
 /* n: padded. */
 MIM_INLINE MIM_REAL MIM_NN(attend_largest)(size_t n, const MIM_REAL *x)
 {
-    MIM_REAL most[lanes], max;
-    for (size_t l = 0; l < lanes; l++)
-        most[l] = x[l];
-    for (size_t i = lanes; i < n; i += lanes)
-        for (size_t l = 0; l < lanes; l++)
-            most[l] = x[i + l] > most[l] ? x[i + l] : most[l];
-    max = most[0];
-    for (size_t l = 1; l < lanes; l++)
-        max = most[l] > max ? most[l] : max;
-    return max;
+    MIM_NN(lanes) most, next;
+    memcpy(&most, x, sizeof most);
+    for (size_t i = lanes; i < n; i += lanes) {
+        memcpy(&next, x + i, sizeof next);
+        MIM_NN(take_larger)(&most, &next);
+    }
+    return MIM_NN(largest_lane)(&most);
 }
 
 /* x becomes exp(x - origin); gives the sum. */
 MIM_INLINE MIM_REAL MIM_NN(attend_exp)(size_t n, MIM_REAL origin, MIM_REAL *x)
 {
-    MIM_REAL part[lanes] = {0}, sum = 0;
+    MIM_REAL part[lanes] = {0};
     for (size_t i = 0; i < n; i += lanes)
         for (size_t l = 0; l < lanes; l++) {
             x[i + l] = MIM_OF_REAL(mim_exp)(x[i + l] - origin);
             part[l] += x[i + l];
         }
-    for (size_t l = 0; l < lanes; l++)
-        sum += part[l];
-    return sum;
+    return MIM_NN(sum_of_lanes)(part);
+}
+
+/* Rounded for a product, and zeros up to the pad. */
+MIM_INLINE void MIM_NN(attend_round)(size_t n, const MIM_REAL *x, MIM_HALF *y)
+{
+    MIM_ELEMENTWISE
+    for (size_t j = 0; j < n; j++)
+        y[j] = MIM_NN(mim_to_half)(x[j]);
+    for (size_t j = n; j < pad(n); j++)
+        y[j] = 0;
 }
 
 /* ---- forward -------------------------------------------------------------------------------- */
 
-/* Scores of one query become weights; what was summed before is scaled to the new maximum. */
+/* Scores of one query become weights, thinned; what was summed before is scaled to the new maximum.
+ */
 MIM_VECTOR static void MIM_NN(attend_weigh)(const mim_attention *s, const WORKER *w, size_t sample,
                                             size_t head, size_t query, size_t first, size_t n,
-                                            MIM_REAL *scores)
+                                            MIM_REAL *scores, MIM_HALF *weights)
 {
     const MIM_REAL never = -(MIM_REAL)INFINITY, before = w->largest[query];
     MIM_NN(attend_hide)(s, sample, query, first, n, scores);
@@ -148,12 +198,15 @@ MIM_VECTOR static void MIM_NN(attend_weigh)(const mim_attention *s, const WORKER
     w->sums[query] += sum;
     w->largest[query] = max;
     if (mim_dropout_is_on(s->dropout)) {
-        uint16_t draws[MIM_DROPOUT_DRAWS];
+        mim_draws room;
+        const mim_draw *draws = MIM_NN(attend_draw)(s, sample, head, query, first, n, &room);
         const uint16_t threshold = mim_dropout_threshold(s->dropout);
-        MIM_NN(attend_draw)(s, sample, head, query, first, n, draws);
+        MIM_ELEMENTWISE
         for (size_t j = 0; j < n; j++)
             scores[j] = draws[j] >= threshold ? scores[j] : 0;
     }
+    if (MIM_IS_BF16)
+        MIM_NN(attend_round)(n, scores, weights);
 }
 
 static void MIM_NN(attend_load)(const mim_attention *s, const PROJECTION *p, const WORKER *w,
@@ -170,7 +223,16 @@ static void MIM_NN(attend_load)(const mim_attention *s, const PROJECTION *p, con
     MIM_NN(attend_rows)
     (s->n_keys, width, p->v + sample * s->n_keys * s->ld_v + own, s->ld_v,
      p->bias_v ? p->bias_v + own : NULL, 1, w->v, w->width);
-    MIM_NN(attend_transpose)(s->n_keys, w->width, w->k, w->keys_t, w->n_keys);
+    MIM_NN(attend_transpose)(s->n_keys, w->width / PAIR, (UNIT *)w->k, w->keys_t, w->n_keys);
+}
+
+/* A tile of rows by n scores from row i and key j on, of what stands in `rows_of`. */
+static void MIM_NN(attend_compare)(const mim_attention *s, const WORKER *w, size_t rows, size_t n,
+                                   MIM_HALF *rows_of, size_t i, const UNIT *transposed, size_t j,
+                                   MIM_REAL *scores)
+{
+    w->multiply(rows, n, MIM_NN(attend_units)(s->head_width), (UNIT *)rows_of + i * w->width / PAIR,
+                w->width / PAIR, 1, transposed + j, w->n_keys, false, scores, key_block);
 }
 
 MIM_VECTOR static void MIM_NN(attend_store)(size_t n, const MIM_REAL *x, MIM_REAL factor,
@@ -184,6 +246,7 @@ static void MIM_NN(attend_head)(const mim_attention *s, const WORKER *w, size_t 
                                 MIM_HALF *y, MIM_REAL *log_sums)
 {
     const double kept = mim_dropout_is_on(s->dropout) ? 1 / (1 - s->dropout->rate) : 1;
+    MIM_NN(attend_pair)(s->n_keys, w->width, w->v, w->v_pairs);
     for (size_t i = 0; i < s->n_queries; i++) {
         w->largest[i] = -(MIM_REAL)INFINITY;
         w->sums[i] = 0;
@@ -192,13 +255,14 @@ static void MIM_NN(attend_head)(const mim_attention *s, const WORKER *w, size_t 
         for (size_t j = 0; j < s->n_keys; j += key_block) {
             const size_t rows = s->n_queries - i < query_block ? s->n_queries - i : query_block;
             const size_t n = s->n_keys - j < key_block ? s->n_keys - j : key_block;
-            w->multiply(rows, n, s->head_width, w->q + i * w->width, w->width, 1, w->keys_t + j,
-                        w->n_keys, false, w->scores, key_block);
+            MIM_NN(attend_compare)(s, w, rows, n, w->q, i, w->keys_t, j, w->scores);
             for (size_t r = 0; r < rows; r++)
                 MIM_NN(attend_weigh)
-            (s, w, sample, head, i + r, j, n, w->scores + r * key_block);
-            w->multiply(rows, s->head_width, n, w->scores, key_block, 1, w->v + j * w->width,
-                        w->width, j > 0, w->y + i * w->width, w->width);
+            (s, w, sample, head, i + r, j, n, w->scores + r * key_block,
+             w->weights + r * key_block);
+            w->multiply(rows, s->head_width, MIM_NN(attend_units)(n), (UNIT *)w->weights,
+                        key_block / PAIR, 1, w->v_pairs + j / PAIR * w->width, w->width, j > 0,
+                        w->y + i * w->width, w->width);
         }
     for (size_t i = 0; i < s->n_queries; i++) {
         const size_t row = (sample * s->n_heads + head) * s->n_queries + i;
@@ -226,41 +290,47 @@ void MIM_NN(mim_attend_forward)(const mim_attention *s, const PROJECTION *p, MIM
 
 /* ---- backward ------------------------------------------------------------------------------- */
 
-/* Of one query and a block of keys: scores become probabilities, d_scores (of the thinned
- * probabilities) become those of the scores. */
+/* Of one query and a block of keys: scores become probabilities, thinned, and d_scores (of those)
+ * become the scores' gradients; both also rounded for products. */
 MIM_VECTOR static void MIM_NN(attend_slopes)(const mim_attention *s, size_t sample, size_t head,
                                              size_t query, size_t first, size_t n, MIM_REAL log_sum,
                                              MIM_REAL dot, MIM_REAL *scores, MIM_REAL *d_scores,
-                                             MIM_REAL *thinned)
+                                             MIM_HALF *weights, MIM_HALF *d_weights)
 {
     MIM_NN(attend_hide)(s, sample, query, first, n, scores);
     MIM_NN(attend_exp)(pad(n), log_sum, scores);
-    if (!mim_dropout_is_on(s->dropout)) {
+    if (mim_dropout_is_on(s->dropout)) {
+        mim_draws room;
+        const mim_draw *draws = MIM_NN(attend_draw)(s, sample, head, query, first, n, &room);
+        const uint16_t threshold = mim_dropout_threshold(s->dropout);
+        const MIM_REAL kept = (MIM_REAL)(1 / (1 - s->dropout->rate));
+        MIM_ELEMENTWISE
+        for (size_t j = 0; j < n; j++) {
+            const MIM_REAL factor = draws[j] >= threshold ? kept : 0, p = scores[j];
+            scores[j] = factor * p;
+            d_scores[j] = p * (factor * d_scores[j] - dot);
+        }
+    } else {
+        MIM_ELEMENTWISE
         for (size_t j = 0; j < n; j++)
             d_scores[j] = scores[j] * (d_scores[j] - dot);
-        return;
     }
-    uint16_t draws[MIM_DROPOUT_DRAWS];
-    const uint16_t threshold = mim_dropout_threshold(s->dropout);
-    const MIM_REAL kept = (MIM_REAL)(1 / (1 - s->dropout->rate));
-    MIM_NN(attend_draw)(s, sample, head, query, first, n, draws);
-    for (size_t j = 0; j < n; j++) {
-        const MIM_REAL factor = draws[j] >= threshold ? kept : 0;
-        thinned[j] = factor * scores[j];
-        d_scores[j] = scores[j] * (factor * d_scores[j] - dot);
+    if (MIM_IS_BF16) {
+        MIM_NN(attend_round)(n, scores, weights);
+        MIM_NN(attend_round)(n, d_scores, d_weights);
     }
 }
 
 /* dots[i] = the sum of dy y over the head's columns of query i: what a query's probabilities and
  * their gradients come to. */
-MIM_VECTOR static void MIM_NN(attend_dots)(size_t n_rows, size_t width, const MIM_REAL *dy,
+MIM_VECTOR static void MIM_NN(attend_dots)(size_t n_rows, size_t width, const MIM_HALF *dy,
                                            size_t ld_dy, const MIM_HALF *y, size_t ld_y,
                                            MIM_REAL *dots)
 {
     for (size_t r = 0; r < n_rows; r++) {
         MIM_REAL sum = 0;
         for (size_t i = 0; i < width; i++)
-            sum += dy[r * ld_dy + i] * MIM_NN(mim_of_half)(y[r * ld_y + i]);
+            sum += MIM_NN(mim_of_half)(dy[r * ld_dy + i]) * MIM_NN(mim_of_half)(y[r * ld_y + i]);
         dots[r] = sum;
     }
 }
@@ -270,22 +340,21 @@ static void MIM_NN(attend_tile_backward)(const mim_attention *s, const WORKER *w
 {
     const size_t rows = s->n_queries - i < query_block ? s->n_queries - i : query_block;
     const size_t n = s->n_keys - j < key_block ? s->n_keys - j : key_block, width = s->head_width;
-    const bool is_thinned = mim_dropout_is_on(s->dropout);
-    const MIM_REAL *q = w->q + i * w->width, *dy = w->y + i * w->width;
-    w->multiply(rows, n, width, q, w->width, 1, w->keys_t + j, w->n_keys, false, w->scores,
-                key_block);
-    w->multiply(rows, n, width, dy, w->width, 1, w->values_t + j, w->n_keys, false, w->d_scores,
-                key_block);
+    const size_t row = i / PAIR * w->width;
+    MIM_NN(attend_compare)(s, w, rows, n, w->q, i, w->keys_t, j, w->scores);
+    MIM_NN(attend_compare)(s, w, rows, n, w->dy, i, w->values_t, j, w->d_scores);
     for (size_t r = 0; r < rows; r++)
         MIM_NN(attend_slopes)
     (s, sample, head, i + r, j, n, log_sums[i + r], w->sums[i + r], w->scores + r * key_block,
-     w->d_scores + r * key_block, w->thinned + r * key_block);
-    w->multiply(n, width, rows, is_thinned ? w->thinned : w->scores, 1, key_block, dy, w->width,
-                i > 0, w->dv + j * w->width, w->width);
-    w->multiply(n, width, rows, w->d_scores, 1, key_block, q, w->width, i > 0, w->dk + j * w->width,
-                w->width);
-    w->multiply(rows, width, n, w->d_scores, key_block, 1, w->k + j * w->width, w->width, j > 0,
-                w->dq + i * w->width, w->width);
+     w->d_scores + r * key_block, w->weights + r * key_block, w->d_weights + r * key_block);
+    w->multiply(rows, width, MIM_NN(attend_units)(n), (UNIT *)w->d_weights, key_block / PAIR, 1,
+                w->k_pairs + j / PAIR * w->width, w->width, j > 0, w->dq + i * w->width, w->width);
+    MIM_NN(attend_pair)(rows, key_block, w->weights, w->weights_pairs);
+    MIM_NN(attend_pair)(rows, key_block, w->d_weights, w->d_weights_pairs);
+    w->multiply(n, width, MIM_NN(attend_units)(rows), w->weights_pairs, 1, key_block,
+                w->dy_pairs + row, w->width, i > 0, w->dv + j * w->width, w->width);
+    w->multiply(n, width, MIM_NN(attend_units)(rows), w->d_weights_pairs, 1, key_block,
+                w->q_pairs + row, w->width, i > 0, w->dk + j * w->width, w->width);
 }
 
 /* Rows of out = factor rows of x; their sum (of x, times factor) goes to `sum` [width]. */
@@ -305,16 +374,19 @@ MIM_VECTOR static void MIM_NN(attend_give)(size_t n_rows, size_t width, const MI
 
 static void MIM_NN(attend_head_backward)(const mim_attention *s, const WORKER *w, size_t sample,
                                          size_t head, const MIM_HALF *y, const MIM_REAL *log_sums,
-                                         const MIM_REAL *dy, const GRADIENT *g, MIM_REAL *sums)
+                                         const MIM_HALF *dy, const GRADIENT *g, MIM_REAL *sums)
 {
     const size_t width = s->head_width, own = head * width, rows = sample * s->n_queries;
     const size_t keys = sample * s->n_keys, all = s->n_samples * s->n_heads * width;
     const MIM_REAL scale = (MIM_REAL)(1 / sqrt((double)width));
-    MIM_NN(attend_transpose)(s->n_keys, w->width, w->v, w->values_t, w->n_keys);
+    MIM_NN(attend_transpose)(s->n_keys, w->width / PAIR, (UNIT *)w->v, w->values_t, w->n_keys);
     MIM_NN(attend_rows)
-    (s->n_queries, width, dy + rows * s->ld_y + own, s->ld_y, NULL, 1, w->y, w->width);
+    (s->n_queries, width, dy + rows * s->ld_y + own, s->ld_y, NULL, 1, w->dy, w->width);
     MIM_NN(attend_dots)
-    (s->n_queries, width, w->y, w->width, y + rows * s->ld_y + own, s->ld_y, w->sums);
+    (s->n_queries, width, w->dy, w->width, y + rows * s->ld_y + own, s->ld_y, w->sums);
+    MIM_NN(attend_pair)(s->n_queries, w->width, w->q, w->q_pairs);
+    MIM_NN(attend_pair)(s->n_queries, w->width, w->dy, w->dy_pairs);
+    MIM_NN(attend_pair)(s->n_keys, w->width, w->k, w->k_pairs);
     for (size_t j = 0; j < s->n_keys; j += key_block)
         for (size_t i = 0; i < s->n_queries; i += query_block)
             MIM_NN(attend_tile_backward)
@@ -341,7 +413,7 @@ MIM_VECTOR static void MIM_NN(attend_total)(size_t n_samples, size_t width, cons
 }
 
 void MIM_NN(mim_attend_backward)(const mim_attention *s, const PROJECTION *p, const MIM_HALF *y,
-                                 const MIM_REAL *log_sums, const MIM_REAL *dy, const GRADIENT *g,
+                                 const MIM_REAL *log_sums, const MIM_HALF *dy, const GRADIENT *g,
                                  MIM_REAL *work)
 {
     const size_t n = s->n_samples * s->n_heads, n_own = mim_n_workers(n_workers(s));
@@ -364,3 +436,5 @@ void MIM_NN(mim_attend_backward)(const mim_attention *s, const PROJECTION *p, co
 #undef PROJECTION
 #undef GRADIENT
 #undef WORKER
+#undef UNIT
+#undef PAIR

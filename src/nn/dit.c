@@ -120,19 +120,8 @@ double mim_dit_flop(const mim_dit_shape *s, size_t n_samples, size_t n_tokens, s
 /* Distance of the rows that products read down their columns, too: a large power of two would put a
  * column into few sets of the first cache (measured: down to half the rate of the product). Arrays
  * between two passes of our own have it where they share a shape with such, the others are dense.
- */
-static size_t ld_of(size_t width) { return width % 256 ? width : width + 16; }
-
-/* Of what a layer's product gives: forward, and backward to its input. */
-static size_t ld_result(const mim_dit_shape *s, layer l)
-{
-    return l == QKV || l == MLP_1 ? ld_of(n_out(s, l)) : n_out(s, l);
-}
-
-static size_t ld_d_input(const mim_dit_shape *s, layer l)
-{
-    return l == MIX || l == MLP_2 ? ld_of(n_in(s, l)) : n_in(s, l);
-}
+ * Products of bf16 are fastest with dense rows: what reads down columns copies them first. */
+static size_t padded(size_t width) { return width % 256 ? width : width + 16; }
 
 /* Samples go through the blocks some at a time, so that what a layer makes is still in the cache
  * when the next reads it (400 tokens, batch 8: 59 GFLOP/s at once, 68 by two). How many follows

@@ -13,15 +13,15 @@ static void MIM_NN(mlp_backward)(const TRUNK *t, const MIM_REAL *values, size_t 
     const BRANCH mixed = MIM_NN(attention_branch)(t, values, i);
     const GRADIENT gradient = {t->d_branch, MIM_NN(part)(t, t->d_modulation, i, 2),
                                grads + t->bias[i][MIX]};
-    MIM_NN(unapply)(t, values, i, MLP_2, n, t->d_branch, t->d_active);
+    MIM_NN(unapply)(t, values, i, MLP_2, n, t->d_branch, t->d_hidden);
     MIM_NN(mim_gelu_backward)
-    (&gelu, k->hidden, values + t->bias[i][MLP_1], t->d_active, t->d_hidden, t->active,
+    (&gelu, k->hidden, values + t->bias[i][MLP_1], t->d_hidden, t->d_hidden, t->active,
      grads + t->bias[i][MLP_1], t->work);
     MIM_NN(learn)(t, grads, i, MLP_2, n, t->d_branch, t->active);
-    MIM_NN(unapply)(t, values, i, MLP_1, n, t->d_hidden, t->base.d_answer);
+    MIM_NN(unapply)(t, values, i, MLP_1, n, t->d_hidden, t->d_normed);
     MIM_NN(mim_adaln_backward)
     (&norm, k->middle, k->stats_2, MIM_NN(part)(t, t->modulation, i, 3),
-     MIM_NN(part)(t, t->modulation, i, 4), t->base.d_answer, MIM_ADD, t->d_x, t->normed,
+     MIM_NN(part)(t, t->modulation, i, 4), t->d_normed, MIM_ADD, t->d_x, t->normed,
      MIM_NN(part)(t, t->d_modulation, i, 3), MIM_NN(part)(t, t->d_modulation, i, 4), &mixed,
      &gradient, t->work);
     MIM_NN(learn)(t, grads, i, MLP_1, n, t->d_hidden, t->normed);
@@ -38,7 +38,7 @@ static void MIM_NN(attention_backward)(const TRUNK *t, const MIM_REAL *values, s
     mim_dropout own, before;
     const mim_attention attention =
         MIM_NN(attention)(t, call->n_samples, call->n_tokens, MIM_NN(dropout_at)(call, i, 0, &own));
-    const MIM_OF_REAL(mim_projection) projection = MIM_NN(projection)(t, values, i);
+    const MIM_NN(mim_projection) projection = MIM_NN(projection)(t, values, i);
     MIM_REAL *d_bias = grads + t->bias[i][QKV];
     const MIM_NN(mim_projection_gradient) d_projection = {t->d_qkv, t->d_qkv + d, t->d_qkv + 2 * d,
                                                           d_bias,   d_bias + d,   d_bias + 2 * d};
@@ -53,10 +53,10 @@ static void MIM_NN(attention_backward)(const TRUNK *t, const MIM_REAL *values, s
     MIM_NN(learn)(t, grads, i, MIX, n, t->d_branch, k->heads);
     MIM_NN(mim_attend_backward)
     (&attention, &projection, k->heads, k->log_sums, t->d_heads, &d_projection, t->work);
-    MIM_NN(unapply)(t, values, i, QKV, n, t->d_qkv, t->base.d_answer);
+    MIM_NN(unapply)(t, values, i, QKV, n, t->d_qkv, t->d_normed);
     MIM_NN(mim_adaln_backward)
     (&norm, k->x, k->stats_1, MIM_NN(part)(t, t->modulation, i, 0),
-     MIM_NN(part)(t, t->modulation, i, 1), t->base.d_answer, MIM_ADD, t->d_x, t->normed,
+     MIM_NN(part)(t, t->modulation, i, 1), t->d_normed, MIM_ADD, t->d_x, t->normed,
      MIM_NN(part)(t, t->d_modulation, i, 0), MIM_NN(part)(t, t->d_modulation, i, 1),
      i > 0 ? &mlp : NULL, &gradient, t->work);
     MIM_NN(learn)(t, grads, i, QKV, n, t->d_qkv, t->normed);
@@ -79,10 +79,10 @@ static void MIM_NN(modulate_backward)(const TRUNK *t, const MIM_REAL *values,
     (t->gemm, rows, in, out - i < columns ? out - i : columns, NULL, in, NULL, t->d_modulation + i,
      out, MIM_SET, NULL, in, NULL, grads + t->condition_bias + i);
     MIM_NN(round_to_half)(rows * out, t->d_modulation, t->d_modulation_half);
-    MIM_NN(multiply)
+    MIM_NN(multiply_exactly)
     (t, &to_input, t->d_modulation_half, MIM_NN(weights)(t, values, t->condition_weight), true,
      false, d_condition);
-    MIM_NN(multiply)
+    MIM_NN(multiply_exactly)
     (t, &to_weight, t->d_modulation_half, t->condition_half, false, true,
      grads + t->condition_weight);
     MIM_OF_REAL(mim_activation_backward)
@@ -109,9 +109,10 @@ static void MIM_NN(group_backward)(const TRUNK *t, const MIM_REAL *values, const
                                grads + t->bias[end - 1][MLP_2]};
     MIM_NN(mim_adaln_backward)
     (&norm, t->last, t->last_stats, MIM_NN(part)(t, t->modulation, end, 0),
-     MIM_NN(part)(t, t->modulation, end, 1), t->base.d_answer, MIM_SET, t->d_x, NULL,
-     MIM_NN(part)(t, t->d_modulation, end, 0), MIM_NN(part)(t, t->d_modulation, end, 1), &mlp,
-     &gradient, t->work);
+     MIM_NN(part)(t, t->modulation, end, 1),
+     MIM_NN(rounded)(call->n_samples * call->n_tokens * t->s.width, t->base.d_answer, t->d_normed),
+     MIM_SET, t->d_x, NULL, MIM_NN(part)(t, t->d_modulation, end, 0),
+     MIM_NN(part)(t, t->d_modulation, end, 1), &mlp, &gradient, t->work);
     for (size_t i = end; i-- > 0;) {
         MIM_NN(mlp_backward)(t, values, i, call, grads);
         MIM_NN(attention_backward)(t, values, i, call, grads);

@@ -1,24 +1,25 @@
 /* Included by nn/dit.c once per precision; see there. Not guarded.
  *
  * N tokens of width d in all, R condition rows, L blocks, H heads, w the hidden width, M =
- * (6 L + 2) d; ld(n) = ld_of(n). Kept from forward is only what cannot be made anew cheaply: norms,
+ * (6 L + 2) d. Kept from forward is only what cannot be made anew cheaply: norms,
  * the MLP's activation and the probabilities are made again in backward. */
 
 #define DIT MIM_OF_REAL(mim_dit)
 #define TRUNK MIM_NN(trunk)
 #define TAPE MIM_NN(tape)
-#define BRANCH MIM_OF_REAL(mim_adaln_branch)
+#define BRANCH MIM_NN(mim_adaln_branch)
 #define GRADIENT MIM_NN(mim_adaln_gradient)
 
 /* What a block's forward call leaves for its backward call. */
 typedef struct TAPE {
     MIM_REAL *x, *stats_1;      /* [N][d] what came in; [N][2] */
-    MIM_REAL *qkv, *log_sums;   /* [N][ld(3 d)]; [N][H] */
+    MIM_HALF *qkv;              /* [N][ld(3 d)] */
+    MIM_REAL *log_sums;         /* [N][H] */
     MIM_HALF *heads;            /* [N][ld(d)] */
-    MIM_REAL *mixed;            /* [N][d] */
+    MIM_HALF *mixed;            /* [N][d] */
     MIM_REAL *middle, *stats_2; /* [N][d] x after attention; [N][2] */
-    MIM_REAL *hidden;           /* [N][ld(w)] before the activation */
-    MIM_REAL *mlp;              /* [N][d] */
+    MIM_HALF *hidden;           /* [N][ld(w)] before the activation */
+    MIM_HALF *mlp;              /* [N][d] */
 } TAPE;
 
 typedef struct TRUNK {
@@ -37,7 +38,8 @@ typedef struct TRUNK {
     MIM_REAL *last, *last_stats;           /* [N][d], [N][2] */
     MIM_HALF *normed, *active;             /* [N][ld(d)], [N][ld(w)]: what a product reads now */
     MIM_REAL *work;                        /* of passes */
-    MIM_REAL *d_x, *d_heads, *d_active;    /* [N][d], [N][ld(d)], [N][ld(w)] */
+    MIM_REAL *d_x;                         /* [N][d] */
+    MIM_HALF *d_normed, *d_heads;          /* [N][d], [N][ld(d)] */
     MIM_HALF *d_branch, *d_hidden, *d_qkv; /* [N][ld(d)], [N][ld(w)], [N][ld(3 d)] */
 #if MIM_IS_BF16
     mim_half_products *products;
@@ -48,6 +50,20 @@ typedef struct TRUNK {
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
+/* Distance of the rows of a product's operand. */
+static size_t MIM_NN(ld)(size_t width) { return MIM_IS_BF16 ? width : padded(width); }
+
+/* Of what a layer's product gives: forward, and backward to its input. */
+static size_t MIM_NN(ld_result)(const mim_dit_shape *s, layer l)
+{
+    return l == QKV || l == MLP_1 ? MIM_NN(ld)(n_out(s, l)) : n_out(s, l);
+}
+
+static size_t MIM_NN(ld_d_input)(const mim_dit_shape *s, layer l)
+{
+    return l == MIX || l == MLP_2 ? MIM_NN(ld)(n_in(s, l)) : n_in(s, l);
+}
+
 static mim_attention MIM_NN(attention)(const TRUNK *t, size_t n_samples, size_t n_tokens,
                                        const mim_dropout *dropout)
 {
@@ -57,10 +73,10 @@ static mim_attention MIM_NN(attention)(const TRUNK *t, size_t n_samples, size_t 
                            .head_width = d / t->s.n_heads,
                            .n_queries = n_tokens,
                            .n_keys = n_tokens,
-                           .ld_q = ld_of(3 * d),
-                           .ld_k = ld_of(3 * d),
-                           .ld_v = ld_of(3 * d),
-                           .ld_y = ld_of(d),
+                           .ld_q = MIM_NN(ld)(3 * d),
+                           .ld_k = MIM_NN(ld)(3 * d),
+                           .ld_v = MIM_NN(ld)(3 * d),
+                           .ld_y = MIM_NN(ld)(d),
                            .dropout = dropout};
 }
 
@@ -71,14 +87,14 @@ static mim_adaln MIM_NN(norm)(const TRUNK *t, const mim_dit_call *call)
                        .n_conditions = call->n_conditions,
                        .width = t->s.width,
                        .ld_condition = n_modulation(&t->s),
-                       .ld_half = ld_of(t->s.width),
+                       .ld_half = MIM_NN(ld)(t->s.width),
                        .eps = norm_eps};
 }
 
 static mim_gelu MIM_NN(gelu_shape)(const TRUNK *t, const mim_dit_call *call,
                                    const mim_dropout *dropout)
 {
-    return (mim_gelu){call->n_samples, call->n_tokens, t->s.n_hidden, ld_of(t->s.n_hidden),
+    return (mim_gelu){call->n_samples, call->n_tokens, t->s.n_hidden, MIM_NN(ld)(t->s.n_hidden),
                       dropout};
 }
 
@@ -104,17 +120,18 @@ static size_t MIM_NN(n_work)(const TRUNK *t)
 
 static void MIM_NN(carve_block)(const TRUNK *t, TAPE *k, mim_carver *c)
 {
-    const size_t n = t->o.max_samples * t->o.max_tokens, d = t->s.width, r = sizeof(MIM_REAL);
+    const size_t n = t->o.max_samples * t->o.max_tokens, d = t->s.width;
+    const size_t r = sizeof(MIM_REAL), h = sizeof(MIM_HALF);
     k->x = mim_carve(c, n * d, r);
     k->stats_1 = mim_carve(c, n * 2, r);
-    k->qkv = mim_carve(c, n * ld_of(3 * d), r);
+    k->qkv = mim_carve(c, n * MIM_NN(ld)(3 * d), h);
     k->log_sums = mim_carve(c, n * t->s.n_heads, r);
-    k->heads = mim_carve(c, n * ld_of(d), sizeof(MIM_HALF));
-    k->mixed = mim_carve(c, n * d, r);
+    k->heads = mim_carve(c, n * MIM_NN(ld)(d), h);
+    k->mixed = mim_carve(c, n * d, h);
     k->middle = mim_carve(c, n * d, r);
     k->stats_2 = mim_carve(c, n * 2, r);
-    k->hidden = mim_carve(c, n * ld_of(t->s.n_hidden), r);
-    k->mlp = mim_carve(c, n * d, r);
+    k->hidden = mim_carve(c, n * MIM_NN(ld)(t->s.n_hidden), h);
+    k->mlp = mim_carve(c, n * d, h);
 }
 
 static void MIM_NN(carve_gradients)(TRUNK *t, mim_carver *c)
@@ -124,17 +141,15 @@ static void MIM_NN(carve_gradients)(TRUNK *t, mim_carver *c)
     const size_t all = t->o.max_samples * t->o.max_tokens;
     t->base.d_answer = mim_carve(c, all * d, r);
     t->d_x = mim_carve(c, all * d, r);
-    t->d_heads = mim_carve(c, n * ld_of(d), r);
-    t->d_active = mim_carve(c, n * ld_of(t->s.n_hidden), r);
+    t->d_normed = mim_carve(c, n * d, h);
+    t->d_heads = mim_carve(c, n * MIM_NN(ld)(d), h);
+    t->d_hidden = mim_carve(c, n * MIM_NN(ld)(t->s.n_hidden), h);
     t->d_modulation = mim_carve(c, rows * n_modulation(&t->s), r);
-    t->d_branch = mim_carve(c, n * ld_of(d), h);
-    t->d_qkv = mim_carve(c, n * ld_of(3 * d), h);
-    t->d_hidden = (void *)t->d_active; /* in place where the types are the same */
-    t->d_modulation_half = (void *)t->d_modulation;
-    if (h != r) {
-        t->d_hidden = mim_carve(c, n * ld_of(t->s.n_hidden), h);
+    t->d_branch = mim_carve(c, n * MIM_NN(ld)(d), h);
+    t->d_qkv = mim_carve(c, n * MIM_NN(ld)(3 * d), h);
+    t->d_modulation_half = (void *)t->d_modulation; /* in place where the types are the same */
+    if (h != r)
         t->d_modulation_half = mim_carve(c, rows * n_modulation(&t->s), h);
-    }
 }
 
 static void MIM_NN(carve_all)(TRUNK *t, mim_carver *c)
@@ -157,8 +172,8 @@ static void MIM_NN(carve_all)(TRUNK *t, mim_carver *c)
     if (h != r)
         t->condition_half = mim_carve(c, rows * t->s.condition_width, h);
     t->modulation = mim_carve(c, rows * n_modulation(&t->s), r);
-    t->normed = mim_carve(c, max_rows(&t->o) * ld_of(d), h);
-    t->active = mim_carve(c, max_rows(&t->o) * ld_of(t->s.n_hidden), h);
+    t->normed = mim_carve(c, max_rows(&t->o) * MIM_NN(ld)(d), h);
+    t->active = mim_carve(c, max_rows(&t->o) * MIM_NN(ld)(t->s.n_hidden), h);
     t->work = mim_carve(c, MIM_NN(n_work)(t), r);
 #if MIM_IS_BF16
     t->half_values = mim_carve(c, t->n_values, h);
@@ -202,14 +217,52 @@ static void MIM_NN(load_weights)(const TRUNK *t, const MIM_REAL *values)
 #endif
 }
 
+/* What passes read next is rounded as the operands are. */
 static void MIM_NN(multiply)(const TRUNK *t, const mim_gemm_shape *shape, const MIM_HALF *a,
-                             const MIM_HALF *b, bool is_weights, bool is_added, MIM_REAL *c)
+                             const MIM_HALF *b, MIM_HALF *c)
+{
+#if MIM_IS_BF16
+    mim_half_products_run_rounded(t->products, shape, a, b, true, c);
+#else
+    MIM_NN(t->gemm->run)(shape, 1, a, b, 0, c);
+#endif
+}
+
+static void MIM_NN(multiply_exactly)(const TRUNK *t, const mim_gemm_shape *shape, const MIM_HALF *a,
+                                     const MIM_HALF *b, bool is_weights, bool is_added, MIM_REAL *c)
 {
 #if MIM_IS_BF16
     mim_half_products_run(t->products, shape, a, b, is_weights, is_added, c);
 #else
     (void)is_weights;
     MIM_NN(t->gemm->run)(shape, 1, a, b, is_added ? 1 : 0, c);
+#endif
+}
+
+/* For a pass that knows floats only: x itself where the types are the same, else `room` holds it.
+ */
+static const MIM_REAL *MIM_NN(widened)(size_t n, const MIM_HALF *x, MIM_REAL *room)
+{
+#if MIM_IS_BF16
+    mim_half_to_float(n, x, room);
+    return room;
+#else
+    (void)n;
+    (void)room;
+    return x;
+#endif
+}
+
+/* The other way: of a gradient. */
+static const MIM_HALF *MIM_NN(rounded)(size_t n, const MIM_REAL *x, MIM_HALF *room)
+{
+#if MIM_IS_BF16
+    mim_half_from_float(n, x, room);
+    return room;
+#else
+    (void)n;
+    (void)room;
+    return x;
 #endif
 }
 
@@ -227,33 +280,33 @@ static void MIM_NN(round_to_half)(size_t n, const MIM_REAL *x, MIM_HALF *y)
 
 /* y [n_rows][ld_result] = x W^T, x [n_rows][ld(n_in)]. */
 static void MIM_NN(apply)(const TRUNK *t, const MIM_REAL *values, size_t block, layer l,
-                          size_t n_rows, const MIM_HALF *x, MIM_REAL *y)
+                          size_t n_rows, const MIM_HALF *x, MIM_HALF *y)
 {
     const size_t in = n_in(&t->s, l), out = n_out(&t->s, l);
     const mim_gemm_shape shape = {.is_tb = true,
                                   .m = n_rows,
                                   .n = out,
                                   .k = in,
-                                  .ld_a = ld_of(in),
+                                  .ld_a = MIM_NN(ld)(in),
                                   .ld_b = in,
-                                  .ld_c = ld_result(&t->s, l)};
+                                  .ld_c = MIM_NN(ld_result)(&t->s, l)};
     MIM_NN(multiply)
-    (t, &shape, x, MIM_NN(weights)(t, values, t->weight[block][l]), true, false, y);
+    (t, &shape, x, MIM_NN(weights)(t, values, t->weight[block][l]), y);
 }
 
 /* dx [n_rows][ld_d_input] = dy W, dy [n_rows][ld(n_out)]. */
 static void MIM_NN(unapply)(const TRUNK *t, const MIM_REAL *values, size_t block, layer l,
-                            size_t n_rows, const MIM_HALF *dy, MIM_REAL *dx)
+                            size_t n_rows, const MIM_HALF *dy, MIM_HALF *dx)
 {
     const size_t in = n_in(&t->s, l), out = n_out(&t->s, l);
     const mim_gemm_shape shape = {.m = n_rows,
                                   .n = in,
                                   .k = out,
-                                  .ld_a = ld_of(out),
+                                  .ld_a = MIM_NN(ld)(out),
                                   .ld_b = in,
-                                  .ld_c = ld_d_input(&t->s, l)};
+                                  .ld_c = MIM_NN(ld_d_input)(&t->s, l)};
     MIM_NN(multiply)
-    (t, &shape, dy, MIM_NN(weights)(t, values, t->weight[block][l]), true, false, dx);
+    (t, &shape, dy, MIM_NN(weights)(t, values, t->weight[block][l]), dx);
 }
 
 /* dW += dy^T x. */
@@ -265,10 +318,10 @@ static void MIM_NN(learn)(const TRUNK *t, MIM_REAL *grads, size_t block, layer l
                                   .m = out,
                                   .n = in,
                                   .k = n_rows,
-                                  .ld_a = ld_of(out),
-                                  .ld_b = ld_of(in),
+                                  .ld_a = MIM_NN(ld)(out),
+                                  .ld_b = MIM_NN(ld)(in),
                                   .ld_c = in};
-    MIM_NN(multiply)(t, &shape, dy, x, false, true, grads + t->weight[block][l]);
+    MIM_NN(multiply_exactly)(t, &shape, dy, x, false, true, grads + t->weight[block][l]);
 }
 
 /* ---- forward -------------------------------------------------------------------------------- */
@@ -307,12 +360,13 @@ static BRANCH MIM_NN(mlp_branch)(const TRUNK *t, const MIM_REAL *values, size_t 
                     MIM_NN(part)(t, t->modulation, block, 5), dropout};
 }
 
-static MIM_OF_REAL(mim_projection)
+static MIM_NN(mim_projection)
     MIM_NN(projection)(const TRUNK *t, const MIM_REAL *values, size_t block)
 {
     const size_t d = t->s.width;
-    const MIM_REAL *qkv = t->blocks[block].qkv, *bias = values + t->bias[block][QKV];
-    return (MIM_OF_REAL(mim_projection)){qkv, qkv + d, qkv + 2 * d, bias, bias + d, bias + 2 * d};
+    const MIM_HALF *qkv = t->blocks[block].qkv;
+    const MIM_REAL *bias = values + t->bias[block][QKV];
+    return (MIM_NN(mim_projection)){qkv, qkv + d, qkv + 2 * d, bias, bias + d, bias + 2 * d};
 }
 
 /* All blocks' modulations from one product. */
@@ -328,7 +382,7 @@ static void MIM_NN(modulate)(const TRUNK *t, const MIM_REAL *values, const mim_d
     MIM_PARALLEL_FOR(rows > 1)
     for (size_t r = 0; r < rows; r++)
         memcpy(t->modulation + r * out, values + t->condition_bias, out * sizeof(MIM_REAL));
-    MIM_NN(multiply)
+    MIM_NN(multiply_exactly)
     (t, &shape, t->condition_half, MIM_NN(weights)(t, values, t->condition_weight), true, true,
      t->modulation);
 }
@@ -344,7 +398,7 @@ static void MIM_NN(block_forward)(const TRUNK *t, const MIM_REAL *values, size_t
         t, call->n_samples, call->n_tokens, MIM_NN(dropout_at)(call, i, 0, &attention_dropout));
     const mim_gelu gelu =
         MIM_NN(gelu_shape)(t, call, MIM_NN(dropout_at)(call, i, 1, &hidden_dropout));
-    const MIM_OF_REAL(mim_projection) projection = MIM_NN(projection)(t, values, i);
+    const MIM_NN(mim_projection) projection = MIM_NN(projection)(t, values, i);
     const BRANCH mixed = MIM_NN(attention_branch)(t, values, i);
     BRANCH mlp = {NULL, NULL, NULL, NULL};
     if (i > 0)
@@ -383,13 +437,13 @@ static TRUNK MIM_NN(group)(const TRUNK *t, const mim_dit_call *call, size_t firs
         TAPE *k = &g.blocks[i];
         k->x += row * d;
         k->stats_1 += row * 2;
-        k->qkv += row * ld_of(3 * d);
+        k->qkv += row * MIM_NN(ld)(3 * d);
         k->log_sums += row * t->s.n_heads;
-        k->heads += row * ld_of(d);
+        k->heads += row * MIM_NN(ld)(d);
         k->mixed += row * d;
         k->middle += row * d;
         k->stats_2 += row * 2;
-        k->hidden += row * ld_of(t->s.n_hidden);
+        k->hidden += row * MIM_NN(ld)(t->s.n_hidden);
         k->mlp += row * d;
     }
     g.last += row * d;
@@ -412,8 +466,11 @@ static void MIM_NN(group_forward)(const TRUNK *t, const MIM_REAL *values, const 
     norm.ld_half = t->s.width; /* for the owner's product */
     for (size_t i = 0; i < end; i++)
         MIM_NN(block_forward)(t, values, i, call);
-    const BRANCH mlp =
+    const BRANCH half =
         MIM_NN(mlp_branch)(t, values, end - 1, MIM_NN(dropout_at)(call, end - 1, 2, &dropout));
+    const MIM_OF_REAL(mim_adaln_branch) mlp = {
+        MIM_NN(widened)(call->n_samples * call->n_tokens * t->s.width, half.y, t->base.answer),
+        half.bias, half.gate, half.dropout};
     MIM_OF_REAL(mim_adaln_forward)
     (&norm, t->blocks[end - 1].middle, &mlp, t->last, MIM_NN(part)(t, t->modulation, end, 0),
      MIM_NN(part)(t, t->modulation, end, 1), t->base.answer, t->last_stats);

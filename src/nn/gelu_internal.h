@@ -4,10 +4,12 @@
 MIM_INLINE void MIM_NN(gelu_factors)(const mim_gelu *g, size_t row, size_t first, size_t n,
                                      MIM_REAL *factors)
 {
-    uint16_t draws[MIM_DROPOUT_DRAWS];
     const uint16_t threshold = mim_dropout_threshold(g->dropout);
     const MIM_REAL kept = (MIM_REAL)(1 / (1 - g->dropout->rate));
-    mim_dropout_draw(g->dropout, row / g->n_tokens, row % g->n_tokens * g->width + first, n, draws);
+    mim_draws room;
+    const mim_draw *draws = mim_dropout_draw(g->dropout, row / g->n_tokens,
+                                             row % g->n_tokens * g->width + first, n, &room);
+    MIM_ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         factors[i] = draws[i] >= threshold ? kept : 0;
 }
@@ -19,13 +21,13 @@ MIM_INLINE MIM_REAL MIM_NN(gelu)(MIM_REAL x)
     return x * below;
 }
 
-MIM_VECTOR static void MIM_NN(gelu_forward_row)(const mim_gelu *g, size_t row, const MIM_REAL *x,
+MIM_VECTOR static void MIM_NN(gelu_forward_row)(const mim_gelu *g, size_t row, const MIM_HALF *x,
                                                 const MIM_REAL *bias, MIM_HALF *y)
 {
     if (!mim_dropout_is_on(g->dropout)) {
         MIM_ELEMENTWISE
         for (size_t i = 0; i < g->width; i++)
-            y[i] = MIM_NN(mim_to_half)(MIM_NN(gelu)(x[i] + bias[i]));
+            y[i] = MIM_NN(mim_to_half)(MIM_NN(gelu)(MIM_NN(mim_of_half)(x[i]) + bias[i]));
         return;
     }
     MIM_REAL factors[MIM_DROPOUT_DRAWS];
@@ -34,11 +36,12 @@ MIM_VECTOR static void MIM_NN(gelu_forward_row)(const mim_gelu *g, size_t row, c
         MIM_NN(gelu_factors)(g, row, i, n, factors);
         MIM_ELEMENTWISE
         for (size_t j = 0; j < n; j++)
-            y[i + j] = MIM_NN(mim_to_half)(factors[j] * MIM_NN(gelu)(x[i + j] + bias[i + j]));
+            y[i + j] = MIM_NN(mim_to_half)(
+                factors[j] * MIM_NN(gelu)(MIM_NN(mim_of_half)(x[i + j]) + bias[i + j]));
     }
 }
 
-void MIM_NN(mim_gelu_forward)(const mim_gelu *g, const MIM_REAL *x, const MIM_REAL *bias,
+void MIM_NN(mim_gelu_forward)(const mim_gelu *g, const MIM_HALF *x, const MIM_REAL *bias,
                               MIM_HALF *y)
 {
     const size_t n_rows = g->n_samples * g->n_tokens;
@@ -48,16 +51,17 @@ void MIM_NN(mim_gelu_forward)(const mim_gelu *g, const MIM_REAL *x, const MIM_RE
 }
 
 /* n elements, from `i` on: dx, y and their part of the bias's gradient. */
-MIM_INLINE void MIM_NN(gelu_slopes)(size_t n, const MIM_REAL *x, const MIM_REAL *bias,
-                                    const MIM_REAL *dy, const MIM_REAL *factors, MIM_HALF *dx,
+MIM_INLINE void MIM_NN(gelu_slopes)(size_t n, const MIM_HALF *x, const MIM_REAL *bias,
+                                    const MIM_HALF *dy, const MIM_REAL *factors, MIM_HALF *dx,
                                     MIM_HALF *y, MIM_REAL *sums)
 {
     MIM_ELEMENTWISE
     for (size_t i = 0; i < n; i++) {
-        const MIM_REAL v = x[i] + bias[i], factor = factors ? factors[i] : 1;
+        const MIM_REAL v = MIM_NN(mim_of_half)(x[i]) + bias[i], factor = factors ? factors[i] : 1;
+        const MIM_REAL slope = MIM_NN(mim_of_half)(dy[i]);
         MIM_REAL density, below;
         MIM_OF_REAL(mim_normal)(v, &density, &below);
-        const MIM_REAL d = (below + v * density) * (factors ? factor * dy[i] : dy[i]);
+        const MIM_REAL d = (below + v * density) * (factors ? factor * slope : slope);
         y[i] = MIM_NN(mim_to_half)(factors ? factor * (v * below) : v * below);
         dx[i] = MIM_NN(mim_to_half)(d);
         sums[i] += d;
@@ -65,8 +69,8 @@ MIM_INLINE void MIM_NN(gelu_slopes)(size_t n, const MIM_REAL *x, const MIM_REAL 
 }
 
 MIM_VECTOR static void MIM_NN(gelu_backward_rows)(const mim_gelu *g, size_t first, size_t n_rows,
-                                                  const MIM_REAL *x, const MIM_REAL *bias,
-                                                  const MIM_REAL *dy, MIM_HALF *dx, MIM_HALF *y,
+                                                  const MIM_HALF *x, const MIM_REAL *bias,
+                                                  const MIM_HALF *dy, MIM_HALF *dx, MIM_HALF *y,
                                                   MIM_REAL *sums)
 {
     MIM_REAL factors[MIM_DROPOUT_DRAWS];
@@ -98,8 +102,8 @@ MIM_VECTOR static void MIM_NN(gelu_total)(size_t n_from, size_t width, size_t n,
         dbias[i] += (MIM_REAL)total[i];
 }
 
-void MIM_NN(mim_gelu_backward)(const mim_gelu *g, const MIM_REAL *x, const MIM_REAL *bias,
-                               const MIM_REAL *dy, MIM_HALF *dx, MIM_HALF *y, MIM_REAL *dbias,
+void MIM_NN(mim_gelu_backward)(const mim_gelu *g, const MIM_HALF *x, const MIM_REAL *bias,
+                               const MIM_HALF *dy, MIM_HALF *dx, MIM_HALF *y, MIM_REAL *dbias,
                                MIM_REAL *work)
 {
     const size_t n_all = n_chunks(g), n_rows = g->n_samples * g->n_tokens;

@@ -20,12 +20,14 @@ bool mim_gemm_has_bf16(const mim_gemm *gemm)
 
 static size_t parts_of(size_t n, size_t part) { return (n + part - 1) / part; }
 
-/* Rows first: pieces of fewer than 64 would spend their time on arranging B, of fewer than 256
- * columns on arranging A (measured). Steps are multiples of what kernels form at once. */
+/* Rows first: pieces of fewer than 64 would spend their time on arranging B (of fewer than 128
+ * where A is transposed, and nothing is arranged once for all), of fewer than 256 columns on
+ * arranging A (measured). Steps are multiples of what kernels form at once. */
 mim_gemm_cut mim_gemm_cut_of(const mim_gemm_shape *g, bool has_whole_rows)
 {
-    enum { max_pieces = 16, min_rows = 64, min_columns = 256, row_unit = 8, column_unit = 48 };
+    enum { max_pieces = 16, min_columns = 256, row_unit = 8, column_unit = 48 };
     static const double piece_flop = 8e6; /* 0.1 ms: far more than starting it takes */
+    const size_t min_rows = g->is_ta ? 128 : 64;
     const double wanted = 2.0 * (double)g->m * (double)g->n * (double)g->k / piece_flop;
     const size_t n = wanted < 1 ? 1 : wanted > max_pieces ? max_pieces : (size_t)wanted;
     const size_t most_down = parts_of(g->m, min_rows), most_across = parts_of(g->n, min_columns);

@@ -32,15 +32,20 @@ typedef struct mim_gemm_cut {
 mim_gemm_cut mim_gemm_cut_of(const mim_gemm_shape *shape, bool has_whole_rows);
 
 /* A product that is computed again and again, made ready once: C = A B, or with is_added C += A B.
- * is_half: A and B are bf16, else float; C is float. has_weights: B changes seldom and is
- * rearranged, once a change, as the library likes it best (mim_onednn_plan_pack). The first two
- * functions give false where the library refuses. */
+ * Create and pack give false where the library refuses. */
+typedef struct mim_plan_kind {
+    bool is_half;     /* A and B are bf16, else float */
+    bool gives_half;  /* C is bf16, rounded once, of sums in float; else float */
+    bool has_weights; /* B changes seldom and is rearranged, once a change, as the library likes it
+                         best (mim_onednn_plan_pack) */
+    bool is_added;    /* not with gives_half */
+} mim_plan_kind;
 typedef struct mim_onednn_plan mim_onednn_plan;
-bool mim_onednn_plan_create(const mim_gemm_shape *shape, bool is_half, bool has_weights,
-                            bool is_added, mim_onednn_plan **plan);
+bool mim_onednn_plan_create(const mim_gemm_shape *shape, mim_plan_kind kind,
+                            mim_onednn_plan **plan);
 void mim_onednn_plan_destroy(mim_onednn_plan **plan);
 bool mim_onednn_plan_pack(mim_onednn_plan *plan, const void *b);
 /* b: as it was packed. A piece that the library refuses is computed by plain loops. */
-void mim_onednn_plan_run(mim_onednn_plan *plan, const void *a, const void *b, float *c);
+void mim_onednn_plan_run(mim_onednn_plan *plan, const void *a, const void *b, void *c);
 
 #endif

@@ -192,7 +192,7 @@ typedef struct piece_place {
 struct mim_onednn_plan {
     mim_gemm_shape shape;
     mim_gemm_cut cut;
-    bool is_half, has_weights;
+    mim_plan_kind kind;
     dnnl_engine_t engine;
     dnnl_primitive_attr_t attributes;
     dnnl_post_ops_t post_ops;
@@ -230,7 +230,8 @@ static dnnl_status_t prepare_packing(mim_onednn_plan *p, piece_kind *kind)
 
 static dnnl_status_t prepare_kind(mim_onednn_plan *p, const mim_gemm_shape *g, piece_kind *kind)
 {
-    const dnnl_data_type_t type = p->is_half ? dnnl_bf16 : dnnl_f32;
+    const dnnl_data_type_t type = p->kind.is_half ? dnnl_bf16 : dnnl_f32;
+    const dnnl_data_type_t given = p->kind.gives_half ? dnnl_bf16 : dnnl_f32;
     dnnl_matmul_desc_t operation;
     dnnl_primitive_desc_t desc = NULL;
     dnnl_memory_desc_t any;
@@ -238,9 +239,9 @@ static dnnl_status_t prepare_kind(mim_onednn_plan *p, const mim_gemm_shape *g, p
     const dnnl_dims_t dims = {(dnnl_dim_t)g->k, (dnnl_dim_t)g->n};
     if ((status = describe_matrix(g->m, g->k, g->ld_a, g->is_ta, type, &kind->a)) ||
         (status = describe_matrix(g->k, g->n, g->ld_b, g->is_tb, type, &kind->b)) ||
-        (status = describe_matrix(g->m, g->n, g->ld_c, false, dnnl_f32, &kind->c)) ||
+        (status = describe_matrix(g->m, g->n, g->ld_c, false, given, &kind->c)) ||
         (status = dnnl_memory_desc_init_by_tag(&any, 2, dims, type, dnnl_format_tag_any)) ||
-        (status = dnnl_matmul_desc_init(&operation, &kind->a, p->has_weights ? &any : &kind->b,
+        (status = dnnl_matmul_desc_init(&operation, &kind->a, p->kind.has_weights ? &any : &kind->b,
                                         NULL, &kind->c)) ||
         (status = dnnl_primitive_desc_create(&desc, &operation, p->attributes, p->engine, NULL)) ||
         (status = dnnl_primitive_create(&kind->primitive, desc)))
@@ -279,14 +280,14 @@ static size_t kind_of(const mim_onednn_plan *p, size_t number)
            (piece.n < least(p->cut.column_step, p->shape.n) ? 2u : 0u);
 }
 
-static dnnl_status_t prepare_plan(mim_onednn_plan *p, bool is_added)
+static dnnl_status_t prepare_plan(mim_onednn_plan *p)
 {
     dnnl_status_t status = dnnl_engine_create(&p->engine, dnnl_cpu, 0);
     if (status == dnnl_success)
         status = dnnl_primitive_attr_create(&p->attributes);
     if (status == dnnl_success) /* the library's own belongs to the thread that makes the plan */
         status = dnnl_primitive_attr_set_scratchpad_mode(p->attributes, dnnl_scratchpad_mode_user);
-    if (status == dnnl_success && is_added &&
+    if (status == dnnl_success && p->kind.is_added &&
         ((status = dnnl_post_ops_create(&p->post_ops)) == dnnl_success &&
          (status = dnnl_post_ops_append_sum(p->post_ops, 1)) == dnnl_success))
         status = dnnl_primitive_attr_set_post_ops(p->attributes, p->post_ops);
@@ -302,8 +303,7 @@ static dnnl_status_t prepare_plan(mim_onednn_plan *p, bool is_added)
     return status;
 }
 
-bool mim_onednn_plan_create(const mim_gemm_shape *shape, bool is_half, bool has_weights,
-                            bool is_added, mim_onednn_plan **plan)
+bool mim_onednn_plan_create(const mim_gemm_shape *shape, mim_plan_kind kind, mim_onednn_plan **plan)
 {
     if (shape->m == 0 || shape->n == 0 || shape->k == 0)
         return false;
@@ -311,12 +311,11 @@ bool mim_onednn_plan_create(const mim_gemm_shape *shape, bool is_half, bool has_
     if (!p)
         return false;
     p->shape = *shape;
-    p->cut = mim_gemm_cut_of(shape, has_weights);
-    p->is_half = is_half;
-    p->has_weights = has_weights;
+    p->cut = mim_gemm_cut_of(shape, kind.has_weights);
+    p->kind = kind;
     p->places = calloc(p->cut.n_pieces, sizeof *p->places);
     const int n_threads = mim_set_threads(1); /* how the library cuts sums follows from them */
-    const bool is_ready = p->places && prepare_plan(p, is_added) == dnnl_success;
+    const bool is_ready = p->places && prepare_plan(p) == dnnl_success;
     mim_set_threads(n_threads);
     if (!is_ready) {
         mim_onednn_plan_destroy(&p);
@@ -397,9 +396,10 @@ bool mim_onednn_plan_pack(mim_onednn_plan *p, const void *b)
 }
 
 static dnnl_status_t execute_piece(const mim_onednn_plan *p, size_t number, const char *a,
-                                   const char *b, float *c)
+                                   const char *b, char *c)
 {
-    const size_t size = p->is_half ? sizeof(mim_bf16) : sizeof(float);
+    const size_t size = p->kind.is_half ? sizeof(mim_bf16) : sizeof(float);
+    const size_t given = p->kind.gives_half ? sizeof(mim_bf16) : sizeof(float);
     const piece_place *place = &p->places[number];
     const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, place->a},
                                          {DNNL_ARG_WEIGHTS, place->b},
@@ -409,9 +409,9 @@ static dnnl_status_t execute_piece(const mim_onednn_plan *p, size_t number, cons
     dnnl_status_t status;
     piece_of(&p->shape, &p->cut, number, &at_a, &at_b, &at_c);
     if ((status = dnnl_memory_set_data_handle(place->a, writable(a + at_a * size))) ||
-        (!p->has_weights &&
+        (!p->kind.has_weights &&
          (status = dnnl_memory_set_data_handle(place->b, writable(b + at_b * size)))) ||
-        (status = dnnl_memory_set_data_handle(place->c, c + at_c)) ||
+        (status = dnnl_memory_set_data_handle(place->c, c + at_c * given)) ||
         (status = dnnl_primitive_execute(p->kinds[kind_of(p, number)].primitive, place->stream,
                                          place->scratch ? 4 : 3, arguments)))
         return status;
@@ -419,20 +419,22 @@ static dnnl_status_t execute_piece(const mim_onednn_plan *p, size_t number, cons
 }
 
 static void run_plainly(const mim_onednn_plan *p, size_t number, const void *a, const void *b,
-                        float *c)
+                        void *c)
 {
     size_t at_a, at_b, at_c;
     const mim_gemm_shape piece = piece_of(&p->shape, &p->cut, number, &at_a, &at_b, &at_c);
-    const bool is_added = p->post_ops != NULL;
-    if (p->is_half)
-        mim_half_product_plain(&piece, (const mim_bf16 *)a + at_a, (const mim_bf16 *)b + at_b,
-                               is_added, c + at_c);
+    const mim_bf16 *half_a = a, *half_b = b;
+    if (p->kind.gives_half)
+        mim_half_product_plain_rounded(&piece, half_a + at_a, half_b + at_b, (mim_bf16 *)c + at_c);
+    else if (p->kind.is_half)
+        mim_half_product_plain(&piece, half_a + at_a, half_b + at_b, p->kind.is_added,
+                               (float *)c + at_c);
     else
         mim_gemm_plain_run_f(&piece, 1, (const float *)a + at_a, (const float *)b + at_b,
-                             is_added ? 1 : 0, c + at_c);
+                             p->kind.is_added ? 1 : 0, (float *)c + at_c);
 }
 
-void mim_onednn_plan_run(mim_onednn_plan *p, const void *a, const void *b, float *c)
+void mim_onednn_plan_run(mim_onednn_plan *p, const void *a, const void *b, void *c)
 {
     MIM_PARALLEL_FOR(true)
     for (size_t i = 0; i < p->cut.n_pieces; i++)

@@ -13,7 +13,7 @@ enum { row_block = 4096 }; /* numbers converted at a time */
 typedef struct entry {
     mim_gemm_shape shape;
     const mim_bf16 *weights; /* NULL: B is none */
-    bool is_added;
+    bool is_added, gives_half;
     uint64_t generation; /* of the weights that the plan holds */
     mim_onednn_plan *plan;
 } entry;
@@ -25,7 +25,7 @@ struct mim_half_products {
     size_t n_entries, n_room;
     entry *entries;
     size_t n_wide;
-    float *wide; /* operands as floats */
+    float *wide; /* operands, and a result to be rounded, as floats */
 };
 
 int mim_half_products_create(const mim_gemm *gemm, mim_half_products **products)
@@ -76,6 +76,13 @@ void mim_half_from_float(size_t n, const float *x, mim_bf16 *y)
         narrow(n - i < row_block ? n - i : row_block, x + i, y + i);
 }
 
+void mim_half_to_float(size_t n, const mim_bf16 *x, float *y)
+{
+    MIM_PARALLEL_FOR(n > row_block)
+    for (size_t i = 0; i < n; i += row_block)
+        widen(n - i < row_block ? n - i : row_block, x + i, y + i);
+}
+
 /* ---- by floats ------------------------------------------------------------------------------ */
 
 static size_t extent(size_t n_rows, size_t n_columns, size_t ld)
@@ -83,46 +90,89 @@ static size_t extent(size_t n_rows, size_t n_columns, size_t ld)
     return n_rows == 0 ? 0 : (n_rows - 1) * ld + n_columns;
 }
 
-static void widen_all(size_t n, const mim_bf16 *x, float *y)
+/* Room for operands and a result; NULL: there is no memory. */
+static float *take_wide(mim_half_products *p, size_t n)
 {
-    MIM_PARALLEL_FOR(n > row_block)
-    for (size_t i = 0; i < n; i += row_block)
-        widen(n - i < row_block ? n - i : row_block, x + i, y + i);
+    if (n > p->n_wide) {
+        float *more = realloc(p->wide, n * sizeof *more);
+        if (!more)
+            return NULL;
+        p->wide = more;
+        p->n_wide = n;
+    }
+    return p->wide;
+}
+
+static size_t extent_a(const mim_gemm_shape *g)
+{
+    return g->is_ta ? extent(g->k, g->m, g->ld_a) : extent(g->m, g->k, g->ld_a);
+}
+
+static size_t extent_b(const mim_gemm_shape *g)
+{
+    return g->is_tb ? extent(g->n, g->k, g->ld_b) : extent(g->k, g->n, g->ld_b);
 }
 
 /* What lies between the rows is widened, too; it is not used. */
 static void run_wide(mim_half_products *p, const mim_gemm_shape *g, const mim_bf16 *a,
                      const mim_bf16 *b, bool is_added, float *c)
 {
-    const size_t n_a = g->is_ta ? extent(g->k, g->m, g->ld_a) : extent(g->m, g->k, g->ld_a);
-    const size_t n_b = g->is_tb ? extent(g->n, g->k, g->ld_b) : extent(g->k, g->n, g->ld_b);
-    if (n_a + n_b > p->n_wide) {
-        float *more = realloc(p->wide, (n_a + n_b) * sizeof *more);
-        if (!more) {
-            mim_half_product_plain(g, a, b, is_added, c);
-            return;
-        }
-        p->wide = more;
-        p->n_wide = n_a + n_b;
+    const size_t n_a = extent_a(g), n_b = extent_b(g);
+    float *wide = take_wide(p, n_a + n_b);
+    if (!wide) {
+        mim_half_product_plain(g, a, b, is_added, c);
+        return;
     }
-    widen_all(n_a, a, p->wide);
-    widen_all(n_b, b, p->wide + n_a);
-    p->gemm->run_f(g, 1, p->wide, p->wide + n_a, is_added ? 1 : 0, c);
+    mim_half_to_float(n_a, a, wide);
+    mim_half_to_float(n_b, b, wide + n_a);
+    p->gemm->run_f(g, 1, wide, wide + n_a, is_added ? 1 : 0, c);
+}
+
+static void run_wide_rounded(mim_half_products *p, const mim_gemm_shape *g, const mim_bf16 *a,
+                             const mim_bf16 *b, mim_bf16 *c)
+{
+    const size_t n_a = extent_a(g), n_b = extent_b(g);
+    float *wide = take_wide(p, n_a + n_b + g->m * g->n);
+    if (!wide) {
+        mim_half_product_plain_rounded(g, a, b, c);
+        return;
+    }
+    mim_gemm_shape dense = *g;
+    float *result = wide + n_a + n_b;
+    dense.ld_c = g->n;
+    mim_half_to_float(n_a, a, wide);
+    mim_half_to_float(n_b, b, wide + n_a);
+    p->gemm->run_f(&dense, 1, wide, wide + n_a, 0, result);
+    for (size_t i = 0; i < g->m; i++)
+        narrow(g->n, result + i * g->n, c + i * g->ld_c);
+}
+
+/* Element i, j of the product, added to `sum`. */
+static float element(const mim_gemm_shape *g, const mim_bf16 *a, const mim_bf16 *b, size_t i,
+                     size_t j, float sum)
+{
+    const size_t a_row = g->is_ta ? 1 : g->ld_a, a_column = g->is_ta ? g->ld_a : 1;
+    const size_t b_row = g->is_tb ? 1 : g->ld_b, b_column = g->is_tb ? g->ld_b : 1;
+    for (size_t k = 0; k < g->k; k++)
+        sum +=
+            mim_of_half_h(a[i * a_row + k * a_column]) * mim_of_half_h(b[k * b_row + j * b_column]);
+    return sum;
 }
 
 void mim_half_product_plain(const mim_gemm_shape *g, const mim_bf16 *a, const mim_bf16 *b,
                             bool is_added, float *c)
 {
-    const size_t a_row = g->is_ta ? 1 : g->ld_a, a_column = g->is_ta ? g->ld_a : 1;
-    const size_t b_row = g->is_tb ? 1 : g->ld_b, b_column = g->is_tb ? g->ld_b : 1;
     for (size_t i = 0; i < g->m; i++)
-        for (size_t j = 0; j < g->n; j++) {
-            float sum = is_added ? c[i * g->ld_c + j] : 0;
-            for (size_t k = 0; k < g->k; k++)
-                sum += mim_of_half_h(a[i * a_row + k * a_column]) *
-                       mim_of_half_h(b[k * b_row + j * b_column]);
-            c[i * g->ld_c + j] = sum;
-        }
+        for (size_t j = 0; j < g->n; j++)
+            c[i * g->ld_c + j] = element(g, a, b, i, j, is_added ? c[i * g->ld_c + j] : 0);
+}
+
+void mim_half_product_plain_rounded(const mim_gemm_shape *g, const mim_bf16 *a, const mim_bf16 *b,
+                                    mim_bf16 *c)
+{
+    for (size_t i = 0; i < g->m; i++)
+        for (size_t j = 0; j < g->n; j++)
+            c[i * g->ld_c + j] = mim_to_half_h(element(g, a, b, i, j, 0));
 }
 
 /* ---- by the processor ----------------------------------------------------------------------- */
@@ -134,11 +184,12 @@ static bool is_same(const mim_gemm_shape *a, const mim_gemm_shape *b)
 }
 
 static entry *find(mim_half_products *p, const mim_gemm_shape *shape, const mim_bf16 *weights,
-                   bool is_added)
+                   bool is_added, bool gives_half)
 {
     for (size_t i = 0; i < p->n_entries; i++) {
         entry *e = &p->entries[i];
-        if (e->weights == weights && e->is_added == is_added && is_same(&e->shape, shape))
+        if (e->weights == weights && e->is_added == is_added && e->gives_half == gives_half &&
+            is_same(&e->shape, shape))
             return e;
     }
     if (p->n_entries == p->n_room) {
@@ -150,8 +201,13 @@ static entry *find(mim_half_products *p, const mim_gemm_shape *shape, const mim_
         p->n_room = n;
     }
     entry *made = &p->entries[p->n_entries];
-    *made = (entry){.shape = *shape, .weights = weights, .is_added = is_added};
-    if (!mim_onednn_plan_create(shape, true, weights != NULL, is_added, &made->plan))
+    *made = (entry){
+        .shape = *shape, .weights = weights, .is_added = is_added, .gives_half = gives_half};
+    const mim_plan_kind kind = {.is_half = true,
+                                .gives_half = gives_half,
+                                .has_weights = weights != NULL,
+                                .is_added = is_added};
+    if (!mim_onednn_plan_create(shape, kind, &made->plan))
         made->plan = NULL; /* and it is not tried again */
     p->n_entries++;
     return made;
@@ -159,9 +215,9 @@ static entry *find(mim_half_products *p, const mim_gemm_shape *shape, const mim_
 
 /* False: nothing has been done. */
 static bool run_native(mim_half_products *p, const mim_gemm_shape *shape, const mim_bf16 *a,
-                       const mim_bf16 *b, bool is_weights, bool is_added, float *c)
+                       const mim_bf16 *b, bool is_weights, bool is_added, bool gives_half, void *c)
 {
-    entry *e = find(p, shape, is_weights ? b : NULL, is_added);
+    entry *e = find(p, shape, is_weights ? b : NULL, is_added, gives_half);
     if (!e || !e->plan)
         return false;
     if (is_weights && e->generation != p->generation) {
@@ -177,6 +233,15 @@ void mim_half_products_run(mim_half_products *p, const mim_gemm_shape *shape, co
                            const mim_bf16 *b, bool is_weights, bool is_added, float *c)
 {
     mim_gemm_assert(shape);
-    if (!p->is_native || !run_native(p, shape, a, b, is_weights, is_added, c))
+    if (!p->is_native || !run_native(p, shape, a, b, is_weights, is_added, false, c))
         run_wide(p, shape, a, b, is_added, c);
+}
+
+void mim_half_products_run_rounded(mim_half_products *p, const mim_gemm_shape *shape,
+                                   const mim_bf16 *a, const mim_bf16 *b, bool is_weights,
+                                   mim_bf16 *c)
+{
+    mim_gemm_assert(shape);
+    if (!p->is_native || !run_native(p, shape, a, b, is_weights, false, true, c))
+        run_wide_rounded(p, shape, a, b, c);
 }

@@ -1,8 +1,9 @@
-/* Products of bf16 matrices, summed in float: C [m, n] = op(A) op(B), or += with is_added, of one
- * owner that asks for the same shapes again and again. Where the processor multiplies bf16 numbers
- * (mim_gemm_has_bf16) oneDNN does, by plans that are made when a shape is first met and kept;
- * elsewhere operands are widened and multiplied as floats, which gives the same up to the order of
- * sums. Memory is taken when a shape is first met, too.
+/* Products of bf16 matrices, summed in float: C [m, n] = op(A) op(B), or += with is_added, or
+ * rounded to bf16 (mim_half_products_run_rounded), of one owner that asks for the same shapes again
+ * and again. Where the processor multiplies bf16 numbers (mim_gemm_has_bf16) oneDNN does, by plans
+ * that are made when a shape is first met and kept; elsewhere operands are widened and multiplied
+ * as floats, which gives the same up to the order of sums. Memory is taken when a shape is first
+ * met, too.
  *
  * Results do not depend on the number of threads. Not for two threads at once. */
 #ifndef MIM_NN_HALF_PRODUCTS_H
@@ -20,6 +21,7 @@ void mim_half_products_destroy(mim_half_products **products);
 
 /* Numbers to bf16, to the nearest, ties to even. */
 void mim_half_from_float(size_t n, const float *x, mim_bf16 *y);
+void mim_half_to_float(size_t n, const mim_bf16 *x, float *y);
 
 /* To be called whenever what stands at a weight matrix's place has changed. */
 void mim_half_products_renew(mim_half_products *products);
@@ -30,9 +32,14 @@ void mim_half_products_renew(mim_half_products *products);
 void mim_half_products_run(mim_half_products *products, const mim_gemm_shape *shape,
                            const mim_bf16 *a, const mim_bf16 *b, bool is_weights, bool is_added,
                            float *c);
+void mim_half_products_run_rounded(mim_half_products *products, const mim_gemm_shape *shape,
+                                   const mim_bf16 *a, const mim_bf16 *b, bool is_weights,
+                                   mim_bf16 *c);
 
 /* The same by plain loops: the reference. */
 void mim_half_product_plain(const mim_gemm_shape *shape, const mim_bf16 *a, const mim_bf16 *b,
                             bool is_added, float *c);
+void mim_half_product_plain_rounded(const mim_gemm_shape *shape, const mim_bf16 *a,
+                                    const mim_bf16 *b, mim_bf16 *c);
 
 #endif

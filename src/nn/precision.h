@@ -9,7 +9,8 @@
 
 typedef enum {
     MIM_PRECISION_F32,
-    MIM_PRECISION_BF16, /* operands rounded to bf16, products summed in float */
+    MIM_PRECISION_BF16, /* operands, and what a product leaves for a pass, rounded to bf16; sums in
+                           float */
 } mim_precision;
 
 typedef uint16_t mim_bf16; /* upper half of a float: 8 bits of exponent, 8 of mantissa */

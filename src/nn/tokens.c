@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/vector.h"
 #include "nn/dropout_internal.h"
 #include "nn/layers.h"
 

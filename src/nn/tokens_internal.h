@@ -41,13 +41,14 @@ void MIM_NN(mim_dropout_apply)(const mim_dropout *dropout, size_t n_samples, siz
     }
     const uint16_t threshold = mim_dropout_threshold(dropout);
     const MIM_REAL factor = (MIM_REAL)(1 / (1 - dropout->rate));
-    uint16_t draws[MIM_DROPOUT_DRAWS];
+    mim_draws room;
     for (size_t s = 0; s < n_samples; s++)
         for (size_t first = 0; first < n_per_sample; first += MIM_DROPOUT_DRAWS) {
             const size_t left = n_per_sample - first;
             const size_t n = left < MIM_DROPOUT_DRAWS ? left : MIM_DROPOUT_DRAWS;
             const size_t at = s * n_per_sample + first;
-            mim_dropout_draw(dropout, s, first, n, draws);
+            const mim_draw *draws = mim_dropout_draw(dropout, s, first, n, &room);
+            MIM_ELEMENTWISE
             for (size_t i = 0; i < n; i++)
                 y[at + i] = draws[i] >= threshold ? factor * x[at + i] : 0;
         }
