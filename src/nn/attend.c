@@ -15,10 +15,24 @@ enum {
     query_block = 24, /* a tile of scores and what it is made of stay in the first cache */
     key_block = 128,  /* a multiple of lanes, at most MIM_DROPOUT_DRAWS */
     max_workers = 64, /* that have memory of their own */
-    n_query_arrays = 3,
-    n_key_arrays = 6,
-    n_tiles = 3, /* of a worker */
 };
+
+/* What a worker's memory is made of: arrays as long as queries, as keys, and tiles. */
+typedef enum part {
+    Q,
+    Y, /* forward: the result; backward: its gradient */
+    DQ,
+    K,
+    V,
+    DK,
+    DV,
+    KEYS_T,
+    VALUES_T,
+    SCORES,
+    D_SCORES,
+    ROUNDED, /* both, rounded */
+    N_PARTS
+} part;
 
 static size_t pad(size_t n) { return (n + lanes - 1) / lanes * lanes; }
 
@@ -29,11 +43,19 @@ size_t mim_attend_n_log_sums(const mim_attention *s)
     return s->n_samples * s->n_heads * s->n_queries;
 }
 
+static size_t part_size(const mim_attention *s, part p)
+{
+    if (p >= SCORES)
+        return query_block * key_block;
+    return pad(s->head_width) * (p < K ? even(s->n_queries) : pad(s->n_keys));
+}
+
 static size_t worker_size(const mim_attention *s)
 {
-    const size_t width = pad(s->head_width), queries = even(s->n_queries), keys = pad(s->n_keys);
-    return n_query_arrays * queries * width + n_key_arrays * keys * width +
-           n_tiles * query_block * key_block + 2 * pad(s->n_queries);
+    size_t sum = 2 * pad(s->n_queries); /* of each query's sums so far */
+    for (int p = 0; p < N_PARTS; p++)
+        sum += part_size(s, (part)p);
+    return sum;
 }
 
 static size_t n_workers(const mim_attention *s)

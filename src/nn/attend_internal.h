@@ -33,33 +33,32 @@ static WORKER MIM_NN(attend_carve)(const mim_attention *s, MIM_REAL *at)
 {
     WORKER w = {
         .width = pad(s->head_width), .n_keys = pad(s->n_keys), .multiply = MIM_NN(mim_tile_find)()};
-    const size_t queries = even(s->n_queries) * w.width, keys = w.n_keys * w.width;
-    const size_t tile = query_block * key_block;
-    MIM_REAL *parts[n_query_arrays + n_key_arrays + n_tiles];
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        parts[i] = at;
-        at += i < n_query_arrays ? queries : i < n_query_arrays + n_key_arrays ? keys : tile;
+    MIM_REAL *parts[N_PARTS];
+    for (int p = 0; p < N_PARTS; p++) {
+        parts[p] = at;
+        at += part_size(s, (part)p);
     }
-    w.q = (MIM_HALF *)parts[0];
-    w.q_pairs = (UNIT *)parts[0] + (PAIR - 1) * queries / 2;
-    w.y = parts[1]; /* forward */
-    w.dy = (MIM_HALF *)parts[1];
-    w.dy_pairs = (UNIT *)parts[1] + (PAIR - 1) * queries / 2;
-    w.dq = parts[2];
-    w.k = (MIM_HALF *)parts[3];
-    w.k_pairs = (UNIT *)parts[3] + (PAIR - 1) * keys / 2;
-    w.v = (MIM_HALF *)parts[4];
-    w.v_pairs = (UNIT *)parts[4] + (PAIR - 1) * keys / 2;
-    w.dk = parts[5];
-    w.dv = parts[6];
-    w.keys_t = (UNIT *)parts[7];
-    w.values_t = (UNIT *)parts[8];
-    w.scores = parts[9];
-    w.d_scores = parts[10];
-    w.weights = (MIM_HALF *)parts[MIM_IS_BF16 ? 11 : 9];
-    w.d_weights = MIM_IS_BF16 ? w.weights + tile : (MIM_HALF *)parts[10];
-    w.weights_pairs = (UNIT *)parts[9];
-    w.d_weights_pairs = (UNIT *)parts[10];
+    const size_t tile = query_block * key_block, paired = PAIR - 1; /* 0: in place */
+    w.q = (MIM_HALF *)parts[Q];
+    w.q_pairs = (UNIT *)parts[Q] + paired * part_size(s, Q) / 2;
+    w.y = parts[Y];
+    w.dy = (MIM_HALF *)parts[Y];
+    w.dy_pairs = (UNIT *)parts[Y] + paired * part_size(s, Y) / 2;
+    w.dq = parts[DQ];
+    w.k = (MIM_HALF *)parts[K];
+    w.k_pairs = (UNIT *)parts[K] + paired * part_size(s, K) / 2;
+    w.v = (MIM_HALF *)parts[V];
+    w.v_pairs = (UNIT *)parts[V] + paired * part_size(s, V) / 2;
+    w.dk = parts[DK];
+    w.dv = parts[DV];
+    w.keys_t = (UNIT *)parts[KEYS_T];
+    w.values_t = (UNIT *)parts[VALUES_T];
+    w.scores = parts[SCORES];
+    w.d_scores = parts[D_SCORES];
+    w.weights = (MIM_HALF *)parts[MIM_IS_BF16 ? ROUNDED : SCORES];
+    w.d_weights = MIM_IS_BF16 ? w.weights + tile : (MIM_HALF *)parts[D_SCORES];
+    w.weights_pairs = (UNIT *)parts[SCORES];
+    w.d_weights_pairs = (UNIT *)parts[D_SCORES];
     w.largest = at;
     w.sums = at + pad(s->n_queries);
     return w;
@@ -158,13 +157,13 @@ MIM_INLINE MIM_REAL MIM_NN(attend_largest)(size_t n, const MIM_REAL *x)
 /* x becomes exp(x - origin); gives the sum. */
 MIM_INLINE MIM_REAL MIM_NN(attend_exp)(size_t n, MIM_REAL origin, MIM_REAL *x)
 {
-    MIM_REAL part[lanes] = {0};
+    MIM_REAL sums[lanes] = {0};
     for (size_t i = 0; i < n; i += lanes)
         for (size_t l = 0; l < lanes; l++) {
             x[i + l] = MIM_OF_REAL(mim_exp)(x[i + l] - origin);
-            part[l] += x[i + l];
+            sums[l] += x[i + l];
         }
-    return MIM_NN(sum_of_lanes)(part);
+    return MIM_NN(sum_of_lanes)(sums);
 }
 
 /* Rounded for a product, and zeros up to the pad. */

@@ -78,7 +78,7 @@ static void MIM_NN(modulate_backward)(const TRUNK *t, const MIM_REAL *values,
         MIM_OF_REAL(mim_linear_backward)
     (t->gemm, rows, in, out - i < columns ? out - i : columns, NULL, in, NULL, t->d_modulation + i,
      out, MIM_SET, NULL, in, NULL, grads + t->condition_bias + i);
-    MIM_NN(round_to_half)(rows * out, t->d_modulation, t->d_modulation_half);
+    MIM_NN(rounded)(rows * out, t->d_modulation, t->d_modulation_half);
     MIM_NN(multiply_exactly)
     (t, &to_input, t->d_modulation_half, MIM_NN(weights)(t, values, t->condition_weight), true,
      false, d_condition);

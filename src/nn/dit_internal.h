@@ -253,7 +253,7 @@ static const MIM_REAL *MIM_NN(widened)(size_t n, const MIM_HALF *x, MIM_REAL *ro
 #endif
 }
 
-/* The other way: of a gradient. */
+/* The other way: for a product, or a pass that reads what one left. */
 static const MIM_HALF *MIM_NN(rounded)(size_t n, const MIM_REAL *x, MIM_HALF *room)
 {
 #if MIM_IS_BF16
@@ -263,18 +263,6 @@ static const MIM_HALF *MIM_NN(rounded)(size_t n, const MIM_REAL *x, MIM_HALF *ro
     (void)n;
     (void)room;
     return x;
-#endif
-}
-
-/* For products; where the types are the same, y is x already. */
-static void MIM_NN(round_to_half)(size_t n, const MIM_REAL *x, MIM_HALF *y)
-{
-#if MIM_IS_BF16
-    mim_half_from_float(n, x, y);
-#else
-    (void)n;
-    (void)x;
-    (void)y;
 #endif
 }
 
@@ -378,7 +366,7 @@ static void MIM_NN(modulate)(const TRUNK *t, const MIM_REAL *values, const mim_d
     const mim_gemm_shape shape = {
         .is_tb = true, .m = rows, .n = out, .k = in, .ld_a = in, .ld_b = in, .ld_c = out};
     MIM_OF_REAL(mim_activation_forward)(t->s.activation, rows * in, condition, t->condition_active);
-    MIM_NN(round_to_half)(rows * in, t->condition_active, t->condition_half);
+    MIM_NN(rounded)(rows * in, t->condition_active, t->condition_half);
     MIM_PARALLEL_FOR(rows > 1)
     for (size_t r = 0; r < rows; r++)
         memcpy(t->modulation + r * out, values + t->condition_bias, out * sizeof(MIM_REAL));
