@@ -64,6 +64,29 @@ static size_t n_workers(const mim_attention *s)
     return n_heads < max_workers ? n_heads : max_workers;
 }
 
+/* Draws made last: of n_rows (0: none yet) rows of probabilities, from key `first` on. */
+typedef struct drawn {
+    size_t row, n_rows, first;
+    const mim_draw *draws;
+    mim_draws room;
+} drawn;
+
+/* Draws of n keys of a row of a sample's probabilities; where rows are short and whole, of those
+ * behind it in the same go. */
+static const mim_draw *draw(const mim_attention *s, size_t sample, size_t row, size_t first,
+                            size_t n, drawn *d)
+{
+    if (d->n_rows > 0 && row - d->row < d->n_rows && first == d->first) /* huge for rows before */
+        return d->draws + (row - d->row) * s->n_keys;
+    const size_t left = s->n_heads * s->n_queries - row, most = MIM_DROPOUT_DRAWS / n;
+    d->row = row;
+    d->first = first;
+    d->n_rows = n < s->n_keys ? 1 : most < left ? most : left;
+    d->draws =
+        mim_dropout_draw(s->dropout, sample, row * s->n_keys + first, d->n_rows * n, &d->room);
+    return d->draws;
+}
+
 size_t mim_attend_n_work(const mim_attention *s)
 {
     return n_workers(s) * worker_size(s) + 3 * s->n_samples * s->n_heads * s->head_width;

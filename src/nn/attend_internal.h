@@ -133,15 +133,6 @@ MIM_INLINE void MIM_NN(attend_hide)(const mim_attention *s, size_t sample, size_
             scores[j] = never;
 }
 
-/* Draws of the probabilities of a query and n keys. */
-MIM_INLINE const mim_draw *MIM_NN(attend_draw)(const mim_attention *s, size_t sample, size_t head,
-                                               size_t query, size_t first, size_t n,
-                                               mim_draws *room)
-{
-    const size_t row = head * s->n_queries + query;
-    return mim_dropout_draw(s->dropout, sample, row * s->n_keys + first, n, room);
-}
-
 /* n: padded. */
 MIM_INLINE MIM_REAL MIM_NN(attend_largest)(size_t n, const MIM_REAL *x)
 {
@@ -182,7 +173,7 @@ MIM_INLINE void MIM_NN(attend_round)(size_t n, const MIM_REAL *x, MIM_HALF *y)
  */
 MIM_VECTOR static void MIM_NN(attend_weigh)(const mim_attention *s, const WORKER *w, size_t sample,
                                             size_t head, size_t query, size_t first, size_t n,
-                                            MIM_REAL *scores, MIM_HALF *weights)
+                                            drawn *known, MIM_REAL *scores, MIM_HALF *weights)
 {
     const MIM_REAL never = -(MIM_REAL)INFINITY, before = w->largest[query];
     MIM_NN(attend_hide)(s, sample, query, first, n, scores);
@@ -197,8 +188,7 @@ MIM_VECTOR static void MIM_NN(attend_weigh)(const mim_attention *s, const WORKER
     w->sums[query] += sum;
     w->largest[query] = max;
     if (mim_dropout_is_on(s->dropout)) {
-        mim_draws room;
-        const mim_draw *draws = MIM_NN(attend_draw)(s, sample, head, query, first, n, &room);
+        const mim_draw *draws = draw(s, sample, head * s->n_queries + query, first, n, known);
         const uint16_t threshold = mim_dropout_threshold(s->dropout);
         MIM_ELEMENTWISE
         for (size_t j = 0; j < n; j++)
@@ -254,10 +244,12 @@ static void MIM_NN(attend_head)(const mim_attention *s, const WORKER *w, size_t 
         for (size_t j = 0; j < s->n_keys; j += key_block) {
             const size_t rows = s->n_queries - i < query_block ? s->n_queries - i : query_block;
             const size_t n = s->n_keys - j < key_block ? s->n_keys - j : key_block;
+            drawn known;
+            known.n_rows = 0;
             MIM_NN(attend_compare)(s, w, rows, n, w->q, i, w->keys_t, j, w->scores);
             for (size_t r = 0; r < rows; r++)
                 MIM_NN(attend_weigh)
-            (s, w, sample, head, i + r, j, n, w->scores + r * key_block,
+            (s, w, sample, head, i + r, j, n, &known, w->scores + r * key_block,
              w->weights + r * key_block);
             w->multiply(rows, s->head_width, MIM_NN(attend_units)(n), (UNIT *)w->weights,
                         key_block / PAIR, 1, w->v_pairs + j / PAIR * w->width, w->width, j > 0,
@@ -293,14 +285,14 @@ void MIM_NN(mim_attend_forward)(const mim_attention *s, const PROJECTION *p, MIM
  * become the scores' gradients; both also rounded for products. */
 MIM_VECTOR static void MIM_NN(attend_slopes)(const mim_attention *s, size_t sample, size_t head,
                                              size_t query, size_t first, size_t n, MIM_REAL log_sum,
-                                             MIM_REAL dot, MIM_REAL *scores, MIM_REAL *d_scores,
-                                             MIM_HALF *weights, MIM_HALF *d_weights)
+                                             MIM_REAL dot, drawn *known, MIM_REAL *scores,
+                                             MIM_REAL *d_scores, MIM_HALF *weights,
+                                             MIM_HALF *d_weights)
 {
     MIM_NN(attend_hide)(s, sample, query, first, n, scores);
     MIM_NN(attend_exp)(pad(n), log_sum, scores);
     if (mim_dropout_is_on(s->dropout)) {
-        mim_draws room;
-        const mim_draw *draws = MIM_NN(attend_draw)(s, sample, head, query, first, n, &room);
+        const mim_draw *draws = draw(s, sample, head * s->n_queries + query, first, n, known);
         const uint16_t threshold = mim_dropout_threshold(s->dropout);
         const MIM_REAL kept = (MIM_REAL)(1 / (1 - s->dropout->rate));
         MIM_ELEMENTWISE
@@ -340,12 +332,15 @@ static void MIM_NN(attend_tile_backward)(const mim_attention *s, const WORKER *w
     const size_t rows = s->n_queries - i < query_block ? s->n_queries - i : query_block;
     const size_t n = s->n_keys - j < key_block ? s->n_keys - j : key_block, width = s->head_width;
     const size_t row = i / PAIR * w->width;
+    drawn known;
+    known.n_rows = 0;
     MIM_NN(attend_compare)(s, w, rows, n, w->q, i, w->keys_t, j, w->scores);
     MIM_NN(attend_compare)(s, w, rows, n, w->dy, i, w->values_t, j, w->d_scores);
     for (size_t r = 0; r < rows; r++)
         MIM_NN(attend_slopes)
-    (s, sample, head, i + r, j, n, log_sums[i + r], w->sums[i + r], w->scores + r * key_block,
-     w->d_scores + r * key_block, w->weights + r * key_block, w->d_weights + r * key_block);
+    (s, sample, head, i + r, j, n, log_sums[i + r], w->sums[i + r], &known,
+     w->scores + r * key_block, w->d_scores + r * key_block, w->weights + r * key_block,
+     w->d_weights + r * key_block);
     w->multiply(rows, width, MIM_NN(attend_units)(n), (UNIT *)w->d_weights, key_block / PAIR, 1,
                 w->k_pairs + j / PAIR * w->width, w->width, j > 0, w->dq + i * w->width, w->width);
     MIM_NN(attend_pair)(rows, key_block, w->weights, w->weights_pairs);
