@@ -22,6 +22,10 @@ typedef struct source {
     char *path;
     size_t n_units;
     mim_run_files *runs; /* [n_units], NULL for a campaign */
+    /* Of a campaign's first row, which no other campaign has; start_s 0: not known. */
+    uint64_t plan_id;
+    double start_s;
+    char host[MIM_HOST_NAME_BYTES];
 } source;
 
 typedef struct dataset {
@@ -96,6 +100,21 @@ static int check_once(size_t n_sources, const source *sources)
     return rc;
 }
 
+/* A campaign goes on where it stood, so what was copied from it begins like it. */
+static int check_copies(size_t n, const source *sources)
+{
+    for (size_t i = 1; i < n; i++)
+        for (size_t k = 0; sources[i].start_s > 0 && k < i; k++)
+            if (sources[k].start_s == sources[i].start_s &&
+                sources[k].plan_id == sources[i].plan_id &&
+                strcmp(sources[k].host, sources[i].host) == 0)
+                return mim_fail(MIM_EUSAGE,
+                                "%s begins with the same measurement as %s: one is a copy of the "
+                                "other; leave out the shorter",
+                                sources[i].path, sources[k].path);
+    return MIM_OK;
+}
+
 static void free_sources(size_t n, source **sources)
 {
     for (size_t i = 0; *sources && i < n; i++) {
@@ -117,8 +136,15 @@ static int list_source(const char *path, source *found)
     if (S_ISDIR(status.st_mode))
         return mim_runs_list(path, &found->n_units, &found->runs);
     int rc = mim_campaign_open(path, false, &campaign);
-    if (rc == MIM_OK)
-        found->n_units = mim_campaign_n_rows(campaign);
+    if (rc == MIM_OK && (found->n_units = mim_campaign_n_rows(campaign)) > 0) {
+        mim_campaign_rows *first = NULL;
+        if (mim_campaign_read(campaign, 0, 1, &first) == MIM_OK) { /* else told when it is read */
+            found->plan_id = first->plan_id[0];
+            found->start_s = first->start_s[0];
+            memcpy(found->host, first->host[0], sizeof found->host);
+        }
+        mim_campaign_rows_destroy(&first);
+    }
     mim_campaign_destroy(&campaign);
     return rc;
 }
@@ -131,6 +157,8 @@ static int list_sources(size_t n, const char *const *paths, source **sources)
         rc = list_source(paths[i], &made[i]);
     if (rc == MIM_OK)
         rc = check_once(n, made);
+    if (rc == MIM_OK)
+        rc = check_copies(n, made);
     if (rc != MIM_OK) {
         free_sources(n, &made);
         return rc;

@@ -141,6 +141,9 @@ refuses 1 'nowhere: No such file' "a source that is not there" "$scratch/nowhere
 refuses 2 'runs/. is among the sources twice, first as .*/runs$' "a folder given twice" "$runs" "$runs/." -o "$scratch/x.h5"
 refuses 2 'campaign.h5 is among the sources twice' "a campaign given twice" "$scratch/campaign.h5" "$runs" \
     "$scratch/campaign.h5" -o "$scratch/x.h5"
+cp "$scratch/campaign.h5" "$scratch/copy.h5"
+refuses 2 'copy.h5 begins with the same measurement as .*campaign.h5: one is a copy' "a copy of a campaign" \
+    "$scratch/campaign.h5" "$scratch/copy.h5" -o "$scratch/x.h5" --dry-run
 mkdir "$scratch/links" && ln -s "$runs"/*plan_000003* "$scratch/links"
 refuses 2 'links/stats-plan_000003.txt is among the sources twice' "a run given twice" "$runs" "$scratch/links" \
     -o "$scratch/x.h5" --dry-run
