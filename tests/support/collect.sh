@@ -78,8 +78,26 @@ choose_victim() {
     if [ "$1" -eq 1 ]; then all=("$running"); fi
     victim=${all[RANDOM % ${#all[@]}]}
 }
+# is_launcher_alone: all ranks are gone, and the launcher is still there.
+is_launcher_alone() {
+    local own ranks
+    own=$(ps -o stat= -p "$running")
+    ranks=$(ps -o stat= --ppid "$running")
+    [ "$running" != "$victim" ] && [[ $own == [!Z]* ]] && ! grep -q '^[^Z]' <<<"$ranks"
+}
+# Open MPI's launcher may wait for itself for ever at its own end, where a rank died while it was
+# connecting (PMIx_server_finalize). No rank of ours is there to end it, so it is ended here.
 kill_victim() {
+    local i
     kill -9 "$victim" 2>/dev/null
+    for ((i = 0; i < 60; i++)); do
+        is_launcher_alone || break
+        sleep 0.5
+    done
+    if [ "$i" -eq 60 ]; then
+        echo "# a launcher without ranks did not end by itself"
+        kill -9 "$running" 2>/dev/null
+    fi
     wait "$running" 2>/dev/null
     running=
 }
