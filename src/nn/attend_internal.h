@@ -157,20 +157,17 @@ MIM_INLINE MIM_REAL MIM_NN(attend_exp)(size_t n, MIM_REAL origin, MIM_REAL *x)
     return MIM_NN(sum_of_lanes)(sums);
 }
 
-/* Rounded for a product, and zeros up to the pad. */
-MIM_INLINE void MIM_NN(attend_round)(size_t n, const MIM_REAL *x, MIM_HALF *y)
+/* For a product, behind n numbers that were rounded; numbers that were not are 0 there already. */
+MIM_INLINE void MIM_NN(attend_end)(size_t n, MIM_HALF *x)
 {
-    MIM_ELEMENTWISE
-    for (size_t j = 0; j < n; j++)
-        y[j] = MIM_NN(mim_to_half)(x[j]);
-    for (size_t j = n; j < pad(n); j++)
-        y[j] = 0;
+    for (size_t j = n; MIM_IS_BF16 && j < pad(n); j++)
+        x[j] = 0;
 }
 
 /* ---- forward -------------------------------------------------------------------------------- */
 
-/* Scores of one query become weights, thinned; what was summed before is scaled to the new maximum.
- */
+/* Scores of one query become `weights`, thinned; what was summed before is scaled to the new
+ * maximum. */
 MIM_VECTOR static void MIM_NN(attend_weigh)(const mim_attention *s, const WORKER *w, size_t sample,
                                             size_t head, size_t query, size_t first, size_t n,
                                             drawn *known, MIM_REAL *scores, MIM_HALF *weights)
@@ -192,10 +189,13 @@ MIM_VECTOR static void MIM_NN(attend_weigh)(const mim_attention *s, const WORKER
         const uint16_t threshold = mim_dropout_threshold(s->dropout);
         MIM_ELEMENTWISE
         for (size_t j = 0; j < n; j++)
-            scores[j] = draws[j] >= threshold ? scores[j] : 0;
+            weights[j] = MIM_NN(mim_to_half)(draws[j] >= threshold ? scores[j] : 0);
+    } else if (MIM_IS_BF16) {
+        MIM_ELEMENTWISE
+        for (size_t j = 0; j < n; j++)
+            weights[j] = MIM_NN(mim_to_half)(scores[j]);
     }
-    if (MIM_IS_BF16)
-        MIM_NN(attend_round)(n, scores, weights);
+    MIM_NN(attend_end)(n, weights);
 }
 
 static void MIM_NN(attend_load)(const mim_attention *s, const PROJECTION *p, const WORKER *w,
@@ -281,8 +281,8 @@ void MIM_NN(mim_attend_forward)(const mim_attention *s, const PROJECTION *p, MIM
 
 /* ---- backward ------------------------------------------------------------------------------- */
 
-/* Of one query and a block of keys: scores become probabilities, thinned, and d_scores (of those)
- * become the scores' gradients; both also rounded for products. */
+/* Of one query and a block of keys: `weights` become the scores' probabilities, thinned, and
+ * `d_weights` from d_scores, gradients of those, the gradients of the scores. */
 MIM_VECTOR static void MIM_NN(attend_slopes)(const mim_attention *s, size_t sample, size_t head,
                                              size_t query, size_t first, size_t n, MIM_REAL log_sum,
                                              MIM_REAL dot, drawn *known, MIM_REAL *scores,
@@ -298,18 +298,19 @@ MIM_VECTOR static void MIM_NN(attend_slopes)(const mim_attention *s, size_t samp
         MIM_ELEMENTWISE
         for (size_t j = 0; j < n; j++) {
             const MIM_REAL factor = draws[j] >= threshold ? kept : 0, p = scores[j];
-            scores[j] = factor * p;
-            d_scores[j] = p * (factor * d_scores[j] - dot);
+            weights[j] = MIM_NN(mim_to_half)(factor * p);
+            d_weights[j] = MIM_NN(mim_to_half)(p * (factor * d_scores[j] - dot));
         }
     } else {
         MIM_ELEMENTWISE
-        for (size_t j = 0; j < n; j++)
-            d_scores[j] = scores[j] * (d_scores[j] - dot);
+        for (size_t j = 0; j < n; j++) {
+            const MIM_REAL p = scores[j];
+            weights[j] = MIM_NN(mim_to_half)(p);
+            d_weights[j] = MIM_NN(mim_to_half)(p * (d_scores[j] - dot));
+        }
     }
-    if (MIM_IS_BF16) {
-        MIM_NN(attend_round)(n, scores, weights);
-        MIM_NN(attend_round)(n, d_scores, d_weights);
-    }
+    MIM_NN(attend_end)(n, weights);
+    MIM_NN(attend_end)(n, d_weights);
 }
 
 /* dots[i] = the sum of dy y over the head's columns of query i: what a query's probabilities and
@@ -319,10 +320,15 @@ MIM_VECTOR static void MIM_NN(attend_dots)(size_t n_rows, size_t width, const MI
                                            MIM_REAL *dots)
 {
     for (size_t r = 0; r < n_rows; r++) {
-        MIM_REAL sum = 0;
-        for (size_t i = 0; i < width; i++)
-            sum += MIM_NN(mim_of_half)(dy[r * ld_dy + i]) * MIM_NN(mim_of_half)(y[r * ld_y + i]);
-        dots[r] = sum;
+        const MIM_HALF *a = dy + r * ld_dy, *b = y + r * ld_y;
+        MIM_REAL sums[lanes] = {0}, rest = 0;
+        size_t i = 0;
+        for (; i + lanes <= width; i += lanes)
+            for (size_t l = 0; l < lanes; l++)
+                sums[l] += MIM_NN(mim_of_half)(a[i + l]) * MIM_NN(mim_of_half)(b[i + l]);
+        for (; i < width; i++)
+            rest += MIM_NN(mim_of_half)(a[i]) * MIM_NN(mim_of_half)(b[i]);
+        dots[r] = MIM_NN(sum_of_lanes)(sums) + rest;
     }
 }
 
