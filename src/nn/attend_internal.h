@@ -33,32 +33,32 @@ static WORKER MIM_NN(attend_carve)(const mim_attention *s, MIM_REAL *at)
 {
     WORKER w = {
         .width = pad(s->head_width), .n_keys = pad(s->n_keys), .multiply = MIM_NN(mim_tile_find)()};
-    MIM_REAL *parts[N_PARTS];
+    void *parts[N_PARTS];
     for (int p = 0; p < N_PARTS; p++) {
         parts[p] = at;
         at += part_size(s, (part)p);
     }
     const size_t tile = query_block * key_block, paired = PAIR - 1; /* 0: in place */
-    w.q = (MIM_HALF *)parts[Q];
+    w.q = parts[Q];
     w.q_pairs = (UNIT *)parts[Q] + paired * part_size(s, Q) / 2;
     w.y = parts[Y];
-    w.dy = (MIM_HALF *)parts[Y];
+    w.dy = parts[Y];
     w.dy_pairs = (UNIT *)parts[Y] + paired * part_size(s, Y) / 2;
     w.dq = parts[DQ];
-    w.k = (MIM_HALF *)parts[K];
+    w.k = parts[K];
     w.k_pairs = (UNIT *)parts[K] + paired * part_size(s, K) / 2;
-    w.v = (MIM_HALF *)parts[V];
+    w.v = parts[V];
     w.v_pairs = (UNIT *)parts[V] + paired * part_size(s, V) / 2;
     w.dk = parts[DK];
     w.dv = parts[DV];
-    w.keys_t = (UNIT *)parts[KEYS_T];
-    w.values_t = (UNIT *)parts[VALUES_T];
+    w.keys_t = parts[KEYS_T];
+    w.values_t = parts[VALUES_T];
     w.scores = parts[SCORES];
     w.d_scores = parts[D_SCORES];
-    w.weights = (MIM_HALF *)parts[MIM_IS_BF16 ? ROUNDED : SCORES];
-    w.d_weights = MIM_IS_BF16 ? w.weights + tile : (MIM_HALF *)parts[D_SCORES];
-    w.weights_pairs = (UNIT *)parts[SCORES];
-    w.d_weights_pairs = (UNIT *)parts[D_SCORES];
+    w.weights = parts[MIM_IS_BF16 ? ROUNDED : SCORES];
+    w.d_weights = MIM_IS_BF16 ? w.weights + tile : parts[D_SCORES];
+    w.weights_pairs = parts[SCORES];
+    w.d_weights_pairs = parts[D_SCORES];
     w.largest = at;
     w.sums = at + pad(s->n_queries);
     return w;
