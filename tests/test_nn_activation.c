@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "nn/layers.h"
+#include "nn/vector_internal.h"
 #include "support/gradient.h"
 
 #define N_OF(a) (sizeof(a) / sizeof *(a))
@@ -136,6 +137,18 @@ static void test_extremes_stay_finite_and_nan_stays(void **state)
     }
 }
 
+/* The short exponential of attention in bf16; what a query does not see is exactly 0. */
+static void test_exp_for_half(void **state)
+{
+    (void)state;
+    for (int i = -8700; i <= 100; i++) {
+        const float x = (float)i / 100;
+        assert_true(fabs((double)mim_exp_h(x) / exp((double)x) - 1) < 4e-6);
+    }
+    assert_true(mim_exp_h(-INFINITY) == 0 && mim_exp_h(-88) == 0 && mim_exp_h(0) == 1);
+    assert_true(isnan(mim_exp_h(NAN)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +156,7 @@ int main(void)
         cmocka_unit_test(test_gradients),
         cmocka_unit_test(test_float_is_near_double),
         cmocka_unit_test(test_extremes_stay_finite_and_nan_stays),
+        cmocka_unit_test(test_exp_for_half),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,7 +151,7 @@ MIM_INLINE MIM_REAL MIM_NN(attend_exp)(size_t n, MIM_REAL origin, MIM_REAL *x)
     MIM_REAL sums[lanes] = {0};
     for (size_t i = 0; i < n; i += lanes)
         for (size_t l = 0; l < lanes; l++) {
-            x[i + l] = MIM_OF_REAL(mim_exp)(x[i + l] - origin);
+            x[i + l] = MIM_NN(mim_exp)(x[i + l] - origin);
             sums[l] += x[i + l];
         }
     return MIM_NN(sum_of_lanes)(sums);
