@@ -113,8 +113,9 @@ static void test_half_products(void **state)
     (void)state;
     static const size_t sizes[][3] = {{1, 1, 1}, {21, 5, 7}, {96, 48, 33}, {200, 130, 300}};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-        for (int kind = 0; kind < 16; kind++) {
+        for (int kind = 0; kind < 32; kind++) {
             const bool is_weights = kind & 4, is_added = kind & 8;
+            const mim_gemm *gemm = kind & 16 ? &mim_gemm_plain : &mim_gemm_onednn; /* by floats */
             mim_gemm_shape g = {.is_ta = kind & 1,
                                 .is_tb = kind & 2,
                                 .m = sizes[s][0],
@@ -132,7 +133,7 @@ static void test_half_products(void **state)
             free(fill(n_c, 3, &expected));
             mim_bf16 *ha = calloc(n_a + n_b + 2 * n_c, sizeof *ha), *hb = ha + n_a, *hc = hb + n_b;
             mim_half_products *products = NULL;
-            assert_int_equal(mim_half_products_create(&mim_gemm_onednn, &products), MIM_OK);
+            assert_int_equal(mim_half_products_create(gemm, &products), MIM_OK);
             for (int round = 0; round < 2; round++) { /* the second time with other weights */
                 for (size_t i = 0; round == 1 && i < n_b; i++)
                     b[i] = -0.5f * b[i];

@@ -7,8 +7,8 @@ typedef struct MIM_NN(mim_adaln_branch) {
     const mim_dropout *dropout; /* NULL or rate 0: none */
 } MIM_NN(mim_adaln_branch);
 
-/* branch NULL: sum is x (and the argument not used). stats [n_tokens of all samples][2] keeps mean
- * and 1 / sqrt(variance + eps) of sum. */
+/* branch NULL: sum is x (and the argument not used). n may be the branch's y, with ld_half = width.
+ * stats [n_tokens of all samples][2] keeps mean and 1 / sqrt(variance + eps) of sum. */
 void MIM_NN(mim_adaln_forward)(const mim_adaln *shape, const MIM_REAL *x,
                                const MIM_NN(mim_adaln_branch) * branch, MIM_REAL *sum,
                                const MIM_REAL *scale, const MIM_REAL *shift, MIM_HALF *n,

@@ -243,27 +243,19 @@ static void MIM_NN(multiply_exactly)(const TRUNK *t, const mim_gemm_shape *shape
  */
 static const MIM_REAL *MIM_NN(widened)(size_t n, const MIM_HALF *x, MIM_REAL *room)
 {
-#if MIM_IS_BF16
-    mim_half_to_float(n, x, room);
+    if (!MIM_IS_BF16)
+        return (const void *)x;
+    mim_half_to_float(n, (const void *)x, (void *)room);
     return room;
-#else
-    (void)n;
-    (void)room;
-    return x;
-#endif
 }
 
 /* The other way: for a product, or a pass that reads what one left. */
 static const MIM_HALF *MIM_NN(rounded)(size_t n, const MIM_REAL *x, MIM_HALF *room)
 {
-#if MIM_IS_BF16
-    mim_half_from_float(n, x, room);
+    if (!MIM_IS_BF16)
+        return (const void *)x;
+    mim_half_from_float(n, (const void *)x, (void *)room);
     return room;
-#else
-    (void)n;
-    (void)room;
-    return x;
-#endif
 }
 
 /* y [n_rows][ld_result] = x W^T, x [n_rows][ld(n_in)]. */

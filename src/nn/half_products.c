@@ -90,59 +90,51 @@ static size_t extent(size_t n_rows, size_t n_columns, size_t ld)
     return n_rows == 0 ? 0 : (n_rows - 1) * ld + n_columns;
 }
 
-/* Room for operands and a result; NULL: there is no memory. */
-static float *take_wide(mim_half_products *p, size_t n)
+/* A as floats, B at *wide_b, room for n_more numbers at *more; what lies between rows is widened,
+ * too, and not used. NULL: there is no memory. */
+static float *widen_operands(mim_half_products *p, const mim_gemm_shape *g, const mim_bf16 *a,
+                             const mim_bf16 *b, size_t n_more, float **wide_b, float **more)
 {
+    const size_t n_a = g->is_ta ? extent(g->k, g->m, g->ld_a) : extent(g->m, g->k, g->ld_a);
+    const size_t n_b = g->is_tb ? extent(g->n, g->k, g->ld_b) : extent(g->k, g->n, g->ld_b);
+    const size_t n = n_a + n_b + n_more;
     if (n > p->n_wide) {
-        float *more = realloc(p->wide, n * sizeof *more);
-        if (!more)
+        float *larger = realloc(p->wide, n * sizeof *larger);
+        if (!larger)
             return NULL;
-        p->wide = more;
+        p->wide = larger;
         p->n_wide = n;
     }
+    *wide_b = p->wide + n_a;
+    *more = *wide_b + n_b;
+    mim_half_to_float(n_a, a, p->wide);
+    mim_half_to_float(n_b, b, *wide_b);
     return p->wide;
 }
 
-static size_t extent_a(const mim_gemm_shape *g)
-{
-    return g->is_ta ? extent(g->k, g->m, g->ld_a) : extent(g->m, g->k, g->ld_a);
-}
-
-static size_t extent_b(const mim_gemm_shape *g)
-{
-    return g->is_tb ? extent(g->n, g->k, g->ld_b) : extent(g->k, g->n, g->ld_b);
-}
-
-/* What lies between the rows is widened, too; it is not used. */
 static void run_wide(mim_half_products *p, const mim_gemm_shape *g, const mim_bf16 *a,
                      const mim_bf16 *b, bool is_added, float *c)
 {
-    const size_t n_a = extent_a(g), n_b = extent_b(g);
-    float *wide = take_wide(p, n_a + n_b);
-    if (!wide) {
+    float *wide_b, *more;
+    const float *wide_a = widen_operands(p, g, a, b, 0, &wide_b, &more);
+    if (wide_a)
+        p->gemm->run_f(g, 1, wide_a, wide_b, is_added ? 1 : 0, c);
+    else
         mim_half_product_plain(g, a, b, is_added, c);
-        return;
-    }
-    mim_half_to_float(n_a, a, wide);
-    mim_half_to_float(n_b, b, wide + n_a);
-    p->gemm->run_f(g, 1, wide, wide + n_a, is_added ? 1 : 0, c);
 }
 
 static void run_wide_rounded(mim_half_products *p, const mim_gemm_shape *g, const mim_bf16 *a,
                              const mim_bf16 *b, mim_bf16 *c)
 {
-    const size_t n_a = extent_a(g), n_b = extent_b(g);
-    float *wide = take_wide(p, n_a + n_b + g->m * g->n);
-    if (!wide) {
+    mim_gemm_shape dense = *g;
+    float *wide_b, *result;
+    const float *wide_a = widen_operands(p, g, a, b, g->m * g->n, &wide_b, &result);
+    if (!wide_a) {
         mim_half_product_plain_rounded(g, a, b, c);
         return;
     }
-    mim_gemm_shape dense = *g;
-    float *result = wide + n_a + n_b;
     dense.ld_c = g->n;
-    mim_half_to_float(n_a, a, wide);
-    mim_half_to_float(n_b, b, wide + n_a);
-    p->gemm->run_f(&dense, 1, wide, wide + n_a, 0, result);
+    p->gemm->run_f(&dense, 1, wide_a, wide_b, 0, result);
     for (size_t i = 0; i < g->m; i++)
         narrow(g->n, result + i * g->n, c + i * g->ld_c);
 }

@@ -3,8 +3,7 @@
  * function (MIM_VECTOR) do not do here: the shape of a tile follows from the width.
  *
  * Operands are made of units: a number, or with bf16 two that follow each other along the sum, as
- * processors multiply them (MIM_TILE_PAIR numbers of type MIM_HALF; MIM_OF_UNIT). Sums are
- * MIM_REAL.
+ * processors multiply them (mim_unit_f, _d, _h). Sums are MIM_REAL.
  *
  * Included by one .c file, and by tests. */
 #ifndef MIM_NN_TILE_INTERNAL_H
@@ -20,9 +19,9 @@
 /* Columns to whose multiple C and B must have room: what lies beyond n_columns is computed, too. */
 enum { MIM_TILE_LANES = 16, MIM_TILE_ROWS = 6 };
 
-/* Two numbers in bf16, the first in the lower half; a row of them is a row of mim_bf16, too. */
 typedef float mim_unit_f;
 typedef double mim_unit_d;
+/* Two numbers, the first in the lower half; a row of them is a row of mim_bf16, too. */
 typedef uint32_t mim_unit_h __attribute__((may_alias));
 
 #if defined(__GNUC__) && !defined(__clang__)

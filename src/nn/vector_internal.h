@@ -12,17 +12,25 @@
 
 #include "core/vector.h"
 
-/* exp x = 2^n exp r, |r| <= ln(2)/2, Taylor to r^7 (5e-9). 0 below -87, exp(88) above 88. Adding
- * 1.5 2^23 rounds to an integer and leaves it in the low bits; ln 2 in two parts, the first exact
- * in 9 bits, so n times it is exact. */
+/* x = n ln 2 + r, |r| <= ln(2)/2: gives r, and 2^n in *power. Adding 1.5 2^23 rounds to an integer
+ * and leaves it in the low bits; ln 2 in two parts, the first exact in 9 bits, so n times it is
+ * exact. x: -87 to 88. */
+MIM_INLINE float mim_exp_rest(float x, float *power)
+{
+    const float shifted = x * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
+    uint32_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits << 23) + 0x3f800000u;
+    memcpy(power, &bits, sizeof *power);
+    return (x - n * 0.693359375f) + n * 2.12194440e-4f;
+}
+
+/* 2^n exp r, Taylor to r^7 (5e-9). 0 below -87, exp(88) above 88. */
 MIM_INLINE float mim_exp_f(float x)
 {
-    const float low = x < -87.0f ? -87.0f : x, c = low > 88.0f ? 88.0f : low;
-    const float shifted = c * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
-    const float r = (c - n * 0.693359375f) + n * 2.12194440e-4f;
-    float p = 1.0f / 5040;
-    uint32_t bits;
-    float power;
+    const float low = x < -87.0f ? -87.0f : x;
+    float power, p = 1.0f / 5040;
+    const float r = mim_exp_rest(low > 88.0f ? 88.0f : low, &power);
     p = p * r + 1.0f / 720;
     p = p * r + 1.0f / 120;
     p = p * r + 1.0f / 24;
@@ -30,9 +38,6 @@ MIM_INLINE float mim_exp_f(float x)
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits << 23) + 0x3f800000u;
-    memcpy(&power, &bits, sizeof power);
     return x < -87.0f ? 0.0f : p * power;
 }
 
@@ -41,20 +46,13 @@ MIM_INLINE double mim_exp_d(double x) { return exp(x); }
 /* The same for x of at most 1 and what is rounded to bf16 afterwards: Taylor to r^5 (3e-6). */
 MIM_INLINE float mim_exp_h(float x)
 {
-    const float c = x < -87.0f ? -87.0f : x;
-    const float shifted = c * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
-    const float r = (c - n * 0.693359375f) + n * 2.12194440e-4f;
-    float p = 1.0f / 120;
-    uint32_t bits;
-    float power;
+    float power, p = 1.0f / 120;
+    const float r = mim_exp_rest(x < -87.0f ? -87.0f : x, &power);
     p = p * r + 1.0f / 24;
     p = p * r + 1.0f / 6;
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits << 23) + 0x3f800000u;
-    memcpy(&power, &bits, sizeof power);
     return x < -87.0f ? 0.0f : p * power;
 }
 
