@@ -54,13 +54,13 @@ static mim_params_d *make_params(const mim_dit_shape *shape, const char *prefix,
 static void make(net *n, const mim_dit_shape *shape, size_t n_conditions,
                  const mim_dit_dropout *dropout)
 {
-    const mim_dit_options options = {&mim_gemm_plain, MIM_PRECISION_F32, B, N, T, true};
+    const mim_dit_options options = {&mim_gemm_plain, MIM_PRECISION_F32, NULL, B, N, T, true};
     size_t first = 0;
     n->params = make_params(shape, "", &first);
     mim_test_fill(n->params->n_values, 1, n->params->values);
     for (size_t i = 0; i < n->params->n_values; i++)
         n->params->values[i] *= 0.4;
-    n->call = (mim_dit_call){B, N, n_conditions, dropout, false, NULL};
+    n->call = (mim_dit_call){B, N, n_conditions, dropout, NULL};
     mim_test_fill(B * N * D, 2, n->tokens);
     mim_test_fill(B * T * C, 3, n->condition);
     mim_test_fill(B * N * D, 4, n->weights);
@@ -216,7 +216,7 @@ static void test_groups(void **state)
     mim_dit_dropout dropout = thin;
     size_t first = 0;
     const mim_dit_options options = {
-        &mim_gemm_plain, MIM_PRECISION_F32, n_samples, n_tokens, T, true};
+        &mim_gemm_plain, MIM_PRECISION_F32, NULL, n_samples, n_tokens, T, true};
     mim_params_d *p = make_params(&small, "", &first);
     mim_dit_d *dit = NULL;
     assert_int_equal(mim_dit_create_d(&small, p->layout, first, &options, &dit), MIM_OK);
@@ -229,7 +229,7 @@ static void test_groups(void **state)
     mim_test_fill(n_samples * one, 3, dy);
     mim_test_fill(n_samples * T * C, 4, condition);
     dropout.samples = numbers;
-    mim_dit_call call = {n_samples, n_tokens, T, &dropout, false, NULL};
+    mim_dit_call call = {n_samples, n_tokens, T, &dropout, NULL};
     memcpy(mim_dit_tokens_d(dit), tokens, n_samples * one * sizeof *tokens);
     memcpy(y, mim_dit_forward_d(dit, p->values, &call, condition),
            n_samples * one * sizeof *tokens);
@@ -264,7 +264,7 @@ static void test_forward_only(void **state)
     (void)state;
     net n;
     mim_dit_d *lean = NULL;
-    const mim_dit_options options = {&mim_gemm_plain, MIM_PRECISION_F32, B, N, T, false};
+    const mim_dit_options options = {&mim_gemm_plain, MIM_PRECISION_F32, NULL, B, N, T, false};
     make(&n, &small, T, NULL);
     assert_int_equal(mim_dit_create_d(&small, n.params->layout, 2, &options, &lean), MIM_OK);
     assert_true(mim_dit_n_bytes_d(lean) < mim_dit_n_bytes_d(n.dit));
@@ -288,7 +288,7 @@ static void test_float_follows_double(void **state)
         float condition[B * T * C], df_condition[B * T * C];
         mim_dit_f *dit = NULL;
         mim_params_f *params = NULL;
-        const mim_dit_options options = {gemms[g], MIM_PRECISION_F32, B, N, T, true};
+        const mim_dit_options options = {gemms[g], MIM_PRECISION_F32, NULL, B, N, T, true};
         make(&n, &small, T, &thin);
         assert_int_equal(mim_params_create_f(n.params->layout, &params), MIM_OK);
         assert_int_equal(mim_dit_create_f(&small, params->layout, 2, &options, &dit), MIM_OK);
@@ -338,10 +338,11 @@ typedef struct big {
     float condition[BIG_B * BIG_C], d_condition[BIG_B * BIG_C];
 } big;
 
-static void make_big(big *b, mim_precision precision)
+/* weights: NULL = its own. */
+static void make_big(big *b, mim_precision precision, const mim_half_weights *weights)
 {
     const mim_dit_shape shape = {BIG_D, 8, 2, 4 * BIG_D, BIG_C, MIM_SILU, false};
-    const mim_dit_options options = {NULL, precision, BIG_B, BIG_N, 1, true};
+    const mim_dit_options options = {NULL, precision, weights, BIG_B, BIG_N, 1, true};
     mim_tensors *layout = NULL;
     size_t first = 0;
     memset(b, 0, sizeof *b);
@@ -375,7 +376,7 @@ static void make_big(big *b, mim_precision precision)
     for (uint32_t i = 0; i < BIG_B; i++)
         b->samples[i] = 100 - i;
     b->dropout = (mim_dit_dropout){0.1, 0.1, 5, 6, 7, b->samples};
-    b->call = (mim_dit_call){BIG_B, BIG_N, 1, &b->dropout, false, NULL};
+    b->call = (mim_dit_call){BIG_B, BIG_N, 1, &b->dropout, NULL};
     free(numbers);
 }
 
@@ -414,8 +415,8 @@ static void test_threads_do_not_matter(void **state)
     (void)state;
     for (int p = 0; p < 2; p++) {
         big one, more;
-        make_big(&one, (mim_precision)p);
-        make_big(&more, (mim_precision)p);
+        make_big(&one, (mim_precision)p, NULL);
+        make_big(&more, (mim_precision)p, NULL);
         set_threads(1);
         run_big(&one);
         for (int n = 2; n <= 5; n += 3) {
@@ -451,8 +452,8 @@ static void test_bf16_follows_float(void **state)
 {
     (void)state;
     big f, h;
-    make_big(&f, MIM_PRECISION_F32);
-    make_big(&h, MIM_PRECISION_BF16);
+    make_big(&f, MIM_PRECISION_F32, NULL);
+    make_big(&h, MIM_PRECISION_BF16, NULL);
     run_big(&f);
     run_big(&h);
     const double answer = relative(BIG_X, h.answer, f.answer);
@@ -470,12 +471,12 @@ static void test_bf16_follows_float(void **state)
     clear_big(&h);
 }
 
-/* Copies in bf16 are made anew unless the caller says that they still hold. */
+/* Copies in bf16 are made anew in every call. */
 static void test_new_values_are_seen(void **state)
 {
     (void)state;
     big b;
-    make_big(&b, MIM_PRECISION_BF16);
+    make_big(&b, MIM_PRECISION_BF16, NULL);
     float *first = calloc(BIG_X, sizeof *first);
     assert_non_null(first);
     run_big(&b);
@@ -488,11 +489,38 @@ static void test_new_values_are_seen(void **state)
         b.params->values[i] *= 2;
     run_big(&b);
     assert_memory_equal(first, b.answer, BIG_X * sizeof *first);
-    b.call.has_same_values = true;
-    run_big(&b);
-    assert_memory_equal(first, b.answer, BIG_X * sizeof *first);
     free(first);
     clear_big(&b);
+}
+
+/* Two that share weights compute as one that has its own, with what was loaded last. */
+static void test_shared_weights(void **state)
+{
+    (void)state;
+    big own, both[2];
+    mim_half_weights *weights = NULL;
+    make_big(&own, MIM_PRECISION_BF16, NULL);
+    const size_t n = own.params->n_values;
+    assert_int_equal(mim_half_weights_create(NULL, n, &weights), MIM_OK);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; round == 1 && i < n; i++)
+            own.params->values[i] *= 0.75f;
+        mim_half_weights_load(weights, own.params->values);
+        run_big(&own);
+        for (int k = 0; k < 2; k++) {
+            if (round == 0)
+                make_big(&both[k], MIM_PRECISION_BF16, weights);
+            memcpy(both[k].params->values, own.params->values, n * sizeof(float));
+            run_big(&both[k]);
+            assert_memory_equal(own.answer, both[k].answer, BIG_X * sizeof *own.answer);
+            assert_memory_equal(own.d_tokens, both[k].d_tokens, BIG_X * sizeof *own.answer);
+            assert_memory_equal(own.params->grads, both[k].params->grads, n * sizeof(float));
+        }
+    }
+    clear_big(&own);
+    for (int k = 0; k < 2; k++)
+        clear_big(&both[k]);
+    mim_half_weights_destroy(&weights);
 }
 
 /* ---- memory --------------------------------------------------------------------------------- */
@@ -540,7 +568,7 @@ static void test_nothing_is_allocated(void **state)
     for (int p = 0; p < 2; p++) {
         big b;
         n_allocations = 0;
-        make_big(&b, (mim_precision)p);
+        make_big(&b, (mim_precision)p, NULL);
         assert_true(n_allocations > 0); /* they are counted */
         run_big(&b);
         n_allocations = 0;
@@ -566,7 +594,7 @@ static void test_refusals(void **state)
     };
     mim_tensors *layout = NULL;
     mim_dit_d *dit = NULL;
-    mim_dit_options options = {NULL, MIM_PRECISION_BF16, B, N, T, false};
+    mim_dit_options options = {NULL, MIM_PRECISION_BF16, NULL, B, N, T, false};
     size_t first;
     assert_int_equal(mim_tensors_create(&layout), MIM_OK);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -597,6 +625,7 @@ int main(void)
         cmocka_unit_test(test_threads_do_not_matter),
         cmocka_unit_test(test_bf16_follows_float),
         cmocka_unit_test(test_new_values_are_seen),
+        cmocka_unit_test(test_shared_weights),
         cmocka_unit_test(test_nothing_is_allocated),
         cmocka_unit_test(test_refusals),
     };

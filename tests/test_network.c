@@ -101,7 +101,7 @@ typedef struct net {
 static void make(net *n, size_t which)
 {
     const mim_architecture *a = &cases[which].a;
-    const mim_network_options options = {&mim_gemm_plain, MIM_PRECISION_F32, B, T, true};
+    const mim_network_options options = {&mim_gemm_plain, MIM_PRECISION_F32, NULL, B, T, true};
     mim_tensors *layout = NULL;
     memset(n, 0, sizeof *n);
     n->name = cases[which].name;
@@ -165,7 +165,7 @@ static double loss(void *context)
 static void make_thin(net *n, size_t which)
 {
     mim_architecture a = cases[which].a;
-    const mim_network_options options = {&mim_gemm_plain, MIM_PRECISION_F32, B, T, true};
+    const mim_network_options options = {&mim_gemm_plain, MIM_PRECISION_F32, NULL, B, T, true};
     make(n, which);
     if (a.kind == MIM_NETWORK_THREAD_TOKEN)
         return;
@@ -284,7 +284,7 @@ static void test_float_follows_double(void **state)
     (void)state;
     const mim_gemm *const gemms[2] = {&mim_gemm_plain, &mim_gemm_onednn};
     for (size_t i = 0; i < 2 * N_CASES; i++) {
-        const mim_network_options options = {gemms[i % 2], MIM_PRECISION_F32, B, T, true};
+        const mim_network_options options = {gemms[i % 2], MIM_PRECISION_F32, NULL, B, T, true};
         net n;
         make(&n, i / 2);
         check_single(&cases[i / 2].a, &options, 3e-5, 1e-5, &n);
@@ -297,7 +297,7 @@ static void test_bf16_follows_double(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N_CASES; i++) {
-        const mim_network_options options = {NULL, MIM_PRECISION_BF16, B, T, true};
+        const mim_network_options options = {NULL, MIM_PRECISION_BF16, NULL, B, T, true};
         net n;
         if (cases[i].a.kind == MIM_NETWORK_UNET)
             continue; /* refused: test_refusals */
@@ -457,7 +457,7 @@ static void test_forward_only(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N_CASES; i++) {
-        const mim_network_options options = {&mim_gemm_plain, MIM_PRECISION_F32, B, T, false};
+        const mim_network_options options = {&mim_gemm_plain, MIM_PRECISION_F32, NULL, B, T, false};
         mim_network_d *lean = NULL;
         net n;
         double y[B * CELLS], z[B * CELLS];

@@ -78,7 +78,7 @@ typedef struct net {
 
 static net make_net(const mim_architecture *a)
 {
-    const mim_network_options options = {&mim_gemm_plain, MIM_PRECISION_F32, B, T, true};
+    const mim_network_options options = {&mim_gemm_plain, MIM_PRECISION_F32, NULL, B, T, true};
     net n = {NULL, NULL};
     mim_tensors *layout = NULL;
     assert_int_equal(mim_network_layout(a, &layout), MIM_OK);

@@ -121,7 +121,8 @@ static void check_vectors(const vectors *v)
 {
     const mim_architecture *a = v->a;
     const size_t n = 2 * a->n_stressors * a->n_threads;
-    const mim_network_options options = {&mim_gemm_plain, MIM_PRECISION_F32, 2, a->n_threads, true};
+    const mim_network_options options = {
+        &mim_gemm_plain, MIM_PRECISION_F32, NULL, 2, a->n_threads, true};
     double y[MOST], dy[MOST], out[MOST], loss = 0;
     question q;
     mim_tensors *layout = NULL;

@@ -131,15 +131,17 @@ static void test_half_products(void **state)
             free(fill(n_b, 2, &b));
             free(fill(n_c, 3, &c));
             free(fill(n_c, 3, &expected));
-            mim_bf16 *ha = calloc(n_a + n_b + 2 * n_c, sizeof *ha), *hb = ha + n_a, *hc = hb + n_b;
+            mim_bf16 *ha = calloc(n_a + 2 * n_c, sizeof *ha), *hc = ha + n_a;
+            mim_half_weights *weights = NULL;
             mim_half_products *products = NULL;
-            assert_int_equal(mim_half_products_create(gemm, &products), MIM_OK);
+            assert_int_equal(mim_half_weights_create(gemm, n_b, &weights), MIM_OK);
+            assert_int_equal(mim_half_products_create(gemm, weights, &products), MIM_OK);
+            const mim_bf16 *hb = mim_half_weights_at(weights, 0);
             for (int round = 0; round < 2; round++) { /* the second time with other weights */
                 for (size_t i = 0; round == 1 && i < n_b; i++)
                     b[i] = -0.5f * b[i];
                 mim_half_from_float(n_a, a, ha);
-                mim_half_from_float(n_b, b, hb);
-                mim_half_products_renew(products);
+                mim_half_weights_load(weights, b);
                 mim_half_products_run(products, &g, ha, hb, is_weights, is_added, c);
                 mim_half_product_plain(&g, ha, hb, is_added, expected);
             }
@@ -147,6 +149,7 @@ static void test_half_products(void **state)
                 assert_true(fabsf(c[i] - expected[i]) <= 2e-6f * (float)(g.k + 1));
             check_rounded_product(products, &g, ha, hb, is_weights, hc, n_c);
             mim_half_products_destroy(&products);
+            mim_half_weights_destroy(&weights);
             free(a);
             free(b);
             free(c);
@@ -172,22 +175,27 @@ static void test_plans(void **state)
             g.ld_a = (g.is_ta ? g.m : g.k) + 16;
             g.ld_b = g.is_tb ? g.k : g.n;
             g.ld_c = g.n + 2;
-            const size_t n_c = g.m * g.ld_c;
+            const size_t n_b = (g.is_tb ? g.n : g.k) * g.ld_b, n_c = g.m * g.ld_c;
             float *a, *b, *c, *expected;
             free(fill((g.is_ta ? g.k : g.m) * g.ld_a, 1, &a));
-            free(fill((g.is_tb ? g.n : g.k) * g.ld_b, 2, &b));
+            free(fill(n_b, 2, &b));
             free(fill(n_c, 3, &c));
             free(fill(n_c, 3, &expected));
             mim_onednn_plan *plan = NULL;
-            const mim_plan_kind plan_kind = {.has_weights = has_weights, .is_added = is_added};
-            assert_true(mim_onednn_plan_create(&g, plan_kind, &plan));
+            mim_onednn_packs *packs = NULL;
+            const mim_plan_kind plan_kind = {.is_added = is_added};
             if (has_weights)
-                assert_true(mim_onednn_plan_pack(plan, b));
+                assert_int_equal(mim_onednn_packs_create(&packs), MIM_OK);
+            assert_true(mim_onednn_plan_create(&g, plan_kind, packs, b, &plan));
+            for (size_t i = 0; packs && i < n_b; i++) /* other weights at the same place */
+                b[i] = 0.5f - b[i];
+            assert_true(!packs || mim_onednn_packs_renew(packs));
             mim_onednn_plan_run(plan, a, b, c);
             mim_gemm_plain.run_f(&g, 1, a, b, is_added ? 1 : 0, expected);
             for (size_t i = 0; i < n_c; i++)
                 assert_true(fabsf(c[i] - expected[i]) <= 1e-6f * (float)(g.k + 1));
             mim_onednn_plan_destroy(&plan);
+            mim_onednn_packs_destroy(&packs);
             free(a);
             free(b);
             free(c);

@@ -63,47 +63,96 @@ static void test_first_loss(void **state)
     mim_model_destroy(&model);
 }
 
-/* The sum over shards does not depend on how a batch is cut. */
+/* All shards' gradient, summed from the last to the first, and their loss. */
+static double *gradient_of(const mim_train_options *options, size_t *n, double *loss)
+{
+    mim_model *model = toy_model(4, MIM_PREDICT_V);
+    mim_trainer *trainer = make_trainer(options, model);
+    *n = mim_trainer_n_values(trainer);
+    for (size_t i = 0; i < *n; i++) /* a fresh one has few gradients */
+        model->params->values[i] +=
+            (float)(0.2 * mim_rng_u01(1, MIM_STREAM_TEST, 8, 0, (uint32_t)i) - 0.1);
+    double *gradient = calloc(*n, sizeof *gradient), *part = calloc(*n, sizeof *part), own = 1;
+    assert_true(gradient && part);
+    *loss = 0;
+    for (size_t shard = options->n_shards; shard-- > 0;) {
+        assert_int_equal(mim_trainer_shards(trainer, shard, 1, part, &own, NULL), MIM_OK);
+        *loss += own;
+        for (size_t i = 0; i < *n; i++)
+            gradient[i] += part[i];
+    }
+    assert_int_equal(mim_trainer_shards(trainer, 0, 0, part, &own, NULL), MIM_OK);
+    assert_true(own == 0 && part[0] == 0 && memcmp(part, part + 1, (*n - 1) * sizeof *part) == 0);
+    free(part);
+    mim_trainer_destroy(&trainer);
+    mim_model_destroy(&model);
+    return gradient;
+}
+
+/* The sum does not depend on how a batch is cut: shards, and what of them goes through the network
+ * at a time. */
 static void test_shards(void **state)
 {
     (void)state;
-    double *gradients[2] = {NULL, NULL}, losses[2] = {0, 0}, worst = 0, largest = 0;
+    enum { N_WAYS = 5 };
+    static const struct {
+        size_t n_shards, micro_batch;
+    } ways[N_WAYS] = {{1, 0}, {8, 0}, {1, 1}, {2, 3}, {4, 1000}};
+    double *gradients[N_WAYS] = {NULL}, losses[N_WAYS] = {0};
+    for (int k = 0; k < N_WAYS; k++) {
+        mim_train_options options = toy_options();
+        double worst = 0, largest = 0;
+        size_t n = 0;
+        options.n_shards = ways[k].n_shards;
+        options.micro_batch = ways[k].micro_batch;
+        gradients[k] = gradient_of(&options, &n, &losses[k]);
+        for (size_t i = 0; i < n; i++) {
+            worst = fmax(worst, fabs(gradients[0][i] - gradients[k][i]));
+            largest = fmax(largest, fabs(gradients[0][i]));
+        }
+        assert_true(largest > 1e-3);
+        assert_true(worst < 2e-6 * largest);
+        assert_true(fabs(losses[0] - losses[k]) < 1e-6 * losses[0]);
+    }
+    for (int k = 0; k < N_WAYS; k++)
+        free(gradients[k]);
+}
+
+/* A variance is one of the whole shard. */
+static void test_variance_of_shards(void **state)
+{
+    (void)state;
+    double *gradients[2] = {NULL}, losses[2] = {0};
     size_t n = 0;
     for (int k = 0; k < 2; k++) {
+        mim_train_options options = toy_options();
+        options.n_shards = 2;
+        options.objective.variance = 0.5;
+        options.micro_batch = k ? 1 : 0;
+        gradients[k] = gradient_of(&options, &n, &losses[k]);
+    }
+    assert_memory_equal(&losses[1], &losses[0], sizeof *losses);
+    assert_memory_equal(gradients[1], gradients[0], n * sizeof(double));
+    free(gradients[0]);
+    free(gradients[1]);
+}
+
+/* Small ones take less memory. */
+static void test_micro_batches_save_memory(void **state)
+{
+    (void)state;
+    size_t bytes[2];
+    for (size_t k = 0; k < 2; k++) {
         mim_model *model = toy_model(4, MIM_PREDICT_V);
         mim_train_options options = toy_options();
-        options.n_shards = k ? 8 : 1;
+        options.n_shards = 1;
+        options.micro_batch = k;
         mim_trainer *trainer = make_trainer(&options, model);
-        n = mim_trainer_n_values(trainer);
-        for (size_t i = 0; i < n; i++) /* a fresh one has few gradients */
-            model->params->values[i] +=
-                (float)(0.2 * mim_rng_u01(1, MIM_STREAM_TEST, 8, 0, (uint32_t)i) - 0.1);
-        gradients[k] = calloc(n, sizeof(double));
-        assert_non_null(gradients[k]);
-        double *part = calloc(n, sizeof *part), loss = 1;
-        assert_non_null(part);
-        for (size_t shard = options.n_shards; shard-- > 0;) {
-            assert_int_equal(mim_trainer_shards(trainer, shard, 1, part, &loss, NULL), MIM_OK);
-            losses[k] += loss;
-            for (size_t i = 0; i < n; i++)
-                gradients[k][i] += part[i];
-        }
-        assert_int_equal(mim_trainer_shards(trainer, 0, 0, part, &loss, NULL), MIM_OK);
-        assert_true(loss == 0 && part[0] == 0 &&
-                    memcmp(part, part + 1, (n - 1) * sizeof *part) == 0);
-        free(part);
+        bytes[k] = mim_trainer_n_bytes(trainer);
         mim_trainer_destroy(&trainer);
         mim_model_destroy(&model);
     }
-    for (size_t i = 0; i < n; i++) {
-        worst = fmax(worst, fabs(gradients[0][i] - gradients[1][i]));
-        largest = fmax(largest, fabs(gradients[0][i]));
-    }
-    assert_true(largest > 1e-3);
-    assert_true(worst < 2e-6 * largest);
-    assert_true(fabs(losses[0] - losses[1]) < 1e-6 * losses[0]);
-    free(gradients[0]);
-    free(gradients[1]);
+    assert_true(2 * bytes[1] < bytes[0]);
 }
 
 /* Lanes change neither a gradient nor a loss, not by a bit; 8 shards make rounds of 3, 3 and 2. */
@@ -120,6 +169,7 @@ static void check_lanes(mim_precision precision)
         mim_model *model = toy_model(4, MIM_PREDICT_V);
         mim_train_options options = toy_options();
         options.n_shards = 8;
+        options.micro_batch = 1;
         options.n_lanes = ways[k].n_lanes;
         options.precision = precision;
         bench_set_threads(ways[k].n_threads);
@@ -469,6 +519,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_loss),
         cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_variance_of_shards),
+        cmocka_unit_test(test_micro_batches_save_memory),
         cmocka_unit_test(test_lanes),
         cmocka_unit_test(test_ready),
         cmocka_unit_test(test_learns),

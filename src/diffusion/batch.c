@@ -54,6 +54,32 @@ void mim_batch_shuffle(mim_batch *b, const mim_train_options *o, uint64_t seed,
     }
 }
 
+mim_batch mim_batch_from(const mim_batch *b, const mim_domain *d, size_t first)
+{
+    const size_t cells = first * b->n_cells, threads = first * d->n_threads;
+    const size_t node = first * d->n_node_metrics;
+    return (mim_batch){.n = b->n - first,
+                       .n_cells = b->n_cells,
+                       .n_sockets = b->n_sockets,
+                       .x0 = b->x0 + cells,
+                       .eps = b->eps + cells,
+                       .noisy = b->noisy + cells,
+                       .previous = b->previous + cells,
+                       .predicted = b->predicted + cells,
+                       .d_predicted = b->d_predicted + cells,
+                       .cpu = b->cpu + threads,
+                       .cpu_mask = b->cpu_mask + threads,
+                       .idle = b->idle + threads,
+                       .node = b->node + node,
+                       .node_mask = b->node_mask + node,
+                       .has_previous = b->has_previous + first,
+                       .is_conditional = b->is_conditional + first,
+                       .time = b->time + first,
+                       .t = b->t + first,
+                       .numbers = b->numbers + first,
+                       .socket = b->socket};
+}
+
 bool mim_batch_can_swap_sockets(const mim_batch *b)
 {
     const size_t n_sockets = b->n_sockets;

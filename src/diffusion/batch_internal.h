@@ -32,6 +32,9 @@ int mim_batch_create(const mim_domain *domain, size_t n, mim_batch **batch);
 void mim_batch_destroy(mim_batch **batch);
 size_t mim_batch_n_bytes(const mim_batch *batch);
 
+/* A view of its examples from `first` on, without the work space; nothing of it is to be freed. */
+mim_batch mim_batch_from(const mim_batch *batch, const mim_domain *domain, size_t first);
+
 /* Whether all sockets have as many threads, so that they can change places. */
 bool mim_batch_can_swap_sockets(const mim_batch *batch);
 

@@ -5,8 +5,8 @@
 #include "nn/optim.h"
 #include "nn/parallel_internal.h"
 
-int mim_lanes_create(size_t n, const mim_model *model, const mim_network_options *options,
-                     mim_lanes **lanes)
+int mim_lanes_create(size_t n, size_t n_shard, const mim_model *model,
+                     const mim_network_options *options, mim_lanes **lanes)
 {
     mim_lanes *made = calloc(1, sizeof *made);
     if (!made || !(made->all = calloc(n, sizeof *made->all)) ||
@@ -14,17 +14,21 @@ int mim_lanes_create(size_t n, const mim_model *model, const mim_network_options
         mim_lanes_destroy(&made);
         return mim_fail(MIM_ENOMEM, "shards at a time");
     }
+    mim_network_options own = *options;
     made->n = n;
     made->n_values = model->params->n_values;
     int rc = MIM_OK;
+    if (options->precision == MIM_PRECISION_BF16)
+        rc = mim_half_weights_create(options->gemm, made->n_values, &made->weights);
+    own.weights = made->weights;
     for (size_t k = 0; rc == MIM_OK && k < n; k++) {
         mim_lane *lane = &made->all[k];
         lane->grads = k == 0 ? model->params->grads : calloc(made->n_values, sizeof *lane->grads);
-        rc = lane->grads ? mim_network_create_f(&model->architecture, options, &lane->network)
+        rc = lane->grads ? mim_network_create_f(&model->architecture, &own, &lane->network)
                          : mim_fail(MIM_ENOMEM, "gradients of %zu shards at a time", n);
         made->grads[k] = lane->grads;
         if (rc == MIM_OK)
-            rc = mim_batch_create(model->domain, options->max_samples, &lane->batch);
+            rc = mim_batch_create(model->domain, n_shard, &lane->batch);
     }
     if (rc == MIM_OK)
         *lanes = made;
@@ -45,6 +49,7 @@ void mim_lanes_destroy(mim_lanes **lanes)
         if (k > 0)
             free(old->all[k].grads);
     }
+    mim_half_weights_destroy(&old->weights);
     free(old->all);
     free(old->grads);
     free(old);
@@ -53,10 +58,18 @@ void mim_lanes_destroy(mim_lanes **lanes)
 size_t mim_lanes_n_bytes(const mim_lanes *lanes)
 {
     size_t sum = (lanes->n - 1) * lanes->n_values * sizeof(float);
+    if (lanes->weights)
+        sum += mim_half_weights_n_bytes(lanes->weights);
     for (size_t k = 0; k < lanes->n; k++)
         sum +=
             mim_network_n_bytes_f(lanes->all[k].network) + mim_batch_n_bytes(lanes->all[k].batch);
     return sum;
+}
+
+void mim_lanes_load(mim_lanes *lanes, const float *values)
+{
+    if (lanes->weights)
+        mim_half_weights_load(lanes->weights, values);
 }
 
 /* ---- gradients on their way to the caller ---------------------------------------------------- */

@@ -14,24 +14,27 @@
 typedef struct mim_lane {
     mim_network_f *network;
     mim_batch *batch;
-    float *grads; /* [n_values] between shards all 0; of the first the parameters' own */
-    const float *values_seen; /* by the network at last, and at which step */
-    uint64_t step_seen;
+    float *grads;        /* [n_values] between shards all 0; of the first the parameters' own */
     double loss;         /* of its shard */
     atomic_size_t first; /* of its gradients those from here on are told of; SIZE_MAX: none */
 } mim_lane;
 
 typedef struct mim_lanes {
     size_t n, n_values;
-    mim_lane *all; /* [n] */
-    float **grads; /* [n] theirs */
+    mim_half_weights *weights; /* of all networks; NULL: they compute in f32 */
+    mim_lane *all;             /* [n] */
+    float **grads;             /* [n] theirs */
 } mim_lanes;
 
-/* `model`: borrowed; the first lane adds to its gradients. MIM_EINVAL, MIM_EUNSUP, MIM_ENOMEM. */
-int mim_lanes_create(size_t n, const mim_model *model, const mim_network_options *options,
-                     mim_lanes **lanes);
+/* n_shard: examples of a shard. `model`: borrowed; the first lane adds to its gradients.
+ * MIM_EINVAL, MIM_EUNSUP, MIM_ENOMEM. */
+int mim_lanes_create(size_t n, size_t n_shard, const mim_model *model,
+                     const mim_network_options *options, mim_lanes **lanes);
 void mim_lanes_destroy(mim_lanes **lanes);
 size_t mim_lanes_n_bytes(const mim_lanes *lanes); /* without the parameters' own gradients */
+
+/* What networks compute with from here on, [n_values]; before any work with changed values. */
+void mim_lanes_load(mim_lanes *lanes, const float *values);
 
 /* Computes the gradient of the lane's shard and lane->loss; backward is to be given `ready`. */
 typedef void (*mim_lane_work)(void *context, mim_lane *lane, const mim_grads_ready *ready);

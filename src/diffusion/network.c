@@ -26,6 +26,11 @@ double mim_network_flop(const mim_architecture *a, size_t n_samples, size_t n_th
     return kinds[a->kind]->flop(a, n_samples, n_threads);
 }
 
+size_t mim_network_n_rows(const mim_architecture *a, size_t n_threads)
+{
+    return kinds[a->kind]->n_rows(a, n_threads);
+}
+
 static int check_options(const mim_architecture *a, const mim_network_options *o)
 {
     if (!o->max_samples || !o->max_threads || o->max_samples > 1u << 20 ||

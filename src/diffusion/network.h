@@ -17,6 +17,7 @@
 #include "core/error.h"
 #include "diffusion/architecture.h"
 #include "nn/gemm.h"
+#include "nn/half_weights.h"
 #include "nn/params.h"
 #include "nn/precision.h"
 
@@ -26,10 +27,14 @@ int mim_network_check(const mim_architecture *architecture);
 int mim_network_layout(const mim_architecture *architecture, mim_tensors **layout);
 /* Multiply-adds times 2 of a forward call; forward and backward take three times as much. */
 double mim_network_flop(const mim_architecture *architecture, size_t n_samples, size_t n_threads);
+/* Rows of a sample in the products of the first blocks: tokens, positions. */
+size_t mim_network_n_rows(const mim_architecture *architecture, size_t n_threads);
 
 typedef struct mim_network_options {
     const mim_gemm *gemm;            /* NULL: the default one */
     mim_precision precision;         /* of _f's products where a kind can choose, else MIM_EUNSUP */
+    const mim_half_weights *weights; /* of _f in bf16: loaded by whoever changes the values, NULL:
+                                        the network's own, loaded by each forward call */
     size_t max_samples, max_threads; /* of a call */
     bool is_training;                /* else backward is never asked: much less memory */
 } mim_network_options;

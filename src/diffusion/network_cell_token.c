@@ -166,6 +166,12 @@ static double flop(const mim_architecture *a, size_t n_samples, size_t n_threads
     return sum;
 }
 
+static size_t n_rows(const mim_architecture *a, size_t n_threads)
+{
+    (void)n_threads; /* there is only one number of them */
+    return n_tokens(a);
+}
+
 #include "nn/as_float.h"
 
 #include "diffusion/network_cell_token_internal.h"
@@ -179,6 +185,7 @@ const mim_network_kind mim_network_cell_token = {
     .check = check,
     .layout = layout_of,
     .flop = flop,
+    .n_rows = n_rows,
     .create_f = create_f,
     .create_d = create_d,
 };

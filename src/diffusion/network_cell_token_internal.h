@@ -191,7 +191,6 @@ static mim_dit_call MIM_NN(call_of)(const OWN *own, const MIM_NETWORK_INPUT *in,
     mim_dit_call call = {.n_samples = in->n_samples,
                          .n_tokens = n_tokens(&own->a),
                          .n_conditions = n_conditions(&own->a),
-                         .has_same_values = in->has_same_values,
                          .ready = in->ready};
     if (!in->dropout || !(own->a.dropout > 0))
         return call;
@@ -357,6 +356,7 @@ static int MIM_NN(open_parts)(OWN *own)
     const mim_mlp_shape time = time_shape(a), previous = previous_shape(a), told = own_shape(a);
     const mim_dit_options of_body = {.gemm = o->gemm,
                                      .precision = o->precision,
+                                     .weights = o->weights,
                                      .max_samples = o->max_samples,
                                      .max_tokens = n_tokens(a),
                                      .max_conditions = n_conditions(a),

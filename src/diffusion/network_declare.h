@@ -15,9 +15,7 @@ typedef struct MIM_NETWORK_INPUT {
     const double *time;                 /* [B] timestep */
     const uint32_t *socket;             /* [T] below n_sockets */
     const mim_network_dropout *dropout; /* NULL: nothing falls */
-    bool has_same_values; /* the parameters are those of the call before, so what was made of them
-                             for it still holds */
-    const mim_grads_ready *ready; /* NULL, or told by backward as far as a kind can */
+    const mim_grads_ready *ready;       /* NULL, or told by backward as far as a kind can */
 } MIM_NETWORK_INPUT;
 
 typedef struct MIM_NETWORK MIM_NETWORK;

@@ -21,6 +21,7 @@ typedef struct mim_network_kind {
     int (*check)(const mim_architecture *architecture);
     int (*layout)(const mim_architecture *architecture, mim_tensors **layout);
     double (*flop)(const mim_architecture *architecture, size_t n_samples, size_t n_threads);
+    size_t (*n_rows)(const mim_architecture *architecture, size_t n_threads);
     int (*create_f)(const mim_architecture *architecture, const mim_network_options *options,
                     mim_network_f **network);
     int (*create_d)(const mim_architecture *architecture, const mim_network_options *options,

@@ -120,6 +120,12 @@ static double flop(const mim_architecture *a, size_t n_samples, size_t n_threads
     return mim_dit_flop(&body, n_samples, n_threads + 1, 1) + 2 * ends;
 }
 
+static size_t n_rows(const mim_architecture *a, size_t n_threads)
+{
+    (void)a;
+    return n_threads + 1;
+}
+
 /* ---- both precisions --------------------------------------------------------------------------
  */
 
@@ -135,6 +141,7 @@ const mim_network_kind mim_network_thread_token = {
     .check = check,
     .layout = layout_of,
     .flop = flop,
+    .n_rows = n_rows,
     .create_f = create_f,
     .create_d = create_d,
 };

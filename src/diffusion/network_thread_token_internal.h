@@ -132,7 +132,6 @@ static mim_dit_call MIM_NN(call_of)(const MIM_NETWORK_INPUT *in)
     return (mim_dit_call){.n_samples = in->n_samples,
                           .n_tokens = in->n_threads + 1,
                           .n_conditions = 1,
-                          .has_same_values = in->has_same_values,
                           .ready = in->ready};
 }
 
@@ -214,6 +213,7 @@ static int MIM_NN(start)(OWN *own)
     const mim_dit_shape body = body_shape(&own->a);
     const mim_dit_options options = {.gemm = own->o.gemm,
                                      .precision = own->o.precision,
+                                     .weights = own->o.weights,
                                      .max_samples = own->o.max_samples,
                                      .max_tokens = own->o.max_threads + 1,
                                      .max_conditions = 1,

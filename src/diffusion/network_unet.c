@@ -393,6 +393,14 @@ static double flop(const mim_architecture *a, size_t n_samples, size_t n_threads
     return sum;
 }
 
+static size_t n_rows(const mim_architecture *a, size_t n_threads)
+{
+    (void)n_threads; /* there is only one number of them */
+    size_t n_levels, multipliers[MAX_LEVELS];
+    return get_multipliers(a, &n_levels, multipliers) == MIM_OK ? n_padded(a, n_levels)
+                                                                : a->n_stressors;
+}
+
 #include "nn/as_float.h"
 
 #include "diffusion/network_unet_internal.h"
@@ -406,6 +414,7 @@ const mim_network_kind mim_network_unet = {
     .check = check,
     .layout = layout_of,
     .flop = flop,
+    .n_rows = n_rows,
     .create_f = create_f,
     .create_d = create_d,
 };

@@ -19,20 +19,16 @@ struct mim_trainer {
     mim_feed *own_feed;
     mim_schedule *schedule;
     mim_objective objective;
-    size_t n_shard; /* examples in a shard */
+    size_t n_shard, n_at_once; /* examples in a shard, and of it in a call of a network */
     mim_lanes *lanes;
     double *gradient;   /* [n_values] of a whole step here, between steps all 0 */
     uint64_t n_skipped; /* in a row */
 };
 
-/* dropout: NULL = none. */
-static mim_network_input_f input_of(const mim_trainer *r, mim_lane *lane, const float *values,
-                                    size_t n, const mim_network_dropout *dropout)
+/* Of its first n examples; dropout: NULL = none. */
+static mim_network_input_f input_of(const mim_trainer *r, const mim_batch *b, size_t n,
+                                    const mim_network_dropout *dropout)
 {
-    const mim_batch *b = lane->batch;
-    const bool has_same_values = lane->values_seen == values && lane->step_seen == r->model->step;
-    lane->values_seen = values;
-    lane->step_seen = r->model->step;
     return (mim_network_input_f){.n_samples = n,
                                  .n_threads = r->model->domain->n_threads,
                                  .noisy = b->noisy,
@@ -45,8 +41,7 @@ static mim_network_input_f input_of(const mim_trainer *r, mim_lane *lane, const 
                                  .is_conditional = b->is_conditional,
                                  .time = b->time,
                                  .socket = b->socket,
-                                 .dropout = dropout,
-                                 .has_same_values = has_same_values};
+                                 .dropout = dropout};
 }
 
 /* Of the answers to n examples, whose gradient they become; their part of the mean over n_batch. */
@@ -99,17 +94,24 @@ static int fill(mim_trainer *r, size_t shard, mim_batch *batch)
     return MIM_OK;
 }
 
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
 static void learn(void *context, mim_lane *lane, const mim_grads_ready *ready)
 {
     const mim_trainer *r = context;
-    const mim_batch *b = lane->batch;
     const float *values = r->model->params->values;
-    const mim_network_dropout dropout = {r->model->seed, (uint32_t)r->model->step, b->numbers};
-    mim_network_input_f input = input_of(r, lane, values, r->n_shard, &dropout);
-    input.ready = ready;
-    mim_network_forward_f(lane->network, values, &input, b->predicted);
-    lane->loss = judge(r, &r->objective, b, r->n_shard, r->options.batch);
-    mim_network_backward_f(lane->network, values, &input, b->d_predicted, lane->grads);
+    lane->loss = 0;
+    for (size_t i = 0, n = 0; i < r->n_shard; i += n) {
+        const mim_batch b = mim_batch_from(lane->batch, r->model->domain, i);
+        const mim_network_dropout dropout = {r->model->seed, (uint32_t)r->model->step, b.numbers};
+        n = least(r->n_shard - i, r->n_at_once);
+        mim_network_input_f input = input_of(r, &b, n, &dropout);
+        if (i + n == r->n_shard) /* before, others will add to the gradients */
+            input.ready = ready;
+        mim_network_forward_f(lane->network, values, &input, b.predicted);
+        lane->loss += judge(r, &r->objective, &b, n, r->options.batch);
+        mim_network_backward_f(lane->network, values, &input, b.d_predicted, lane->grads);
+    }
 }
 
 int mim_trainer_shards(mim_trainer *r, size_t first, size_t count, double *gradient, double *loss,
@@ -119,9 +121,11 @@ int mim_trainer_shards(mim_trainer *r, size_t first, size_t count, double *gradi
     *loss = 0;
     if (count == 0)
         memset(gradient, 0, mim_trainer_n_values(r) * sizeof *gradient);
+    else
+        mim_lanes_load(r->lanes, r->model->params->values);
     for (size_t i = 0, n = 0; i < count; i += n) {
         int rc = MIM_OK;
-        n = count - i < most ? count - i : most;
+        n = least(count - i, most);
         for (size_t k = 0; rc == MIM_OK && k < n; k++)
             rc = fill(r, first + i + k, r->lanes->all[k].batch);
         if (rc != MIM_OK)
@@ -135,7 +139,6 @@ int mim_trainer_shards(mim_trainer *r, size_t first, size_t count, double *gradi
 
 static int skip(mim_trainer *r)
 {
-    mim_params_zero_grads_f(r->model->params);
     r->model->step++;
     r->model->course.n_skipped++;
     if (++r->n_skipped <= r->options.max_skipped)
@@ -150,12 +153,13 @@ int mim_trainer_apply(mim_trainer *r, const double *gradient, double *norm)
 {
     mim_params_f *params = r->model->params;
     const uint64_t step = r->model->step;
-    const double before = mim_grads_set_f(gradient, params);
+    const double before = mim_sums_norm_f(params->n_values, gradient);
     if (norm)
         *norm = before;
     if (!isfinite(before))
         return skip(r);
-    const mim_update update = {.adam = &r->options.adam,
+    const mim_update update = {.sums = gradient,
+                               .adam = &r->options.adam,
                                .ema = &r->options.ema,
                                .lr = mim_lr_at(&r->options.rate, step),
                                .n_step = step + 1,
@@ -186,8 +190,9 @@ double mim_trainer_validate(mim_trainer *r, const mim_examples *examples, size_t
     mim_lane *lane = &r->lanes->all[0];
     double sum = 0;
     plain.weights = (mim_objective_weights){0};
-    for (size_t k = 0; k < n * n_draws; k += r->n_shard) {
-        const size_t n_now = n * n_draws - k < r->n_shard ? n * n_draws - k : r->n_shard;
+    mim_lanes_load(r->lanes, values);
+    for (size_t k = 0; k < n * n_draws; k += r->n_at_once) {
+        const size_t n_now = least(n * n_draws - k, r->n_at_once);
         for (size_t i = 0; i < n_now; i++) {
             const size_t e = first + (k + i) / n_draws, draw = (k + i) % n_draws;
             const mim_batch_place p = {.step = validation_step + draw,
@@ -196,7 +201,7 @@ double mim_trainer_validate(mim_trainer *r, const mim_examples *examples, size_t
                                        .t = (2 * draw + 1) * r->schedule->n_steps / (2 * n_draws)};
             mim_batch_put(lane->batch, r->model, r->schedule, NULL, examples, e, &p);
         }
-        const mim_network_input_f input = input_of(r, lane, values, n_now, NULL);
+        const mim_network_input_f input = input_of(r, lane->batch, n_now, NULL);
         mim_network_forward_f(lane->network, values, &input, lane->batch->predicted);
         sum += judge(r, &plain, lane->batch, n_now, 1);
     }
@@ -229,6 +234,21 @@ static int check_options(const mim_train_options *o, mim_prediction prediction)
     return mim_objective_check(&o->objective, prediction);
 }
 
+/* As even parts of a shard as can be. */
+static size_t at_once(const mim_train_options *o, const mim_model *model)
+{
+    enum { most_rows = 1024 }; /* more gain nothing (measured) */
+    const size_t n = o->batch / o->n_shards;
+    const size_t n_rows = mim_network_n_rows(&model->architecture, model->domain->n_threads);
+    size_t most = o->micro_batch;
+    if (o->objective.variance > 0) /* over the examples of a call */
+        most = n;
+    else if (most == 0)
+        most = n_rows < most_rows ? most_rows / n_rows : 1;
+    const size_t n_calls = (n + most - 1) / most;
+    return (n + n_calls - 1) / n_calls;
+}
+
 size_t mim_train_n_lanes(size_t n_shards)
 {
     const size_t n_threads = mim_n_workers(SIZE_MAX);
@@ -240,20 +260,20 @@ static int create(const mim_train_options *options, mim_model *model, mim_traine
     mim_trainer *made = calloc(1, sizeof *made);
     if (!made)
         return mim_fail(MIM_ENOMEM, "trainer");
-    const size_t n_shard = options->batch / options->n_shards;
+    made->n_shard = options->batch / options->n_shards;
+    made->n_at_once = at_once(options, model);
     const mim_network_options network = {.precision = options->precision,
-                                         .max_samples = n_shard,
+                                         .max_samples = made->n_at_once,
                                          .max_threads = model->domain->n_threads,
                                          .is_training = true};
     made->options = *options;
     made->model = model;
-    made->n_shard = n_shard;
     int rc =
         mim_schedule_create(model->process.schedule, model->process.n_timesteps, &made->schedule);
     if (rc == MIM_OK)
         rc = mim_lanes_create(options->n_lanes > 0 ? options->n_lanes
                                                    : mim_train_n_lanes(options->n_shards),
-                              model, &network, &made->lanes);
+                              made->n_shard, model, &network, &made->lanes);
     if (rc == MIM_OK && !(made->gradient = calloc(model->params->n_values, sizeof(double))))
         rc = mim_fail(MIM_ENOMEM, "gradient");
     if (rc == MIM_OK && options->swap_sockets > 0 &&

@@ -1,9 +1,10 @@
 /* Supervised training of a model, serial: what one step does to one share of its batch.
  *
- * A step's batch is cut into a fixed number of shards (micro-batches): a network sees one at a
- * time, and gradients are accumulated. The gradient of each is summed in float by itself and added
- * to the others in double, so that who computes which shard (and in how many ranks) changes the sum
- * by some 1e-16 of its terms only. All draws (which example, timestep, noise, what is hidden, where
+ * A step's batch is cut into a fixed number of shards, the units of parallel work. The gradient of
+ * each is summed in float by itself and added to the others in double, so that who computes which
+ * shard (and in how many ranks) changes the sum by some 1e-16 of its terms only. A shard goes
+ * through its network in micro-batches, one after the other, so that memory does not grow with it.
+ * All draws (which example, timestep, noise, what is hidden, where
  * threads go) are functions of (seed, step, number in the batch).
  *
  * What is minimised: diffusion/objective.h. */
@@ -26,6 +27,7 @@ enum { MIM_TRAIN_MAX_BATCH = 1 << 16 };
 
 typedef struct mim_train_options {
     size_t batch, n_shards; /* examples a step; shards of it: batch is a multiple of n_shards */
+    size_t micro_batch; /* most examples in a call of a network; 0: as many as give it 1024 rows */
     /* Most shards computed at a time, each in an OpenMP thread of its own: faster than threads that
      * share each layer, and takes a network's memory each; results are the same to the bit. 0:
      * mim_train_n_lanes(n_shards). */
@@ -87,8 +89,7 @@ int mim_trainer_step(mim_trainer *trainer, double *loss, double *norm);
 
 /* Sum over examples [first, first + n) of their squared error, without what options.objective adds
  * to it, with noise that is always the same, at n_draws timesteps each, spread evenly; nothing is
- * hidden. use_ema: of the moving average, which is whole in the parameters' ema. Not more examples
- * at a time than a shard has. */
+ * hidden. use_ema: of the moving average, which is whole in the parameters' ema. */
 double mim_trainer_validate(mim_trainer *trainer, const mim_examples *examples, size_t first,
                             size_t n, size_t n_draws, bool use_ema);
 

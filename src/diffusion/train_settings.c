@@ -79,10 +79,16 @@ const mim_option mim_train_settings[] = {
     {"train", "batch", MIM_OPTION_INT, "", "256", 1, MIM_TRAIN_MAX_BATCH, NULL, NULL,
      "examples a step, over all ranks"},
     {"train", "shards", MIM_OPTION_INT, "", "4", 1, MIM_TRAIN_MAX_BATCH, NULL, NULL,
-     "equal parts of a batch (micro-batches), shared out to the ranks: gradients are accumulated "
-     "over them. A rank computes one per OpenMP thread at a time, each with memory of its own, or "
-     "one by all threads where it has fewer; the result depends on it by rounding, and not on the "
-     "ranks"},
+     "equal parts of a batch, shared out to the ranks: gradients are accumulated over them, which "
+     "costs a pass over all of them for each. A rank computes one per OpenMP thread at a time, "
+     "each "
+     "with memory of its own, or one by all threads where it has fewer; the result depends on it "
+     "by "
+     "rounding, and not on the ranks"},
+    {"train", "micro_batch", MIM_OPTION_INT, "", "0", 0, MIM_TRAIN_MAX_BATCH, NULL, NULL,
+     "examples of a shard that go through the network at a time: what memory grows with; 0: as "
+     "many "
+     "as it is fast with. A whole shard with variance_weight"},
     {"train", "precision", MIM_OPTION_CHOICE, "", "f32", 0, 0, "f32|bf16", NULL,
      "numbers that matrix products multiply; bf16 is faster where the processor has it "
      "(AVX512-BF16, "
@@ -213,6 +219,7 @@ static mim_train_options options_of(const mim_config *c, uint64_t n_steps)
     return (mim_train_options){
         .batch = size_of(c, "train.batch"),
         .n_shards = size_of(c, "train.shards"),
+        .micro_batch = size_of(c, "train.micro_batch"),
         .adam = {.beta_1 = mim_config_real(c, "train.beta_1"),
                  .beta_2 = mim_config_real(c, "train.beta_2"),
                  .eps = mim_config_real(c, "train.epsilon"),

@@ -28,6 +28,7 @@
 
 #include "core/error.h"
 #include "nn/gemm.h"
+#include "nn/half_weights.h"
 #include "nn/layers.h"
 #include "nn/params.h"
 #include "nn/precision.h"
@@ -63,6 +64,9 @@ typedef struct mim_dit_options {
     const mim_gemm *gemm;    /* NULL: the default one */
     mim_precision precision; /* of products, of _f only; where the processor has no bf16, products
                                 in bf16 are right but slow */
+    /* For bf16: those of the whole layout, borrowed, and loaded by whoever changes the parameters;
+     * NULL: of its own, loaded by each forward call. */
+    const mim_half_weights *weights;
     size_t max_samples, max_tokens, max_conditions;
     bool is_training; /* else backward is never asked: much less memory */
 } mim_dit_options;
@@ -79,8 +83,6 @@ typedef struct mim_dit_dropout {
 typedef struct mim_dit_call {
     size_t n_samples, n_tokens, n_conditions;
     const mim_dit_dropout *dropout; /* NULL: none */
-    bool has_same_values;           /* the parameters are those of the call before: what was made of
-                                       them for it still holds */
     const mim_grads_ready *ready;   /* told of block after block by backward; NULL: nobody */
 } mim_dit_call;
 

@@ -42,9 +42,9 @@ typedef struct TRUNK {
     MIM_HALF *d_normed, *d_heads;          /* [N][d], [N][ld(d)] */
     MIM_HALF *d_branch, *d_hidden, *d_qkv; /* [N][ld(d)], [N][ld(w)], [N][ld(3 d)] */
 #if MIM_IS_BF16
+    const mim_half_weights *weights;
+    mim_half_weights *own_weights; /* NULL: they are another's */
     mim_half_products *products;
-    size_t first_value, n_values; /* which of the values are the body's */
-    mim_bf16 *half_values;        /* the same in bf16 */
 #endif
 } TRUNK;
 
@@ -104,9 +104,9 @@ static size_t MIM_NN(most)(size_t a, size_t b) { return a > b ? a : b; }
 static size_t MIM_NN(n_work)(const TRUNK *t)
 {
     const size_t rows = max_rows(&t->o), samples = max_group(&t->o);
-    const mim_dit_call tokens = {rows, 1, 1, NULL, false, NULL};
-    const mim_dit_call rows_of_conditions = {
-        rows / 32 + 2 * samples, 1, t->o.max_conditions, NULL, false, NULL};
+    const mim_dit_call tokens = {rows, 1, 1, NULL, NULL};
+    const mim_dit_call rows_of_conditions = {rows / 32 + 2 * samples, 1, t->o.max_conditions, NULL,
+                                             NULL};
     const mim_adaln norm = MIM_NN(norm)(t, &rows_of_conditions);
     const mim_gelu gelu = MIM_NN(gelu_shape)(t, &tokens, NULL);
     const mim_attention attention = MIM_NN(attention)(t, samples, t->o.max_tokens, NULL);
@@ -175,9 +175,6 @@ static void MIM_NN(carve_all)(TRUNK *t, mim_carver *c)
     t->normed = mim_carve(c, max_rows(&t->o) * MIM_NN(ld)(d), h);
     t->active = mim_carve(c, max_rows(&t->o) * MIM_NN(ld)(t->s.n_hidden), h);
     t->work = mim_carve(c, MIM_NN(n_work)(t), r);
-#if MIM_IS_BF16
-    t->half_values = mim_carve(c, t->n_values, h);
-#endif
     if (t->o.is_training)
         MIM_NN(carve_gradients)(t, c);
 }
@@ -187,6 +184,7 @@ static void MIM_NN(trunk_destroy)(DIT *dit)
     TRUNK *t = (TRUNK *)dit;
 #if MIM_IS_BF16
     mim_half_products_destroy(&t->products);
+    mim_half_weights_destroy(&t->own_weights);
 #endif
     free(t->memory);
     free(t);
@@ -199,7 +197,7 @@ static const MIM_HALF *MIM_NN(weights)(const TRUNK *t, const MIM_REAL *values, s
 {
 #if MIM_IS_BF16
     (void)values;
-    return t->half_values + (offset - t->first_value);
+    return mim_half_weights_at(t->weights, offset);
 #else
     (void)t;
     return values + offset;
@@ -209,8 +207,8 @@ static const MIM_HALF *MIM_NN(weights)(const TRUNK *t, const MIM_REAL *values, s
 static void MIM_NN(load_weights)(const TRUNK *t, const MIM_REAL *values)
 {
 #if MIM_IS_BF16
-    mim_half_from_float(t->n_values, values + t->first_value, t->half_values);
-    mim_half_products_renew(t->products);
+    if (t->own_weights)
+        mim_half_weights_load(t->own_weights, values);
 #else
     (void)t;
     (void)values;
@@ -464,8 +462,7 @@ static const MIM_REAL *MIM_NN(trunk_forward)(DIT *dit, const MIM_REAL *values,
     assert(call->n_samples > 0 && call->n_samples <= t->o.max_samples && call->n_tokens > 0 &&
            call->n_tokens <= t->o.max_tokens && call->n_conditions > 0 &&
            call->n_conditions <= t->o.max_conditions);
-    if (!call->has_same_values)
-        MIM_NN(load_weights)(t, values);
+    MIM_NN(load_weights)(t, values);
     MIM_NN(modulate)(t, values, call, condition);
     for (size_t i = 0; i < call->n_samples; i += n) {
         mim_dit_call own;
@@ -493,11 +490,20 @@ static void MIM_NN(find_tensors)(TRUNK *t, const mim_tensors *layout, size_t fir
             t->weight[i][l] = tensors[0].offset;
             t->bias[i][l] = tensors[1].offset;
         }
-#if MIM_IS_BF16
-    t->first_value = t->condition_weight;
-    t->n_values = tensors[-1].offset + tensors[-1].n_values - t->first_value;
-#endif
 }
+
+#if MIM_IS_BF16
+static int MIM_NN(prepare_products)(TRUNK *t, size_t n_values)
+{
+    int rc = MIM_OK;
+    t->weights = t->o.weights;
+    if (!t->weights) {
+        rc = mim_half_weights_create(t->gemm, n_values, &t->own_weights);
+        t->weights = t->own_weights;
+    }
+    return rc == MIM_OK ? mim_half_products_create(t->gemm, t->weights, &t->products) : rc;
+}
+#endif
 
 static int MIM_NN(trunk_create)(const mim_dit_shape *shape, const mim_tensors *layout, size_t first,
                                 const mim_dit_options *options, DIT **dit)
@@ -515,10 +521,12 @@ static int MIM_NN(trunk_create)(const mim_dit_shape *shape, const mim_tensors *l
     MIM_NN(find_tensors)(made, layout, first);
     int rc = MIM_OK;
 #if MIM_IS_BF16
-    rc = mim_half_products_create(made->gemm, &made->products);
+    rc = MIM_NN(prepare_products)(made, layout->n_values);
+    if (made->own_weights)
+        made->base.n_bytes = mim_half_weights_n_bytes(made->own_weights);
 #endif
     MIM_NN(carve_all)(made, &c);
-    made->base.n_bytes = c.used;
+    made->base.n_bytes += c.used;
     if (rc == MIM_OK)
         rc = mim_carver_take(&c, "transformer");
     if (rc != MIM_OK) {

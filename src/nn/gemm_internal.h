@@ -31,21 +31,29 @@ typedef struct mim_gemm_cut {
 } mim_gemm_cut;
 mim_gemm_cut mim_gemm_cut_of(const mim_gemm_shape *shape, bool has_whole_rows);
 
+/* Matrices B that change seldom, rearranged as products like them best; each is so once, whoever
+ * uses it in however many plans and threads. */
+typedef struct mim_onednn_packs mim_onednn_packs;
+int mim_onednn_packs_create(mim_onednn_packs **packs);
+void mim_onednn_packs_destroy(mim_onednn_packs **packs);
+/* After the matrices have changed, while nobody uses them; by all threads. False: the library
+ * refuses, and what they are now is of no use. */
+bool mim_onednn_packs_renew(mim_onednn_packs *packs);
+
 /* A product that is computed again and again, made ready once: C = A B, or with is_added C += A B.
- * Create and pack give false where the library refuses. */
+ */
 typedef struct mim_plan_kind {
-    bool is_half;     /* A and B are bf16, else float */
-    bool gives_half;  /* C is bf16, rounded once, of sums in float; else float */
-    bool has_weights; /* B changes seldom and is rearranged, once a change, as the library likes it
-                         best (mim_onednn_plan_pack) */
-    bool is_added;    /* not with gives_half */
+    bool is_half;    /* A and B are bf16, else float */
+    bool gives_half; /* C is bf16, rounded once, of sums in float; else float */
+    bool is_added;   /* not with gives_half */
 } mim_plan_kind;
 typedef struct mim_onednn_plan mim_onednn_plan;
+/* packs (may be NULL): B always is the matrix at `weights`, kept there. False where the library
+ * refuses. The packs outlive the plan. */
 bool mim_onednn_plan_create(const mim_gemm_shape *shape, mim_plan_kind kind,
-                            mim_onednn_plan **plan);
+                            mim_onednn_packs *packs, const void *weights, mim_onednn_plan **plan);
 void mim_onednn_plan_destroy(mim_onednn_plan **plan);
-bool mim_onednn_plan_pack(mim_onednn_plan *plan, const void *b);
-/* b: as it was packed. A piece that the library refuses is computed by plain loops. */
+/* A piece that the library refuses is computed by plain loops. */
 void mim_onednn_plan_run(mim_onednn_plan *plan, const void *a, const void *b, void *c);
 
 #endif

@@ -2,10 +2,12 @@
 #include "nn/gemm_internal.h"
 
 #include <oneapi/dnnl/dnnl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/error.h"
 #include "nn/half_products.h"
 #include "nn/parallel_internal.h"
 
@@ -173,11 +175,159 @@ bool mim_onednn_has_bf16(void)
            dnnl_cpu_isa_avx512_core_bf16;
 }
 
+static void forget_memory(dnnl_memory_t memory)
+{
+    if (memory)
+        dnnl_memory_destroy(memory);
+}
+
+static void forget_primitive(dnnl_primitive_t primitive)
+{
+    if (primitive)
+        dnnl_primitive_destroy(primitive);
+}
+
+/* The library's operands are not const; it only reads a and b. */
+static void *writable(const void *data) { return (void *)(uintptr_t)data; }
+
+/* ---- matrices rearranged once for many ------------------------------------------------------ */
+
+typedef struct pack {
+    const void *matrix;
+    dnnl_memory_desc_t plain, packed;
+    dnnl_stream_t stream;
+    dnnl_primitive_t reorder;
+    dnnl_memory_t from, to;
+    bool is_renewed; /* the last time it was asked */
+} pack;
+
+struct mim_onednn_packs {
+    pthread_mutex_t lock; /* of what follows: plans of several threads ask for theirs */
+    dnnl_engine_t engine;
+    size_t n, n_room;
+    pack *all;
+};
+
+int mim_onednn_packs_create(mim_onednn_packs **packs)
+{
+    mim_onednn_packs *made = calloc(1, sizeof *made);
+    if (!made)
+        return mim_fail(MIM_ENOMEM, "rearranged matrices");
+    if (dnnl_engine_create(&made->engine, dnnl_cpu, 0) != dnnl_success) {
+        free(made);
+        return mim_fail(MIM_ENOMEM, "rearranged matrices: oneDNN has no engine");
+    }
+    pthread_mutex_init(&made->lock, NULL);
+    *packs = made;
+    return MIM_OK;
+}
+
+static void pack_clear(pack *p)
+{
+    forget_primitive(p->reorder);
+    forget_memory(p->from);
+    forget_memory(p->to);
+    if (p->stream)
+        dnnl_stream_destroy(p->stream);
+}
+
+void mim_onednn_packs_destroy(mim_onednn_packs **packs)
+{
+    mim_onednn_packs *old = *packs;
+    if (!old)
+        return;
+    *packs = NULL;
+    for (size_t i = 0; i < old->n; i++)
+        pack_clear(&old->all[i]);
+    free(old->all);
+    dnnl_engine_destroy(old->engine);
+    pthread_mutex_destroy(&old->lock);
+    free(old);
+}
+
+static bool pack_renew(const pack *p)
+{
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, p->from}, {DNNL_ARG_TO, p->to}};
+    return dnnl_primitive_execute(p->reorder, p->stream, 2, arguments) == dnnl_success &&
+           dnnl_stream_wait(p->stream) == dnnl_success;
+}
+
+bool mim_onednn_packs_renew(mim_onednn_packs *packs)
+{
+    bool are_renewed = true;
+    MIM_PARALLEL_FOR(packs->n > 1)
+    for (size_t i = 0; i < packs->n; i++)
+        packs->all[i].is_renewed = pack_renew(&packs->all[i]);
+    for (size_t i = 0; i < packs->n; i++)
+        are_renewed = are_renewed && packs->all[i].is_renewed;
+    return are_renewed;
+}
+
+static dnnl_status_t pack_make(mim_onednn_packs *packs, pack *p)
+{
+    dnnl_primitive_desc_t desc = NULL;
+    dnnl_status_t status;
+    if ((status = dnnl_stream_create(&p->stream, packs->engine, dnnl_stream_default_flags)) ||
+        (status = dnnl_memory_create(&p->from, &p->plain, packs->engine, writable(p->matrix))) ||
+        (status = dnnl_memory_create(&p->to, &p->packed, packs->engine, DNNL_MEMORY_ALLOCATE)) ||
+        (status = dnnl_reorder_primitive_desc_create(&desc, &p->plain, packs->engine, &p->packed,
+                                                     packs->engine, NULL)) ||
+        (status = dnnl_primitive_create(&p->reorder, desc)))
+        ;
+    else if (!pack_renew(p))
+        status = dnnl_runtime_error;
+    if (desc)
+        dnnl_primitive_desc_destroy(desc);
+    return status;
+}
+
+/* The matrix as it is wanted, or what it becomes; NULL: it cannot be had. */
+static void *find_or_make(mim_onednn_packs *packs, const pack *wanted)
+{
+    void *data = NULL;
+    size_t i = 0;
+    while (i < packs->n && (packs->all[i].matrix != wanted->matrix ||
+                            !dnnl_memory_desc_equal(&packs->all[i].plain, &wanted->plain) ||
+                            !dnnl_memory_desc_equal(&packs->all[i].packed, &wanted->packed)))
+        i++;
+    if (i == packs->n && i == packs->n_room) {
+        const size_t n_room = 2 * packs->n_room + 16;
+        pack *more = realloc(packs->all, n_room * sizeof *more);
+        if (!more)
+            return NULL;
+        packs->all = more;
+        packs->n_room = n_room;
+    }
+    if (i == packs->n) {
+        packs->all[i] = *wanted;
+        if (pack_make(packs, &packs->all[i]) != dnnl_success) {
+            pack_clear(&packs->all[i]);
+            return NULL;
+        }
+        packs->n++;
+    }
+    return dnnl_memory_get_data_handle(packs->all[i].to, &data) == dnnl_success ? data : NULL;
+}
+
+static void *packed_matrix(mim_onednn_packs *packs, const void *matrix,
+                           const dnnl_memory_desc_t *plain, const dnnl_memory_desc_t *packed)
+{
+    const pack wanted = {.matrix = matrix, .plain = *plain, .packed = *packed};
+    if (dnnl_memory_desc_equal(plain, packed))
+        return writable(matrix);
+    pthread_mutex_lock(&packs->lock);
+    void *data = find_or_make(packs, &wanted);
+    pthread_mutex_unlock(&packs->lock);
+    return data;
+}
+
+/* ---- plans ---------------------------------------------------------------------------------- */
+
 /* Pieces of one size; those of the last row and of the last column may be of others. */
 typedef struct piece_kind {
-    dnnl_primitive_t primitive, reorder; /* reorder: of weights, NULL where they are good as is */
-    dnnl_memory_desc_t a, b, c, packed, scratch;
-    dnnl_memory_t plain_memory, packed_memory;
+    dnnl_primitive_t primitive;
+    dnnl_memory_desc_t a, b, c, scratch; /* b: as the primitive wants it */
+    void *weights;                       /* packed; NULL: B is none */
 } piece_kind;
 
 enum { N_KINDS = 4 };
@@ -193,6 +343,8 @@ struct mim_onednn_plan {
     mim_gemm_shape shape;
     mim_gemm_cut cut;
     mim_plan_kind kind;
+    mim_onednn_packs *packs; /* NULL: B is no weight matrix */
+    const void *weights;
     dnnl_engine_t engine;
     dnnl_primitive_attr_t attributes;
     dnnl_post_ops_t post_ops;
@@ -210,47 +362,29 @@ static dnnl_status_t describe_matrix(size_t rows, size_t columns, size_t ld, boo
     return dnnl_memory_desc_init_by_strides(desc, 2, dims, type, strides);
 }
 
-/* Rearranging B, where the primitive wants it otherwise than it lies. */
-static dnnl_status_t prepare_packing(mim_onednn_plan *p, piece_kind *kind)
-{
-    dnnl_primitive_desc_t desc = NULL;
-    dnnl_status_t status =
-        dnnl_memory_create(&kind->packed_memory, &kind->packed, p->engine, DNNL_MEMORY_ALLOCATE);
-    if (status == dnnl_success)
-        status = dnnl_memory_create(&kind->plain_memory, &kind->b, p->engine, DNNL_MEMORY_NONE);
-    if (status == dnnl_success)
-        status = dnnl_reorder_primitive_desc_create(&desc, &kind->b, p->engine, &kind->packed,
-                                                    p->engine, NULL);
-    if (status == dnnl_success)
-        status = dnnl_primitive_create(&kind->reorder, desc);
-    if (desc)
-        dnnl_primitive_desc_destroy(desc);
-    return status;
-}
-
 static dnnl_status_t prepare_kind(mim_onednn_plan *p, const mim_gemm_shape *g, piece_kind *kind)
 {
     const dnnl_data_type_t type = p->kind.is_half ? dnnl_bf16 : dnnl_f32;
     const dnnl_data_type_t given = p->kind.gives_half ? dnnl_bf16 : dnnl_f32;
     dnnl_matmul_desc_t operation;
     dnnl_primitive_desc_t desc = NULL;
-    dnnl_memory_desc_t any;
+    dnnl_memory_desc_t any, plain;
     dnnl_status_t status;
     const dnnl_dims_t dims = {(dnnl_dim_t)g->k, (dnnl_dim_t)g->n};
     if ((status = describe_matrix(g->m, g->k, g->ld_a, g->is_ta, type, &kind->a)) ||
-        (status = describe_matrix(g->k, g->n, g->ld_b, g->is_tb, type, &kind->b)) ||
+        (status = describe_matrix(g->k, g->n, g->ld_b, g->is_tb, type, &plain)) ||
         (status = describe_matrix(g->m, g->n, g->ld_c, false, given, &kind->c)) ||
         (status = dnnl_memory_desc_init_by_tag(&any, 2, dims, type, dnnl_format_tag_any)) ||
-        (status = dnnl_matmul_desc_init(&operation, &kind->a, p->kind.has_weights ? &any : &kind->b,
-                                        NULL, &kind->c)) ||
+        (status = dnnl_matmul_desc_init(&operation, &kind->a, p->packs ? &any : &plain, NULL,
+                                        &kind->c)) ||
         (status = dnnl_primitive_desc_create(&desc, &operation, p->attributes, p->engine, NULL)) ||
         (status = dnnl_primitive_create(&kind->primitive, desc)))
         ;
     else {
-        kind->packed = *dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0);
+        kind->b = *dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0);
         kind->scratch = *dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
-        if (!dnnl_memory_desc_equal(&kind->packed, &kind->b))
-            status = prepare_packing(p, kind);
+        if (p->packs && !(kind->weights = packed_matrix(p->packs, p->weights, &plain, &kind->b)))
+            status = dnnl_out_of_memory;
     }
     if (desc)
         dnnl_primitive_desc_destroy(desc);
@@ -263,7 +397,8 @@ static dnnl_status_t prepare_place(const mim_onednn_plan *p, const piece_kind *k
     dnnl_status_t status;
     if ((status = dnnl_stream_create(&place->stream, p->engine, dnnl_stream_default_flags)) ||
         (status = dnnl_memory_create(&place->a, &kind->a, p->engine, DNNL_MEMORY_NONE)) ||
-        (status = dnnl_memory_create(&place->b, &kind->packed, p->engine, DNNL_MEMORY_NONE)) ||
+        (status = dnnl_memory_create(&place->b, &kind->b, p->engine,
+                                     kind->weights ? kind->weights : DNNL_MEMORY_NONE)) ||
         (status = dnnl_memory_create(&place->c, &kind->c, p->engine, DNNL_MEMORY_NONE)))
         return status;
     if (dnnl_memory_desc_get_size(&kind->scratch) > 0)
@@ -303,7 +438,8 @@ static dnnl_status_t prepare_plan(mim_onednn_plan *p)
     return status;
 }
 
-bool mim_onednn_plan_create(const mim_gemm_shape *shape, mim_plan_kind kind, mim_onednn_plan **plan)
+bool mim_onednn_plan_create(const mim_gemm_shape *shape, mim_plan_kind kind,
+                            mim_onednn_packs *packs, const void *weights, mim_onednn_plan **plan)
 {
     if (shape->m == 0 || shape->n == 0 || shape->k == 0)
         return false;
@@ -311,8 +447,10 @@ bool mim_onednn_plan_create(const mim_gemm_shape *shape, mim_plan_kind kind, mim
     if (!p)
         return false;
     p->shape = *shape;
-    p->cut = mim_gemm_cut_of(shape, kind.has_weights);
+    p->cut = mim_gemm_cut_of(shape, packs != NULL);
     p->kind = kind;
+    p->packs = packs;
+    p->weights = weights;
     p->places = calloc(p->cut.n_pieces, sizeof *p->places);
     const int n_threads = mim_set_threads(1); /* how the library cuts sums follows from them */
     const bool is_ready = p->places && prepare_plan(p) == dnnl_success;
@@ -323,18 +461,6 @@ bool mim_onednn_plan_create(const mim_gemm_shape *shape, mim_plan_kind kind, mim
     }
     *plan = p;
     return true;
-}
-
-static void forget_memory(dnnl_memory_t memory)
-{
-    if (memory)
-        dnnl_memory_destroy(memory);
-}
-
-static void forget_primitive(dnnl_primitive_t primitive)
-{
-    if (primitive)
-        dnnl_primitive_destroy(primitive);
 }
 
 void mim_onednn_plan_destroy(mim_onednn_plan **plan)
@@ -351,12 +477,8 @@ void mim_onednn_plan_destroy(mim_onednn_plan **plan)
         if (p->places[i].stream)
             dnnl_stream_destroy(p->places[i].stream);
     }
-    for (size_t i = 0; i < N_KINDS; i++) {
+    for (size_t i = 0; i < N_KINDS; i++)
         forget_primitive(p->kinds[i].primitive);
-        forget_primitive(p->kinds[i].reorder);
-        forget_memory(p->kinds[i].plain_memory);
-        forget_memory(p->kinds[i].packed_memory);
-    }
     if (p->post_ops)
         dnnl_post_ops_destroy(p->post_ops);
     if (p->attributes)
@@ -365,34 +487,6 @@ void mim_onednn_plan_destroy(mim_onednn_plan **plan)
         dnnl_engine_destroy(p->engine);
     free(p->places);
     free(p);
-}
-
-/* The library's operands are not const; it only reads a and b. */
-static void *writable(const void *data) { return (void *)(uintptr_t)data; }
-
-bool mim_onednn_plan_pack(mim_onednn_plan *p, const void *b)
-{
-    for (size_t i = 0; i < N_KINDS; i++) {
-        piece_kind *kind = &p->kinds[i];
-        void *data = writable(b);
-        if (!kind->primitive)
-            continue;
-        if (kind->reorder) {
-            const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, kind->plain_memory},
-                                                 {DNNL_ARG_TO, kind->packed_memory}};
-            if (dnnl_memory_set_data_handle(kind->plain_memory, data) != dnnl_success ||
-                dnnl_primitive_execute(kind->reorder, p->places[0].stream, 2, arguments) !=
-                    dnnl_success ||
-                dnnl_stream_wait(p->places[0].stream) != dnnl_success ||
-                dnnl_memory_get_data_handle(kind->packed_memory, &data) != dnnl_success)
-                return false;
-        }
-        for (size_t piece = 0; piece < p->cut.n_pieces; piece++)
-            if (kind_of(p, piece) == i &&
-                dnnl_memory_set_data_handle(p->places[piece].b, data) != dnnl_success)
-                return false;
-    }
-    return true;
 }
 
 static dnnl_status_t execute_piece(const mim_onednn_plan *p, size_t number, const char *a,
@@ -409,7 +503,7 @@ static dnnl_status_t execute_piece(const mim_onednn_plan *p, size_t number, cons
     dnnl_status_t status;
     piece_of(&p->shape, &p->cut, number, &at_a, &at_b, &at_c);
     if ((status = dnnl_memory_set_data_handle(place->a, writable(a + at_a * size))) ||
-        (!p->kind.has_weights &&
+        (!p->packs &&
          (status = dnnl_memory_set_data_handle(place->b, writable(b + at_b * size)))) ||
         (status = dnnl_memory_set_data_handle(place->c, c + at_c * given)) ||
         (status = dnnl_primitive_execute(p->kinds[kind_of(p, number)].primitive, place->stream,

@@ -5,6 +5,7 @@
 
 #include "nn/gemm_internal.h"
 #include "nn/half_internal.h"
+#include "nn/half_weights_internal.h"
 #include "nn/parallel_internal.h"
 
 enum { row_block = 4096 }; /* numbers converted at a time */
@@ -14,28 +15,28 @@ typedef struct entry {
     mim_gemm_shape shape;
     const mim_bf16 *weights; /* NULL: B is none */
     bool is_added, gives_half;
-    uint64_t generation; /* of the weights that the plan holds */
     mim_onednn_plan *plan;
 } entry;
 
 struct mim_half_products {
     const mim_gemm *gemm;
+    const mim_half_weights *weights; /* NULL: none */
     bool is_native;
-    uint64_t generation;
     size_t n_entries, n_room;
     entry *entries;
     size_t n_wide;
     float *wide; /* operands, and a result to be rounded, as floats */
 };
 
-int mim_half_products_create(const mim_gemm *gemm, mim_half_products **products)
+int mim_half_products_create(const mim_gemm *gemm, const mim_half_weights *weights,
+                             mim_half_products **products)
 {
     mim_half_products *p = calloc(1, sizeof *p);
     if (!p)
         return mim_fail(MIM_ENOMEM, "products in bf16");
     p->gemm = gemm;
+    p->weights = weights;
     p->is_native = mim_gemm_has_bf16(gemm);
-    p->generation = 1;
     *products = p;
     return MIM_OK;
 }
@@ -52,8 +53,6 @@ void mim_half_products_destroy(mim_half_products **products)
     free(p->wide);
     free(p);
 }
-
-void mim_half_products_renew(mim_half_products *p) { p->generation++; }
 
 /* ---- conversion ----------------------------------------------------------------------------- */
 
@@ -175,8 +174,8 @@ static bool is_same(const mim_gemm_shape *a, const mim_gemm_shape *b)
            a->k == b->k && a->ld_a == b->ld_a && a->ld_b == b->ld_b && a->ld_c == b->ld_c;
 }
 
-static entry *find(mim_half_products *p, const mim_gemm_shape *shape, const mim_bf16 *weights,
-                   bool is_added, bool gives_half)
+static entry *find(mim_half_products *p, const mim_gemm_shape *shape, mim_onednn_packs *packs,
+                   const mim_bf16 *weights, bool is_added, bool gives_half)
 {
     for (size_t i = 0; i < p->n_entries; i++) {
         entry *e = &p->entries[i];
@@ -195,11 +194,8 @@ static entry *find(mim_half_products *p, const mim_gemm_shape *shape, const mim_
     entry *made = &p->entries[p->n_entries];
     *made = (entry){
         .shape = *shape, .weights = weights, .is_added = is_added, .gives_half = gives_half};
-    const mim_plan_kind kind = {.is_half = true,
-                                .gives_half = gives_half,
-                                .has_weights = weights != NULL,
-                                .is_added = is_added};
-    if (!mim_onednn_plan_create(shape, kind, &made->plan))
+    const mim_plan_kind kind = {.is_half = true, .gives_half = gives_half, .is_added = is_added};
+    if (!mim_onednn_plan_create(shape, kind, packs, weights, &made->plan))
         made->plan = NULL; /* and it is not tried again */
     p->n_entries++;
     return made;
@@ -209,14 +205,10 @@ static entry *find(mim_half_products *p, const mim_gemm_shape *shape, const mim_
 static bool run_native(mim_half_products *p, const mim_gemm_shape *shape, const mim_bf16 *a,
                        const mim_bf16 *b, bool is_weights, bool is_added, bool gives_half, void *c)
 {
-    entry *e = find(p, shape, is_weights ? b : NULL, is_added, gives_half);
+    mim_onednn_packs *packs = is_weights ? mim_half_weights_packs(p->weights) : NULL;
+    entry *e = find(p, shape, packs, packs ? b : NULL, is_added, gives_half);
     if (!e || !e->plan)
         return false;
-    if (is_weights && e->generation != p->generation) {
-        if (!mim_onednn_plan_pack(e->plan, b))
-            return false;
-        e->generation = p->generation;
-    }
     mim_onednn_plan_run(e->plan, a, b, c);
     return true;
 }

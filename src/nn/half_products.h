@@ -12,23 +12,22 @@
 #include <stdbool.h>
 
 #include "nn/gemm.h"
+#include "nn/half_weights.h"
 #include "nn/precision.h"
 
 typedef struct mim_half_products mim_half_products;
 
-int mim_half_products_create(const mim_gemm *gemm, mim_half_products **products);
+/* weights: borrowed, may be those of others, too; NULL: no product is with weights. */
+int mim_half_products_create(const mim_gemm *gemm, const mim_half_weights *weights,
+                             mim_half_products **products);
 void mim_half_products_destroy(mim_half_products **products);
 
 /* Numbers to bf16, to the nearest, ties to even. */
 void mim_half_from_float(size_t n, const float *x, mim_bf16 *y);
 void mim_half_to_float(size_t n, const mim_bf16 *x, float *y);
 
-/* To be called whenever what stands at a weight matrix's place has changed. */
-void mim_half_products_renew(mim_half_products *products);
-
-/* is_weights: b is a weight matrix (at its place since the last renewal), so it may be rearranged
- * once and used often. Cannot fail: what the library refuses, and what there is no memory for,
- * plain loops compute. */
+/* is_weights: b is a matrix of the weights. Cannot fail: what the library refuses, and what there
+ * is no memory for, plain loops compute. */
 void mim_half_products_run(mim_half_products *products, const mim_gemm_shape *shape,
                            const mim_bf16 *a, const mim_bf16 *b, bool is_weights, bool is_added,
                            float *c);

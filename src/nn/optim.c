@@ -12,7 +12,8 @@
 enum {
     max_chunks = 1024,
     min_chunk = 1 << 15,
-    move_block = 2048 /* gradients whose sums stay in the first cache */
+    move_block = 2048,  /* gradients whose sums stay in the first cache */
+    update_piece = 1024 /* values that do, with all that belongs to them */
 };
 
 static size_t chunk_of(size_t n)

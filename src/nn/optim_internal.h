@@ -126,40 +126,49 @@ MIM_VECTOR static void MIM_NN(narrow)(size_t n, const double *restrict from, MIM
         to[i] = (MIM_REAL)from[i];
 }
 
-double MIM_NN(mim_grads_set)(const double *sums, MIM_PARAMS *params)
+/* In pieces that stay in the first cache between the passes over them. */
+static double MIM_NN(sum_of_narrowed)(size_t n, const double *sums)
 {
-    const size_t n = params->n_values, step = chunk_of(n);
+    MIM_REAL piece[update_piece];
+    double sum = 0;
+    for (size_t at = 0; at < n; at += update_piece) {
+        const size_t own = n - at < update_piece ? n - at : update_piece;
+        MIM_NN(narrow)(own, sums + at, piece);
+        sum += MIM_NN(sum_of_squares)(own, piece);
+    }
+    return sum;
+}
+
+double MIM_NN(mim_sums_norm)(size_t n, const double *sums)
+{
+    const size_t step = chunk_of(n);
     double squares[max_chunks], sum = 0;
     MIM_PARALLEL_FOR(n > step)
-    for (size_t c = 0; c < (n + step - 1) / step; c++) {
-        MIM_REAL *grads = params->grads + c * step;
-        MIM_NN(narrow)(length_of(n, step, c), sums + c * step, grads);
-        squares[c] = MIM_NN(sum_of_squares)(length_of(n, step, c), grads);
-    }
+    for (size_t c = 0; c < (n + step - 1) / step; c++)
+        squares[c] = MIM_NN(sum_of_narrowed)(length_of(n, step, c), sums + c * step);
     for (size_t c = 0; c < (n + step - 1) / step; c++)
         sum += squares[c];
     return sqrt(sum);
 }
 
-/* Values first .. first + n - 1 of one tensor, in pieces that stay in the first cache between the
- * passes over them. */
+/* Values first .. first + n - 1 of one tensor. */
 static void MIM_NN(update_part)(const mim_update *u, double factor, double beta, double decay,
                                 size_t first, size_t n, MIM_PARAMS *p)
 {
-    enum { piece = 1024 };
-    for (size_t at = first; at < first + n; at += piece) {
-        const size_t left = first + n - at, m = left < piece ? left : piece;
+    MIM_REAL grads[update_piece];
+    for (size_t at = first; at < first + n; at += update_piece) {
+        const size_t left = first + n - at, m = left < update_piece ? left : update_piece;
         const size_t own = at - p->first_own;
+        MIM_NN(narrow)(m, u->sums + at, grads);
         if (factor < 1)
-            MIM_NN(scale)(m, (MIM_REAL)factor, p->grads + at);
+            MIM_NN(scale)(m, (MIM_REAL)factor, grads);
         MIM_NN(adam_tensor)
-        (u->adam, u->lr, u->n_step, decay, m, p->grads + at, p->moment_1 + own, p->moment_2 + own,
+        (u->adam, u->lr, u->n_step, decay, m, grads, p->moment_1 + own, p->moment_2 + own,
          p->values + at);
         if (beta == 0)
             memcpy(p->own_ema + own, p->values + at, m * sizeof *p->own_ema);
         else
             MIM_NN(mix)(m, (MIM_REAL)beta, (MIM_REAL)(1 - beta), p->values + at, p->own_ema + own);
-        memset(p->grads + at, 0, m * sizeof *p->grads);
     }
 }
 
@@ -184,6 +193,4 @@ void MIM_NN(mim_update_step)(const mim_update *u, MIM_PARAMS *params)
              params);
         }
     }
-    memset(params->grads, 0, first * sizeof *params->grads);
-    memset(params->grads + first + n, 0, (params->n_values - first - n) * sizeof *params->grads);
 }

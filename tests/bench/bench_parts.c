@@ -144,8 +144,8 @@ static int time_body(size_t which, size_t n, double *values, double *ms)
 {
     const size_t s = cases[which].n_samples, t = cases[which].n_tokens, c = cases[which].condition;
     const mim_dit_shape shape = {WIDTH, N_HEADS, N_BLOCKS, HIDDEN, c, MIM_SILU, false};
-    const mim_dit_options options = {NULL, MIM_PRECISION_F32, s, t, 1, true};
-    const mim_dit_call call = {s, t, 1, NULL, false, NULL};
+    const mim_dit_options options = {NULL, MIM_PRECISION_F32, NULL, s, t, 1, true};
+    const mim_dit_call call = {s, t, 1, NULL, NULL};
     mim_tensors *layout = NULL;
     mim_params_f *params = NULL;
     mim_dit_f *dit = NULL;

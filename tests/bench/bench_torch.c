@@ -36,12 +36,12 @@ enum { N_DEFAULT = 7, MAX_BATCH = 128, MAX_THREADS = 2 };
 
 typedef struct subject {
     bench_size size;
-    size_t n_batch, n_shards;
+    size_t n_batch, micro_batch;
 } subject;
 
 static const subject subjects[] = {
-    {{"server", MIM_NETWORK_THREAD_TOKEN, 20, 2, 256, 6, 8}, 128, 8},
-    {{"cells", MIM_NETWORK_CELL_TOKEN, 20, 2, 256, 6, 8}, 8, 4}, /* without dropout */
+    {{"server", MIM_NETWORK_THREAD_TOKEN, 20, 2, 256, 6, 8}, 128, 16},
+    {{"cells", MIM_NETWORK_CELL_TOKEN, 20, 2, 256, 6, 8}, 8, 2}, /* without dropout */
 };
 
 /* Largest differences of a tensor's gradient over its largest value. */
@@ -216,7 +216,7 @@ static int write_gradient(bench *b, const char *path)
     int rc = sums && gradient ? MIM_OK : mim_fail(MIM_ENOMEM, "gradient");
     b->loss = 0;
     if (rc == MIM_OK)
-        rc = mim_trainer_shards(b->trainer, 0, b->subject->n_shards, sums, &b->loss, NULL);
+        rc = mim_trainer_shards(b->trainer, 0, MAX_THREADS, sums, &b->loss, NULL);
     for (size_t i = 0; rc == MIM_OK && i < n; i++)
         gradient[i] = (float)sums[i];
     if (rc == MIM_OK)
@@ -411,7 +411,8 @@ static int set_up(bench *b, mim_precision precision)
 {
     b->options =
         (mim_train_options){.batch = b->subject->n_batch,
-                            .n_shards = b->subject->n_shards,
+                            .n_shards = MAX_THREADS,
+                            .micro_batch = b->subject->micro_batch,
                             .n_lanes = MAX_THREADS,
                             .adam = {0.9, 0.999, 1e-8, .weight_decay = 0.01, .is_decoupled = true},
                             .rate = {.base = 1e-4, .floor = 1, .n_steps = 1},

@@ -21,7 +21,7 @@
 #include "tests/support/bench.h"
 #include "tests/support/bench_model.h"
 
-enum { N_DEFAULT = 7, N_SLOTS = 60, N_SHARDS = 4 };
+enum { N_DEFAULT = 7, N_SLOTS = 60 };
 enum {
     MAX_THREADS = 2,
     N_RUNS = 2,
@@ -30,20 +30,12 @@ enum {
 
 static const struct {
     bench_size size;
-    size_t shard, n_shards;
+    size_t batch, micro_batch;
 } cases[] = {
-    {{"laptop", MIM_NETWORK_THREAD_TOKEN, 2, 1, 128, 4, 4}, 64, N_SHARDS},
-    {{"server", MIM_NETWORK_THREAD_TOKEN, 20, 2, 256, 6, 8}, 32, N_SHARDS}, /* batch 128 */
-    {{"cells", MIM_NETWORK_CELL_TOKEN, 20, 2, 256, 6, 8}, 2, 4}, /* batch 8, as in ini/parity.ini */
+    {{"laptop", MIM_NETWORK_THREAD_TOKEN, 2, 1, 128, 4, 4}, 256, 128},
+    {{"server", MIM_NETWORK_THREAD_TOKEN, 20, 2, 256, 6, 8}, 128, 32},
+    {{"cells", MIM_NETWORK_CELL_TOKEN, 20, 2, 256, 6, 8}, 8, 2},
 };
-
-/* Tokens of a sample. */
-static size_t n_tokens(size_t which)
-{
-    return cases[which].size.kind == MIM_NETWORK_CELL_TOKEN
-               ? cases[which].size.n_threads * BENCH_STRESSORS
-               : cases[which].size.n_threads + 1;
-}
 
 /* What is timed beside products. */
 typedef struct work {
@@ -113,8 +105,9 @@ static int run_step(void *context)
 static int bench_training(size_t which, mim_model *model, const mim_examples *examples, size_t n,
                           double *values)
 {
-    mim_train_options options = {.batch = cases[which].n_shards * cases[which].shard,
-                                 .n_shards = cases[which].n_shards,
+    mim_train_options options = {.batch = cases[which].batch,
+                                 .n_shards = MAX_THREADS,
+                                 .micro_batch = cases[which].micro_batch,
                                  .n_lanes = MAX_THREADS,
                                  .adam = mim_adam_default,
                                  .rate = {.base = 1e-4, .floor = 1, .n_steps = 1},
@@ -128,7 +121,8 @@ static int bench_training(size_t which, mim_model *model, const mim_examples *ex
         work w = {.name = cases[which].size.name,
                   .flop = 3 * mim_network_flop(&model->architecture, options.batch,
                                                cases[which].size.n_threads),
-                  .n_rows = cases[which].shard * n_tokens(which),
+                  .n_rows = cases[which].micro_batch *
+                            mim_network_n_rows(&model->architecture, cases[which].size.n_threads),
                   .width = cases[which].size.width,
                   .hidden = 4 * cases[which].size.width,
                   .run = run_step,
@@ -155,7 +149,7 @@ typedef struct body {
 static int run_body(void *context)
 {
     body *b = context;
-    const mim_dit_call call = {CELL_BATCH, CELL_TOKENS, 1, NULL, false, NULL};
+    const mim_dit_call call = {CELL_BATCH, CELL_TOKENS, 1, NULL, NULL};
     float *d_answer = mim_dit_d_answer_f(b->dit), *tokens = mim_dit_tokens_f(b->dit);
     for (size_t i = 0; i < CELL_BATCH * CELL_TOKENS * CELL_WIDTH; i++)
         d_answer[i] = tokens[i] = (float)(i % 7) * 0.1f - 0.3f;
@@ -168,7 +162,7 @@ static int run_body(void *context)
 static int bench_body(mim_precision precision, size_t n, double *values)
 {
     const mim_dit_shape shape = {CELL_WIDTH, 8, 6, 4 * CELL_WIDTH, CELL_CONDITION, MIM_SILU, true};
-    const mim_dit_options options = {NULL, precision, CELL_BATCH, CELL_TOKENS, 1, true};
+    const mim_dit_options options = {NULL, precision, NULL, CELL_BATCH, CELL_TOKENS, 1, true};
     body *b = calloc(1, sizeof *b);
     mim_tensors *layout = NULL;
     size_t first = 0;

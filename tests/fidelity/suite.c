@@ -29,6 +29,8 @@ int suite_create(const char *bin, suite **s)
         rc = mim_actions_builtin("20", &made->actions);
     if (rc == MIM_OK)
         rc = mim_scratch_create(&options, &made->scratch);
+    if (rc == MIM_OK)
+        rc = memory_watch_create(made->machine, &made->memory);
     if (rc == MIM_OK) {
         *s = made;
         made = NULL;
@@ -41,6 +43,7 @@ void suite_destroy(suite **s)
 {
     if (!*s)
         return;
+    memory_watch_destroy(&(*s)->memory);
     mim_scratch_destroy(&(*s)->scratch);
     mim_actions_destroy(&(*s)->actions);
     mim_machine_destroy(&(*s)->machine);
@@ -48,6 +51,12 @@ void suite_destroy(suite **s)
         values_clear(&(*s)->overshoot[i].pct);
     free(*s);
     *s = NULL;
+}
+
+void suite_watch_memory(suite *s, bool is_of_memory)
+{
+    s->is_of_memory = is_of_memory;
+    memory_watch_set(s->memory, is_of_memory);
 }
 
 bool suite_may_repeat(const suite *s, size_t n_done)
@@ -100,8 +109,28 @@ static bool asks_much_io(const mim_plan *plan)
     return is;
 }
 
+/* For the executor; `context` becomes when slot 0 begins. */
+static int start_soon(void *context, int rc, int64_t *start_ns)
+{
+    *start_ns = mim_clock_mono_ns() + MIM_NS_PER_S / 5;
+    *(int64_t *)context = *start_ns;
+    return rc;
+}
+
+/* Takes away the slots in which others loaded the memory. */
+static void judge_memory(const suite *s, int64_t start_ns, suite_run *run)
+{
+    for (size_t i = 0; s->is_of_memory && i < run->result->n_slots; i++) {
+        const double begin_s = run->result->slot_begin_s[i];
+        const int64_t from_ns = start_ns + (int64_t)(1e9 * begin_s);
+        const int64_t to_ns = from_ns + (int64_t)(1e9 * run->result->slot_length_s[i]);
+        run->is_accepted[i] =
+            run->is_accepted[i] && memory_watch_was_quiet(s->memory, from_ns, to_ns);
+    }
+}
+
 static int read_disturbance(const suite *s, const mim_plan *plan, const char *text, size_t n_bytes,
-                            double slot_s, suite_run *run)
+                            double slot_s, int64_t start_ns, suite_run *run)
 {
     mim_stats *stats = NULL;
     mim_disturbance *disturbance = NULL;
@@ -114,6 +143,8 @@ static int read_disturbance(const suite *s, const mim_plan *plan, const char *te
     if (rc == MIM_OK)
         judge_slots(run->result->n_slots, slot_s, asks_much_io(plan), disturbance->figures[0],
                     disturbance->figures[1], run->is_accepted);
+    if (rc == MIM_OK)
+        judge_memory(s, start_ns, run);
     for (size_t i = 0; rc == MIM_OK && i < run->result->n_slots; i++) {
         run->is_accepted[i] = run->is_accepted[i] || s->takes_all;
         run->n_accepted += run->is_accepted[i];
@@ -145,7 +176,10 @@ int suite_run_plan(suite *s, const mim_plan *plan, const mim_calibration *calibr
 {
     char *text = NULL;
     size_t n_bytes = 0;
+    int64_t start_ns = 0;
     mim_execute_options with_stats = *options;
+    with_stats.agree_start = start_soon;
+    with_stats.start_context = &start_ns;
     *run = (suite_run){0};
     if (!(with_stats.stats = open_memstream(&text, &n_bytes)))
         return mim_fail(MIM_ENOMEM, "stats text");
@@ -157,7 +191,7 @@ int suite_run_plan(suite *s, const mim_plan *plan, const mim_calibration *calibr
         rc = mim_fail(MIM_ESTOPPED, "a run ended before its time: %s",
                       run->result->failure ? run->result->failure : "stopped or a stressor failed");
     if (rc == MIM_OK)
-        rc = read_disturbance(s, plan, text, n_bytes, options->slot_s, run);
+        rc = read_disturbance(s, plan, text, n_bytes, options->slot_s, start_ns, run);
     if (rc == MIM_OK && options->slot_s >= least_for_overshoot_s)
         rc = add_overshoots(s, run, options->is_compat);
     if (rc != MIM_OK)
