@@ -10,7 +10,7 @@ may_log=yes
 store=$scratch/campaign.h5
 
 # ---- settings and refusals
-(unset MIMESYS_SCRATCH MIMESYS_ALLOW_UNSTABLE; run_program --print-config) && cmp -s "$scratch/out" ini/collect.ini
+(unset MIMESYS_SCRATCH MIMESYS_ALLOW_UNSTABLE MIMESYS_CALIBRATE_TRIES; run_program --print-config) && cmp -s "$scratch/out" ini/collect.ini
 report $? "ini/collect.ini holds the settings and their defaults"
 run_program --config ini/collect.ini --out "$store" --dry-run && grep -q '^sbatch' "$scratch/out" &&
     [ ! -e "$store" ] && [ ! -e "$MIMESYS_CALIBRATION" ]

@@ -36,7 +36,7 @@ values() {
 }
 
 # ---- settings and refusals
-(unset MIMESYS_SCRATCH MIMESYS_ALLOW_UNSTABLE; run_program --print-config) && cmp -s "$scratch/out" ini/replay.ini
+(unset MIMESYS_SCRATCH MIMESYS_ALLOW_UNSTABLE MIMESYS_CALIBRATE_TRIES; run_program --print-config) && cmp -s "$scratch/out" ini/replay.ini
 report $? "ini/replay.ini holds the settings and their defaults"
 OMPI_MCA_pml=none run_program "$a" "$b" --out "$out" --dry-run --iters 3 --set limits.nice=3 &&
     [ ! -e "$out" ] && grep -q "^would run 4 s on 2 nodes" "$scratch/out" && grep -qF \

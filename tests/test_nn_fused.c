@@ -113,9 +113,9 @@ static void test_half_products(void **state)
     (void)state;
     static const size_t sizes[][3] = {{1, 1, 1}, {21, 5, 7}, {96, 48, 33}, {200, 130, 300}};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-        for (int kind = 0; kind < 32; kind++) {
+        for (int kind = 0; kind < 48; kind++) {
             const bool is_weights = kind & 4, is_added = kind & 8;
-            const mim_gemm *gemm = kind & 16 ? &mim_gemm_plain : &mim_gemm_onednn; /* by floats */
+            const mim_gemm *gemm = kind < 32 ? &mim_gemm_onednn : &mim_gemm_plain;
             mim_gemm_shape g = {.is_ta = kind & 1,
                                 .is_tb = kind & 2,
                                 .m = sizes[s][0],
@@ -136,6 +136,7 @@ static void test_half_products(void **state)
             mim_half_products *products = NULL;
             assert_int_equal(mim_half_weights_create(gemm, n_b, &weights), MIM_OK);
             assert_int_equal(mim_half_products_create(gemm, weights, &products), MIM_OK);
+            mim_half_products_set_native(products, kind < 16); /* else by floats */
             const mim_bf16 *hb = mim_half_weights_at(weights, 0);
             for (int round = 0; round < 2; round++) { /* the second time with other weights */
                 for (size_t i = 0; round == 1 && i < n_b; i++)

@@ -100,7 +100,7 @@ static void test_scripts(void **unused)
 /* A source without rounds of its own, and the longest there is. */
 static void test_bounds(void **unused)
 {
-    static const mim_steady_options bad[] = {{0, 1, 0.1}, {65, 1, 0.1}, {7, 0, 0.1}};
+    static const mim_steady_options bad[] = {{0, 1, 0.1}, {65, 1, 0.1}, {7, 0, 0.1}, {7, 11, 0.1}};
     script s = {"a1", NULL, 0, 0};
     const mim_steady_source source = {&s, repeat, NULL, NULL};
     mim_steady found = {.n_repeats = 99};

@@ -81,18 +81,14 @@ const mim_option mim_train_settings[] = {
     {"train", "shards", MIM_OPTION_INT, "", "4", 1, MIM_TRAIN_MAX_BATCH, NULL, NULL,
      "equal parts of a batch, shared out to the ranks: gradients are accumulated over them, which "
      "costs a pass over all of them for each. A rank computes one per OpenMP thread at a time, "
-     "each "
-     "with memory of its own, or one by all threads where it has fewer; the result depends on it "
-     "by "
-     "rounding, and not on the ranks"},
+     "each with memory of its own, or one by all threads where it has fewer; the result depends on "
+     "it by rounding, and not on the ranks"},
     {"train", "micro_batch", MIM_OPTION_INT, "", "0", 0, MIM_TRAIN_MAX_BATCH, NULL, NULL,
      "examples of a shard that go through the network at a time: what memory grows with; 0: as "
-     "many "
-     "as it is fast with. A whole shard with variance_weight"},
+     "many as it is fast with. A whole shard with variance_weight"},
     {"train", "precision", MIM_OPTION_CHOICE, "", "f32", 0, 0, "f32|bf16", NULL,
-     "numbers that matrix products multiply; bf16 is faster where the processor has it "
-     "(AVX512-BF16, "
-     "AMX), right but slower elsewhere; what is trained and stored is f32"},
+     "numbers that matrix products multiply; bf16 is faster where the processor has AMX, or is "
+     "AMD's and has AVX512-BF16; right but slower elsewhere; what is trained and stored is f32"},
     {"train", "rate", MIM_OPTION_REAL, "", "1e-3", 0, 1, NULL, NULL, "largest learning rate"},
     {"train", "rate_floor", MIM_OPTION_REAL, "", "0.01", 0, 1, NULL, NULL,
      "share of it at the last step"},

@@ -18,6 +18,20 @@ bool mim_gemm_has_bf16(const mim_gemm *gemm)
     return gemm == &mim_gemm_onednn && mim_onednn_has_bf16();
 }
 
+static bool is_intel(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_is("intel");
+#else
+    return false;
+#endif
+}
+
+bool mim_gemm_is_fast_in_bf16(const mim_gemm *gemm)
+{
+    return mim_gemm_has_bf16(gemm) && (mim_onednn_has_amx() || !is_intel());
+}
+
 static size_t parts_of(size_t n, size_t part) { return (n + part - 1) / part; }
 
 /* Rows first: pieces of fewer than 64 would spend their time on arranging B (of fewer than 128

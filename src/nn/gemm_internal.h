@@ -20,8 +20,9 @@ void mim_gemm_plain_run_batch_d(const mim_gemm_shape *shape, const mim_gemm_batc
 
 /* oneDNN's version and instructions. */
 void mim_gemm_onednn_describe(size_t size, char *text);
-/* The processor multiplies bf16 numbers. */
+/* The processor multiplies bf16 numbers; by tiles. */
 bool mim_onednn_has_bf16(void);
+bool mim_onednn_has_amx(void);
 
 /* How the elements of C are shared out: pieces of row_step by column_step, the last ones maybe
  * smaller. It follows from the shape alone, so that what is summed in which order does not depend

@@ -169,11 +169,11 @@ static void run_batch(const mim_gemm_shape *g, const mim_gemm_batch *batch, floa
 
 /* ---- products made ready once --------------------------------------------------------------- */
 
-bool mim_onednn_has_bf16(void)
-{
-    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
-           dnnl_cpu_isa_avx512_core_bf16;
-}
+static bool has_isa(dnnl_cpu_isa_t isa) { return (dnnl_get_effective_cpu_isa() & isa) == isa; }
+
+bool mim_onednn_has_bf16(void) { return has_isa(dnnl_cpu_isa_avx512_core_bf16); }
+
+bool mim_onednn_has_amx(void) { return has_isa(dnnl_cpu_isa_avx512_core_amx); }
 
 static void forget_memory(dnnl_memory_t memory)
 {

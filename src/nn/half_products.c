@@ -36,7 +36,7 @@ int mim_half_products_create(const mim_gemm *gemm, const mim_half_weights *weigh
         return mim_fail(MIM_ENOMEM, "products in bf16");
     p->gemm = gemm;
     p->weights = weights;
-    p->is_native = mim_gemm_has_bf16(gemm);
+    p->is_native = mim_gemm_is_fast_in_bf16(gemm);
     *products = p;
     return MIM_OK;
 }
@@ -52,6 +52,11 @@ void mim_half_products_destroy(mim_half_products **products)
     free(p->entries);
     free(p->wide);
     free(p);
+}
+
+void mim_half_products_set_native(mim_half_products *p, bool is_native)
+{
+    p->is_native = is_native && mim_gemm_has_bf16(p->gemm);
 }
 
 /* ---- conversion ----------------------------------------------------------------------------- */
@@ -84,58 +89,87 @@ void mim_half_to_float(size_t n, const mim_bf16 *x, float *y)
 
 /* ---- by floats ------------------------------------------------------------------------------ */
 
-static size_t extent(size_t n_rows, size_t n_columns, size_t ld)
+/* An operand as it is stored. */
+typedef struct matrix {
+    size_t n_rows, width, ld;
+} matrix;
+
+static matrix stored(bool is_transposed, size_t n_rows, size_t n_columns, size_t ld)
 {
-    return n_rows == 0 ? 0 : (n_rows - 1) * ld + n_columns;
+    return is_transposed ? (matrix){n_columns, n_rows, ld} : (matrix){n_rows, n_columns, ld};
 }
 
-/* A as floats, B at *wide_b, room for n_more numbers at *more; what lies between rows is widened,
- * too, and not used. NULL: there is no memory. */
-static float *widen_operands(mim_half_products *p, const mim_gemm_shape *g, const mim_bf16 *a,
-                             const mim_bf16 *b, size_t n_more, float **wide_b, float **more)
+/* Distance of its rows as floats: products also read down columns, which a power of two would put
+ * into few sets of the first cache. */
+static size_t wide_ld(const matrix *m) { return m->width % 256 ? m->width : m->width + 16; }
+
+static void widen_matrix(const matrix *m, const mim_bf16 *x, float *wide)
 {
-    const size_t n_a = g->is_ta ? extent(g->k, g->m, g->ld_a) : extent(g->m, g->k, g->ld_a);
-    const size_t n_b = g->is_tb ? extent(g->n, g->k, g->ld_b) : extent(g->k, g->n, g->ld_b);
-    const size_t n = n_a + n_b + n_more;
+    const size_t ld = wide_ld(m), step = row_block / (m->width + 1) + 1;
+    MIM_PARALLEL_FOR(m->n_rows > step)
+    for (size_t first = 0; first < m->n_rows; first += step)
+        for (size_t r = first; r < m->n_rows && r < first + step; r++)
+            widen(m->width, x + r * m->ld, wide + r * ld);
+}
+
+/* A product's operands as floats, and room for a result. */
+typedef struct wide_product {
+    mim_gemm_shape shape;
+    const float *a, *b;
+    float *result; /* [m][n] */
+} wide_product;
+
+/* False: there is no memory. */
+static bool widen_operands(mim_half_products *p, const mim_gemm_shape *g, const mim_bf16 *a,
+                           const mim_bf16 *b, bool is_weights, bool has_result, wide_product *wide)
+{
+    const float *kept = is_weights && p->weights ? mim_half_weights_wide(p->weights, b) : NULL;
+    const matrix of_a = stored(g->is_ta, g->m, g->k, g->ld_a);
+    const matrix of_b = stored(g->is_tb, g->k, g->n, g->ld_b);
+    const size_t n_a = of_a.n_rows * wide_ld(&of_a), n_b = kept ? 0 : of_b.n_rows * wide_ld(&of_b);
+    const size_t n = n_a + n_b + (has_result ? g->m * g->n : 0);
     if (n > p->n_wide) {
         float *larger = realloc(p->wide, n * sizeof *larger);
         if (!larger)
-            return NULL;
+            return false;
         p->wide = larger;
         p->n_wide = n;
     }
-    *wide_b = p->wide + n_a;
-    *more = *wide_b + n_b;
-    mim_half_to_float(n_a, a, p->wide);
-    mim_half_to_float(n_b, b, *wide_b);
-    return p->wide;
+    *wide = (wide_product){*g, p->wide, kept ? kept : p->wide + n_a, p->wide + n_a + n_b};
+    widen_matrix(&of_a, a, p->wide);
+    wide->shape.ld_a = wide_ld(&of_a);
+    if (!kept) {
+        widen_matrix(&of_b, b, p->wide + n_a);
+        wide->shape.ld_b = wide_ld(&of_b);
+    }
+    return true;
 }
 
 static void run_wide(mim_half_products *p, const mim_gemm_shape *g, const mim_bf16 *a,
-                     const mim_bf16 *b, bool is_added, float *c)
+                     const mim_bf16 *b, bool is_weights, bool is_added, float *c)
 {
-    float *wide_b, *more;
-    const float *wide_a = widen_operands(p, g, a, b, 0, &wide_b, &more);
-    if (wide_a)
-        p->gemm->run_f(g, 1, wide_a, wide_b, is_added ? 1 : 0, c);
+    wide_product wide;
+    if (widen_operands(p, g, a, b, is_weights, false, &wide))
+        p->gemm->run_f(&wide.shape, 1, wide.a, wide.b, is_added ? 1 : 0, c);
     else
         mim_half_product_plain(g, a, b, is_added, c);
 }
 
 static void run_wide_rounded(mim_half_products *p, const mim_gemm_shape *g, const mim_bf16 *a,
-                             const mim_bf16 *b, mim_bf16 *c)
+                             const mim_bf16 *b, bool is_weights, mim_bf16 *c)
 {
-    mim_gemm_shape dense = *g;
-    float *wide_b, *result;
-    const float *wide_a = widen_operands(p, g, a, b, g->m * g->n, &wide_b, &result);
-    if (!wide_a) {
+    wide_product wide;
+    if (!widen_operands(p, g, a, b, is_weights, true, &wide)) {
         mim_half_product_plain_rounded(g, a, b, c);
         return;
     }
-    dense.ld_c = g->n;
-    p->gemm->run_f(&dense, 1, wide_a, wide_b, 0, result);
-    for (size_t i = 0; i < g->m; i++)
-        narrow(g->n, result + i * g->n, c + i * g->ld_c);
+    wide.shape.ld_c = g->n;
+    p->gemm->run_f(&wide.shape, 1, wide.a, wide.b, 0, wide.result);
+    if (g->ld_c == g->n)
+        mim_half_from_float(g->m * g->n, wide.result, c);
+    else
+        for (size_t i = 0; i < g->m; i++)
+            narrow(g->n, wide.result + i * g->n, c + i * g->ld_c);
 }
 
 /* Element i, j of the product, added to `sum`. */
@@ -218,7 +252,7 @@ void mim_half_products_run(mim_half_products *p, const mim_gemm_shape *shape, co
 {
     mim_gemm_assert(shape);
     if (!p->is_native || !run_native(p, shape, a, b, is_weights, is_added, false, c))
-        run_wide(p, shape, a, b, is_added, c);
+        run_wide(p, shape, a, b, is_weights, is_added, c);
 }
 
 void mim_half_products_run_rounded(mim_half_products *p, const mim_gemm_shape *shape,
@@ -227,5 +261,5 @@ void mim_half_products_run_rounded(mim_half_products *p, const mim_gemm_shape *s
 {
     mim_gemm_assert(shape);
     if (!p->is_native || !run_native(p, shape, a, b, is_weights, false, true, c))
-        run_wide_rounded(p, shape, a, b, c);
+        run_wide_rounded(p, shape, a, b, is_weights, c);
 }

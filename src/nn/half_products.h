@@ -1,9 +1,9 @@
 /* Products of bf16 matrices, summed in float: C [m, n] = op(A) op(B), or += with is_added, or
  * rounded to bf16 (mim_half_products_run_rounded), of one owner that asks for the same shapes again
- * and again. Where the processor multiplies bf16 numbers (mim_gemm_has_bf16) oneDNN does, by plans
- * that are made when a shape is first met and kept; elsewhere operands are widened and multiplied
- * as floats, which gives the same up to the order of sums. Memory is taken when a shape is first
- * met, too.
+ * and again. Where the processor is faster in bf16 (mim_gemm_is_fast_in_bf16) oneDNN multiplies
+ * them, by plans that are made when a shape is first met and kept; elsewhere operands are widened
+ * and multiplied as floats, which gives the same up to the order of sums. Memory is taken when a
+ * shape is first met, too.
  *
  * Results do not depend on the number of threads. Not for two threads at once. */
 #ifndef MIM_NN_HALF_PRODUCTS_H
@@ -21,6 +21,8 @@ typedef struct mim_half_products mim_half_products;
 int mim_half_products_create(const mim_gemm *gemm, const mim_half_weights *weights,
                              mim_half_products **products);
 void mim_half_products_destroy(mim_half_products **products);
+/* For tests and benchmarks: the processor's instructions for bf16, where it has them, or floats. */
+void mim_half_products_set_native(mim_half_products *products, bool is_native);
 
 /* Numbers to bf16, to the nearest, ties to even. */
 void mim_half_from_float(size_t n, const float *x, mim_bf16 *y);

@@ -15,7 +15,7 @@ typedef struct mim_half_weights mim_half_weights;
 /* Of n numbers; gemm: NULL = the default one. */
 int mim_half_weights_create(const mim_gemm *gemm, size_t n, mim_half_weights **weights);
 void mim_half_weights_destroy(mim_half_weights **weights);
-size_t mim_half_weights_n_bytes(const mim_half_weights *weights); /* of the numbers */
+size_t mim_half_weights_n_bytes(const mim_half_weights *weights); /* without rearranged ones */
 
 /* values: [n]. Nobody may be computing with them. */
 void mim_half_weights_load(mim_half_weights *weights, const float *values);

@@ -15,7 +15,7 @@ static const uint64_t max_written_bytes = 64u << 20;
 /* How long a flush takes is up to the device's own housekeeping: repeats differ by their nature. */
 static const double flush_spread = 10.0;
 
-enum { WARM_UPS = 3, ROUNDS = 3 };
+enum { WARM_UPS = 3, default_tries = 3 };
 
 typedef struct bench {
     const mim_stressor *stressor;
@@ -107,7 +107,7 @@ static int measure(bench *b, mim_scratch *scratch, const mim_calibrate_options *
     const mim_steady_options how = {
         .n_repeats = options->n_repeats < MIM_STEADY_MAX_REPEATS ? options->n_repeats
                                                                  : MIM_STEADY_MAX_REPEATS,
-        .n_rounds = ROUNDS,
+        .n_tries = options->n_tries > 0 ? options->n_tries : default_tries,
         .max_spread = options->max_spread * (is_flush_bound(b->stressor) ? flush_spread : 1.0)};
     mim_quiet_reading before, after;
     mim_work warm = {0};

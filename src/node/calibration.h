@@ -62,6 +62,7 @@ typedef struct mim_calibrate_options {
     size_t n_repeats;    /* >= 7 for a stored calibration */
     bool has_ceilings;   /* measure disk and memory with all CPUs, too */
     double max_spread;   /* beyond, a stressor is measured longer, then refused; 0 = no judgement */
+    size_t n_tries;      /* of what was disturbed or differed (node/steady.h), 0 = 3 */
     bool allow_unstable; /* keep it all the same, marked, with a warning */
     double max_age_days; /* of a stored one that is taken; 0 = any */
     double check_after_h; /* one older than this is checked first; 0 = never */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "node/steady.h"
+
 const mim_option mim_scratch_settings[] = {
     {"scratch", "folder", MIM_OPTION_TEXT, "", "", 0, 0, NULL, "MIMESYS_SCRATCH",
      "folder for scratch files, empty = /var/tmp"},
@@ -18,6 +20,9 @@ const mim_option mim_calibrate_settings[] = {
     {"calibrate", "max_spread", MIM_OPTION_REAL, "", "0.1", 0.001, 10, NULL, NULL,
      "spread of a stressor's repeats (quartiles / median) beyond which it is measured longer, then "
      "refused"},
+    {"calibrate", "tries", MIM_OPTION_INT, "", "3", 1, MIM_STEADY_MAX_TRIES, NULL,
+     "MIMESYS_CALIBRATE_TRIES",
+     "times that what others disturbed, or what differs too much, is measured"},
     {"calibrate", "allow_unstable", MIM_OPTION_BOOL, "", "false", 0, 0, NULL,
      "MIMESYS_ALLOW_UNSTABLE",
      "keep what is beyond, or was disturbed by others, marked and with a warning"},
@@ -70,6 +75,7 @@ void mim_calibrate_options_get(const mim_config *config, bool has_ceilings,
         .n_repeats = (size_t)mim_config_int(config, "calibrate.repeats"),
         .has_ceilings = has_ceilings,
         .max_spread = mim_config_real(config, "calibrate.max_spread"),
+        .n_tries = (size_t)mim_config_int(config, "calibrate.tries"),
         .allow_unstable = mim_config_bool(config, "calibrate.allow_unstable"),
         .max_age_days = mim_config_real(config, "calibrate.max_age_days"),
         .check_after_h = mim_config_real(config, "calibrate.check_after_h"),

@@ -5,7 +5,7 @@
 
 #include "core/quantile.h"
 
-enum { TRIES = 3, MAX_TAKEN = TRIES * MIM_STEADY_MAX_REPEATS };
+enum { MAX_TAKEN = MIM_STEADY_MAX_TRIES * MIM_STEADY_MAX_REPEATS };
 
 /* The repeats of a round: undisturbed ones in front. */
 typedef struct round_of {
@@ -23,14 +23,14 @@ static void add(round_of *r, const mim_repeat *repeat)
     r->n++;
 }
 
-static int take(const mim_steady_source *source, size_t n_wanted, bool is_judged, round_of *r,
-                mim_steady *steady)
+static int take(const mim_steady_source *source, size_t n_wanted, size_t n_tries, bool is_judged,
+                round_of *r, mim_steady *steady)
 {
     int rc = MIM_OK;
     r->n_quiet = r->n = 0;
     if (source->begin)
         source->begin(source->context);
-    while (r->n_quiet < n_wanted && r->n < TRIES * n_wanted) {
+    while (r->n_quiet < n_wanted && r->n < n_tries * n_wanted) {
         mim_repeat repeat = {0};
         rc = source->repeat(source->context, &repeat);
         if (rc != MIM_OK)
@@ -44,12 +44,12 @@ static int take(const mim_steady_source *source, size_t n_wanted, bool is_judged
 }
 
 /* Takes rounds of one size until one was undisturbed as a whole, too; false: none was. */
-static int take_quiet(const mim_steady_source *source, size_t n_wanted, bool is_judged, round_of *r,
-                      mim_steady *steady, bool *is_quiet)
+static int take_quiet(const mim_steady_source *source, size_t n_wanted, size_t n_tries,
+                      bool is_judged, round_of *r, mim_steady *steady, bool *is_quiet)
 {
     *is_quiet = false;
-    for (int i = 0; i < TRIES && !*is_quiet; i++) {
-        const int rc = take(source, n_wanted, is_judged, r, steady);
+    for (size_t i = 0; i < n_tries && !*is_quiet; i++) {
+        const int rc = take(source, n_wanted, n_tries, is_judged, r, steady);
         if (rc != MIM_OK)
             return rc;
         if (r->n_quiet < n_wanted) /* it has had its tries */
@@ -96,12 +96,13 @@ int mim_steady_measure(const mim_steady_options *options, const mim_steady_sourc
     size_t n = options->n_repeats;
     const bool is_judged = options->max_spread > 0.0;
     int rc = MIM_OK;
-    if (n < 1 || n > MIM_STEADY_MAX_REPEATS || options->n_rounds < 1)
-        return mim_fail(MIM_EINVAL, "%zu repeats in %zu rounds, expected 1 to %d in 1 or more", n,
-                        options->n_rounds, MIM_STEADY_MAX_REPEATS);
-    for (size_t i = 0; rc == MIM_OK && i < options->n_rounds; i++) {
+    if (n < 1 || n > MIM_STEADY_MAX_REPEATS || options->n_tries < 1 ||
+        options->n_tries > MIM_STEADY_MAX_TRIES)
+        return mim_fail(MIM_EINVAL, "%zu repeats, %zu tries: expected 1 to %d, and 1 to %d", n,
+                        options->n_tries, MIM_STEADY_MAX_REPEATS, MIM_STEADY_MAX_TRIES);
+    for (size_t i = 0; rc == MIM_OK && i < options->n_tries; i++) {
         bool is_quiet = false;
-        rc = take_quiet(source, n, is_judged, &r, &found, &is_quiet);
+        rc = take_quiet(source, n, options->n_tries, is_judged, &r, &found, &is_quiet);
         found.is_disturbed = !is_quiet;
         if (rc == MIM_OK)
             rc = summarise(&r, is_quiet ? r.n_quiet : r.n, &found);

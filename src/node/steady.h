@@ -1,9 +1,10 @@
 /* Repeating a measurement until it can be believed.
  *
- * A round takes repeats until enough of them were undisturbed (three tries for each at most). When
- * the middle half of them lies apart by more than a share of the median, another round follows with
- * twice the repeats. What is still apart after the last round is unstable; a round that others
- * disturbed all the time ends it, too: the machine cannot be measured now. */
+ * A round takes repeats until enough of them were undisturbed (n_tries for each at most), and is
+ * taken again when it was disturbed as a whole (n_tries at most, too). When the middle half of the
+ * repeats lies apart by more than a share of the median, another round follows with twice the
+ * repeats, n_tries in all. What is still apart after the last round is unstable; a round that
+ * others disturbed all the time ends it, too: the machine cannot be measured now. */
 #ifndef MIM_NODE_STEADY_H
 #define MIM_NODE_STEADY_H
 
@@ -27,11 +28,11 @@ typedef struct mim_steady_source {
 
 typedef struct mim_steady_options {
     size_t n_repeats;  /* of the first round, 1 to MIM_STEADY_MAX_REPEATS */
-    size_t n_rounds;   /* 1 or more */
+    size_t n_tries;    /* 1 to MIM_STEADY_MAX_TRIES */
     double max_spread; /* of op_s; 0 = one round is taken as it comes, whatever disturbed it */
 } mim_steady_options;
 
-enum { MIM_STEADY_MAX_REPEATS = 64 };
+enum { MIM_STEADY_MAX_REPEATS = 64, MIM_STEADY_MAX_TRIES = 10 };
 
 typedef struct mim_steady {
     double op_s, cpu_s, bytes_per_s; /* medians over the last round's repeats */

@@ -91,6 +91,7 @@ int main(int argc, char **argv)
         rc = mim_half_products_create(&mim_gemm_onednn, o.half_b, &o.half);
     bench_set_threads(1);
     if (rc == MIM_OK) {
+        mim_half_products_set_native(o.half, true); /* also where floats are faster */
         o.b = o.a + N_MAX;
         o.c = o.b + N_MAX;
         for (size_t i = 0; i < 2 * N_MAX; i++)
