@@ -114,11 +114,11 @@ static int measure_once(suite *s, size_t column, response *one)
         mim_plan_row(plan, w, 0)[column] = weight_of(w / all.per_weight);
     if (rc == MIM_OK && one->is_paced)
         rc = suite_calibrate_one(s, stressor->name, &calibration);
-    suite_watch_memory(s, !one->is_paced);
+    suite_watch_memory(s, one->is_paced ? SUITE_NO_MEMORY : SUITE_COMPUTING);
     if (rc == MIM_OK)
         rc = suite_collect(s, plan, calibration, &options, read_slot, &all, &one->n,
                            &one->n_rejected);
-    suite_watch_memory(s, false);
+    suite_watch_memory(s, SUITE_NO_MEMORY);
     double change = 0.0;
     if (rc == MIM_OK && one->is_paced && stressor->sleep_us == 0)
         rc = change_of(s, calibration, stressor->name, &change);

@@ -98,12 +98,12 @@ static int run(suite *s)
     if (rc == MIM_OK)
         rc = suite_calibrate(s, list, &calibration);
     if (rc == MIM_OK)
-        suite_watch_memory(s, true);
+        suite_watch_memory(s, SUITE_MEMORY_STRESSORS);
     if (rc == MIM_OK)
         rc = measure(s, plan, calibration, false, s->is_quick ? 1 : N_RUNS, ours, &n_rejected);
     if (rc == MIM_OK && !s->is_quick)
         rc = measure(s, plan, calibration, true, N_COMPAT_RUNS, compat, &n_compat_rejected);
-    suite_watch_memory(s, false);
+    suite_watch_memory(s, SUITE_NO_MEMORY);
     if (rc == MIM_OK)
         print(s, ours, compat, n_rejected);
     for (size_t k = 0; k < N_KINDS; k++) {

@@ -53,10 +53,10 @@ void suite_destroy(suite **s)
     *s = NULL;
 }
 
-void suite_watch_memory(suite *s, bool is_of_memory)
+void suite_watch_memory(suite *s, suite_memory memory_for)
 {
-    s->is_of_memory = is_of_memory;
-    memory_watch_set(s->memory, is_of_memory);
+    s->memory_for = memory_for;
+    memory_watch_set(s->memory, memory_for != SUITE_NO_MEMORY);
 }
 
 bool suite_may_repeat(const suite *s, size_t n_done)
@@ -117,10 +117,26 @@ static int start_soon(void *context, int rc, int64_t *start_ns)
     return rc;
 }
 
-/* Takes away the slots in which others loaded the memory. */
-static void judge_memory(const suite *s, int64_t start_ns, suite_run *run)
+static bool needs_quiet_memory(const suite *s, const mim_plan *plan, size_t window)
 {
-    for (size_t i = 0; s->is_of_memory && i < run->result->n_slots; i++) {
+    for (size_t t = 0; t < mim_plan_n_threads(plan); t++)
+        for (size_t k = 0; k < mim_plan_n_stressors(plan); k++) {
+            const mim_stressor *stressor = mim_actions_stressor(mim_plan_actions(plan), k);
+            if (mim_plan_weights(plan, window, t)[k] > 0.0 &&
+                (stressor->is_paced || (s->memory_for == SUITE_MEMORY_STRESSORS &&
+                                        stressor->stress_class != MIM_STRESS_MEMORY)))
+                return false;
+        }
+    return s->memory_for != SUITE_NO_MEMORY;
+}
+
+/* Takes away the slots that need quiet memory and had none. */
+static void judge_memory(const suite *s, const mim_plan *plan, int64_t start_ns, suite_run *run)
+{
+    for (size_t i = 0; i < run->result->n_slots; i++) {
+        const size_t window = run->result->slot_windows[i];
+        if (window >= mim_plan_n_windows(plan) || !needs_quiet_memory(s, plan, window))
+            continue;
         const double begin_s = run->result->slot_begin_s[i];
         const int64_t from_ns = start_ns + (int64_t)(1e9 * begin_s);
         const int64_t to_ns = from_ns + (int64_t)(1e9 * run->result->slot_length_s[i]);
@@ -144,7 +160,7 @@ static int read_disturbance(const suite *s, const mim_plan *plan, const char *te
         judge_slots(run->result->n_slots, slot_s, asks_much_io(plan), disturbance->figures[0],
                     disturbance->figures[1], run->is_accepted);
     if (rc == MIM_OK)
-        judge_memory(s, start_ns, run);
+        judge_memory(s, plan, start_ns, run);
     for (size_t i = 0; rc == MIM_OK && i < run->result->n_slots; i++) {
         run->is_accepted[i] = run->is_accepted[i] || s->takes_all;
         run->n_accepted += run->is_accepted[i];

@@ -23,15 +23,19 @@ typedef struct suite_overshoot {
     size_t n_rejected;
 } suite_overshoot;
 
+/* Slots that are accepted only while others left the memory alone, too: none, those of memory
+ * stressors only, all without pauses and I/O. */
+typedef enum { SUITE_NO_MEMORY, SUITE_MEMORY_STRESSORS, SUITE_COMPUTING } suite_memory;
+
 typedef struct suite {
     mim_machine *machine;
     mim_actions *actions; /* the default list */
     mim_scratch *scratch;
     memory_watch *memory;
-    bool is_of_memory; /* slots are accepted only while others left the memory alone, too */
-    const char *bin;   /* folder of the programs */
-    bool is_quick;     /* little of everything: shows that it works, measures nothing */
-    bool takes_all;    /* disturbed slots, too: no verdicts then */
+    suite_memory memory_for;
+    const char *bin; /* folder of the programs */
+    bool is_quick;   /* little of everything: shows that it works, measures nothing */
+    bool takes_all;  /* disturbed slots, too: no verdicts then */
     size_t n_tries;
     int64_t repeat_until_ns; /* after that nothing disturbed is repeated in this part */
     figure_report report;
@@ -51,8 +55,7 @@ extern const suite_part suite_dose, suite_cpu, suite_io, suite_share, suite_drif
 
 int suite_create(const char *bin, suite **s); /* the rest is the caller's to set */
 void suite_destroy(suite **s);
-/* From here on what is measured depends on how fast the memory is, or does not. */
-void suite_watch_memory(suite *s, bool is_of_memory);
+void suite_watch_memory(suite *s, suite_memory memory_for); /* from here on */
 /* Whether a disturbed measurement may be tried again; n_done: times it was tried. Waits until the
  * machine is quiet, or until it is too late. */
 bool suite_may_repeat(const suite *s, size_t n_done);
