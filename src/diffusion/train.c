@@ -21,7 +21,7 @@ struct mim_trainer {
     mim_objective objective;
     size_t n_shard, n_at_once; /* examples in a shard, and of it in a call of a network */
     mim_lanes *lanes;
-    double *gradient;   /* [n_values] of a whole step here, between steps all 0 */
+    double *gradient;   /* [n_values] of a whole step here */
     uint64_t n_skipped; /* in a row */
 };
 

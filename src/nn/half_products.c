@@ -123,7 +123,7 @@ typedef struct wide_product {
 static bool widen_operands(mim_half_products *p, const mim_gemm_shape *g, const mim_bf16 *a,
                            const mim_bf16 *b, bool is_weights, bool has_result, wide_product *wide)
 {
-    const float *kept = is_weights && p->weights ? mim_half_weights_wide(p->weights, b) : NULL;
+    const float *kept = is_weights ? mim_half_weights_wide(p->weights, b) : NULL;
     const matrix of_a = stored(g->is_ta, g->m, g->k, g->ld_a);
     const matrix of_b = stored(g->is_tb, g->k, g->n, g->ld_b);
     const size_t n_a = of_a.n_rows * wide_ld(&of_a), n_b = kept ? 0 : of_b.n_rows * wide_ld(&of_b);

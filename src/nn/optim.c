@@ -12,8 +12,9 @@
 enum {
     max_chunks = 1024,
     min_chunk = 1 << 15,
+    square_lanes = 16,  /* sums of squares side by side */
     move_block = 2048,  /* gradients whose sums stay in the first cache */
-    update_piece = 1024 /* values that do, with all that belongs to them */
+    update_piece = 1024 /* values that do, with all that belongs to them; a multiple of the lanes */
 };
 
 static size_t chunk_of(size_t n)

@@ -21,8 +21,9 @@ void MIM_NN(mim_ema_update)(const mim_ema *ema, uint64_t n_updates, MIM_PARAMS *
  * these 0: grads[k] + first and sums + first, n elements each. */
 void MIM_NN(mim_grads_move)(size_t first, size_t n, size_t n_from, MIM_REAL *const *grads,
                             bool is_added, double *sums);
-/* Norm of sums [n], rounded to gradients. */
+/* mim_grad_norm(), to the bit, of sums [n] rounded to gradients. */
 double MIM_NN(mim_sums_norm)(size_t n, const double *sums);
-/* What mim_clip_grads(), mim_adam_step() and mim_ema_update() do, for the values that are updated
- * here, with the update's sums as gradients; the parameters' own are not touched. */
+/* The same to the bit as mim_clip_grads(), mim_adam_step() and mim_ema_update(), for the values
+ * that are updated here, with the update's sums as gradients; the parameters' own are not touched.
+ */
 void MIM_NN(mim_update_step)(const mim_update *update, MIM_PARAMS *params);

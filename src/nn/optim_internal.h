@@ -34,19 +34,31 @@ void MIM_NN(mim_adam_step)(const mim_adam *adam, double lr, uint64_t n_step, MIM
     }
 }
 
-MIM_VECTOR static double MIM_NN(sum_of_squares)(size_t n, const MIM_REAL *g)
+/* n: whole groups of square_lanes. */
+MIM_VECTOR static void MIM_NN(add_squares)(size_t n, const MIM_REAL *g, double *restrict lanes)
 {
-    enum { n_lanes = 16 };
-    double lanes[n_lanes] = {0}, sum = 0;
-    size_t i = 0;
-    for (; i + n_lanes <= n; i += n_lanes)
-        for (size_t l = 0; l < n_lanes; l++)
+    for (size_t i = 0; i < n; i += square_lanes)
+        for (size_t l = 0; l < square_lanes; l++)
             lanes[l] += (double)g[i + l] * (double)g[i + l];
-    for (; i < n; i++)
+}
+
+/* All lanes and the n numbers that are left. */
+MIM_VECTOR static double MIM_NN(end_squares)(size_t n, const MIM_REAL *g, const double *lanes)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
         sum += (double)g[i] * (double)g[i];
-    for (size_t l = 0; l < n_lanes; l++)
+    for (size_t l = 0; l < square_lanes; l++)
         sum += lanes[l];
     return sum;
+}
+
+static double MIM_NN(sum_of_squares)(size_t n, const MIM_REAL *g)
+{
+    const size_t left = n % square_lanes;
+    double lanes[square_lanes] = {0};
+    MIM_NN(add_squares)(n - left, g, lanes);
+    return MIM_NN(end_squares)(left, g + n - left, lanes);
 }
 
 double MIM_NN(mim_grad_norm)(const MIM_PARAMS *params)
@@ -126,17 +138,20 @@ MIM_VECTOR static void MIM_NN(narrow)(size_t n, const double *restrict from, MIM
         to[i] = (MIM_REAL)from[i];
 }
 
-/* In pieces that stay in the first cache between the passes over them. */
+/* The same to the bit of sums rounded to gradients, in pieces that stay in the first cache between
+ * the passes over them. */
 static double MIM_NN(sum_of_narrowed)(size_t n, const double *sums)
 {
+    const size_t left = n % square_lanes;
     MIM_REAL piece[update_piece];
-    double sum = 0;
-    for (size_t at = 0; at < n; at += update_piece) {
-        const size_t own = n - at < update_piece ? n - at : update_piece;
+    double lanes[square_lanes] = {0};
+    for (size_t at = 0; at < n - left; at += update_piece) {
+        const size_t own = n - left - at < update_piece ? n - left - at : update_piece;
         MIM_NN(narrow)(own, sums + at, piece);
-        sum += MIM_NN(sum_of_squares)(own, piece);
+        MIM_NN(add_squares)(own, piece, lanes);
     }
-    return sum;
+    MIM_NN(narrow)(left, sums + n - left, piece);
+    return MIM_NN(end_squares)(left, piece, lanes);
 }
 
 double MIM_NN(mim_sums_norm)(size_t n, const double *sums)
