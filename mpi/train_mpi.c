@@ -31,6 +31,7 @@ struct mim_train_mpi {
     mim_params_f *params;
     int *counts, *firsts; /* [n_ranks] values that each rank updates; NULL: each updates all */
     bool has_ema;         /* the gathered average lies where gradients belong */
+    bool is_alone;        /* the only rank: nobody to sum up with */
 };
 
 /* ---- creation ------------------------------------------------------------------------------- */
@@ -101,6 +102,7 @@ int mim_train_mpi_create(MPI_Comm comm, mim_trainer *trainer, size_t n_shards, s
     if (made) {
         made->comm = MPI_COMM_NULL;
         made->trainer = trainer;
+        made->is_alone = n_ranks == 1;
         made->n = mim_trainer_n_values(trainer);
         made->params = mim_trainer_params(trainer);
         mim_share_of(n_shards, rank, n_ranks, &made->first, &made->count);
@@ -223,10 +225,14 @@ int mim_train_mpi_step(mim_train_mpi *job, int local, bool wishes_stop, double *
     const mim_grads_ready ready = {complete, job};
     const size_t n_requests = job->n_buckets + 1;
     double *extras = job->sums + job->n;
-    memset(extras, 0, N_EXTRAS * sizeof *extras);
     if (job->has_ema)
         mim_params_zero_grads_f(job->params);
     job->has_ema = false;
+    if (job->is_alone) {
+        *is_wished = wishes_stop;
+        return local == MIM_OK ? mim_trainer_step(job->trainer, loss, norm) : local;
+    }
+    memset(extras, 0, N_EXTRAS * sizeof *extras);
     for (size_t k = 0; k < n_requests; k++)
         job->requests[k] = MPI_REQUEST_NULL;
     for (size_t k = 0; k < job->n_buckets; k++)

@@ -132,17 +132,17 @@ static void test_half_products(void **state)
             free(fill(n_c, 3, &c));
             free(fill(n_c, 3, &expected));
             mim_bf16 *ha = calloc(n_a + 2 * n_c, sizeof *ha), *hc = ha + n_a;
-            mim_half_weights *weights = NULL;
+            mim_layer_weights *weights = NULL;
             mim_half_products *products = NULL;
-            assert_int_equal(mim_half_weights_create(gemm, n_b, &weights), MIM_OK);
+            assert_int_equal(mim_layer_weights_create(gemm, MIM_PRECISION_BF16, n_b, &weights), MIM_OK);
             assert_int_equal(mim_half_products_create(gemm, weights, &products), MIM_OK);
             mim_half_products_set_native(products, kind < 16); /* else by floats */
-            const mim_bf16 *hb = mim_half_weights_at(weights, 0);
+            const mim_bf16 *hb = mim_layer_weights_half(weights, 0);
             for (int round = 0; round < 2; round++) { /* the second time with other weights */
                 for (size_t i = 0; round == 1 && i < n_b; i++)
                     b[i] = -0.5f * b[i];
                 mim_half_from_float(n_a, a, ha);
-                mim_half_weights_load(weights, b);
+                mim_layer_weights_load(weights, b);
                 mim_half_products_run(products, &g, ha, hb, is_weights, is_added, c);
                 mim_half_product_plain(&g, ha, hb, is_added, expected);
             }
@@ -150,7 +150,7 @@ static void test_half_products(void **state)
                 assert_true(fabsf(c[i] - expected[i]) <= 2e-6f * (float)(g.k + 1));
             check_rounded_product(products, &g, ha, hb, is_weights, hc, n_c);
             mim_half_products_destroy(&products);
-            mim_half_weights_destroy(&weights);
+            mim_layer_weights_destroy(&weights);
             free(a);
             free(b);
             free(c);

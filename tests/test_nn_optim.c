@@ -198,17 +198,48 @@ static mim_params_f *three_tensors(void)
     return params;
 }
 
+/* Nor does it matter whether a gradient was summed up before: from one to three arrays whose sum is
+ * that of the step, which are 0 afterwards. `wanted` has had its step. */
+static void check_apart(uint64_t step, const mim_update *update,
+                        const mim_params_f *wanted, mim_params_f *apart)
+{
+    const size_t n = apart->n_values, n_parts = 1 + (step - 1) % 3;
+    float *more = calloc(2 * n, sizeof *more);
+    float *const all[] = {apart->grads, more, more + n};
+    const mim_gradient_f gradient = {NULL, all, n_parts};
+    assert_non_null(more);
+    for (size_t i = 0; i < n; i++) {
+        const float whole = (float)sin(0.37 * (double)(step * (i + 1)));
+        all[0][i] = n_parts == 1 ? whole : 0.5f * whole;
+        if (n_parts == 2)
+            all[1][i] = 0.5f * whole;
+        else if (n_parts == 3)
+            all[1][i] = all[2][i] = 0.25f * whole;
+    }
+    assert_true(mim_gradient_norm_f(n, &gradient) == update->norm);
+    mim_update_step_f(update, &gradient, apart);
+    assert_memory_equal(apart->values, wanted->values, n * sizeof(float));
+    assert_memory_equal(apart->moment_1, wanted->moment_1, n * sizeof(float));
+    assert_memory_equal(apart->moment_2, wanted->moment_2, n * sizeof(float));
+    assert_memory_equal(apart->ema, wanted->ema, n * sizeof(float));
+    for (size_t k = 0; k < n_parts; k++)
+        for (size_t i = 0; i < n; i++)
+            assert_true(all[k][i] == 0);
+    free(more);
+}
+
 /* One pass does what three did, to the bit, over chunks and tensors that end elsewhere. */
 static void test_update_is_its_parts(void **state)
 {
     (void)state;
     const mim_adam adam = {0.9, 0.99, 1e-8, 0.05, true};
     const mim_ema ema = {.beta = 0.9, .n_copies = 2};
-    mim_params_f *whole = three_tensors(), *parts = three_tensors();
+    mim_params_f *whole = three_tensors(), *parts = three_tensors(), *apart = three_tensors();
     const size_t n = whole->n_values;
     double *sums = calloc(n, sizeof *sums);
     float *other = calloc(n, sizeof *other);
     assert_true(sums && other);
+    const mim_gradient_f gradient = {.sums = sums};
     for (uint64_t step = 1; step <= 4; step++) {
         const double max_norm = step == 3 ? 0 : 50; /* of about 235 */
         for (size_t i = 0; i < n; i++) {
@@ -231,23 +262,25 @@ static void test_update_is_its_parts(void **state)
         }
         for (size_t i = 0; i < n; i++)
             assert_true(whole->grads[i] == 0 && other[i] == 0 && (float)sums[i] == parts->grads[i]);
-        const double norm = mim_sums_norm_f(n, sums);
+        const double norm = mim_gradient_norm_f(n, &gradient);
         assert_true(norm == mim_clip_grads_f(max_norm, parts));
         mim_adam_step_f(&adam, 1e-2, step, parts);
         mim_ema_update_f(&ema, step - 1, parts);
-        const mim_update update = {sums, &adam, &ema, 1e-2, step, norm, max_norm};
-        mim_update_step_f(&update, whole);
+        const mim_update update = {&adam, &ema, 1e-2, step, norm, max_norm};
+        mim_update_step_f(&update, &gradient, whole);
         assert_memory_equal(whole->values, parts->values, n * sizeof(float));
         assert_memory_equal(whole->moment_1, parts->moment_1, n * sizeof(float));
         assert_memory_equal(whole->moment_2, parts->moment_2, n * sizeof(float));
         assert_memory_equal(whole->ema, parts->ema, n * sizeof(float));
         for (size_t i = 0; i < n; i++)
             assert_true(whole->grads[i] == 0);
+        check_apart(step, &update, parts, apart);
     }
     free(sums);
     free(other);
     mim_params_destroy_f(&whole);
     mim_params_destroy_f(&parts);
+    mim_params_destroy_f(&apart);
 }
 
 /* Instances that each update a part come together to what one does, to the bit, when they hand each
@@ -262,6 +295,7 @@ static void test_parts_update_as_whole(void **state)
         mim_params_f *whole = three_tensors(), *parts[MAX_PARTS] = {NULL};
         const size_t n = whole->n_values, n_bytes = n * sizeof(float);
         double *sums = calloc(n, sizeof *sums);
+        const mim_gradient_f gradient = {.sums = sums};
         assert_non_null(sums);
         for (size_t k = 0; k < n_parts; k++) {
             const mim_part part = {k, n_parts};
@@ -271,12 +305,12 @@ static void test_parts_update_as_whole(void **state)
         for (uint64_t step = 1; step <= 4; step++) {
             for (size_t i = 0; i < n; i++)
                 sums[i] = sin(0.37 * (double)(step * (i + 1)));
-            const mim_update update = {sums, &adam, &ema, 1e-2, step, mim_sums_norm_f(n, sums), 50};
-            mim_update_step_f(&update, whole);
+            const mim_update update = {&adam, &ema, 1e-2, step, mim_gradient_norm_f(n, &gradient), 50};
+            mim_update_step_f(&update, &gradient, whole);
             for (size_t k = 0; k < n_parts; k++) {
                 const mim_params_f *p = parts[k];
                 const size_t first = p->first_own, n_own = p->n_own * sizeof(float);
-                mim_update_step_f(&update, parts[k]);
+                mim_update_step_f(&update, &gradient, parts[k]);
                 assert_memory_equal(p->grads, whole->grads, n_bytes);
                 assert_memory_equal(p->values + first, whole->values + first, n_own);
                 assert_memory_equal(p->moment_1, whole->moment_1 + first, n_own);

@@ -17,9 +17,8 @@ int mim_lanes_create(size_t n, size_t n_shard, const mim_model *model,
     mim_network_options own = *options;
     made->n = n;
     made->n_values = model->params->n_values;
-    int rc = MIM_OK;
-    if (options->precision == MIM_PRECISION_BF16)
-        rc = mim_half_weights_create(options->gemm, made->n_values, &made->weights);
+    int rc = mim_layer_weights_create(options->gemm, options->precision, made->n_values,
+                                      &made->weights);
     own.weights = made->weights;
     for (size_t k = 0; rc == MIM_OK && k < n; k++) {
         mim_lane *lane = &made->all[k];
@@ -49,7 +48,7 @@ void mim_lanes_destroy(mim_lanes **lanes)
         if (k > 0)
             free(old->all[k].grads);
     }
-    mim_half_weights_destroy(&old->weights);
+    mim_layer_weights_destroy(&old->weights);
     free(old->all);
     free(old->grads);
     free(old);
@@ -57,9 +56,8 @@ void mim_lanes_destroy(mim_lanes **lanes)
 
 size_t mim_lanes_n_bytes(const mim_lanes *lanes)
 {
-    size_t sum = (lanes->n - 1) * lanes->n_values * sizeof(float);
-    if (lanes->weights)
-        sum += mim_half_weights_n_bytes(lanes->weights);
+    size_t sum = (lanes->n - 1) * lanes->n_values * sizeof(float) +
+                 mim_layer_weights_n_bytes(lanes->weights);
     for (size_t k = 0; k < lanes->n; k++)
         sum +=
             mim_network_n_bytes_f(lanes->all[k].network) + mim_batch_n_bytes(lanes->all[k].batch);
@@ -68,8 +66,7 @@ size_t mim_lanes_n_bytes(const mim_lanes *lanes)
 
 void mim_lanes_load(mim_lanes *lanes, const float *values)
 {
-    if (lanes->weights)
-        mim_half_weights_load(lanes->weights, values);
+    mim_layer_weights_load(lanes->weights, values);
 }
 
 /* ---- gradients on their way to the caller ---------------------------------------------------- */
@@ -126,19 +123,34 @@ static void run_one(handover *h, size_t k, mim_lane_work work, void *context)
     work(context, lane, h->ready ? &early : NULL);
 }
 
+/* Lanes first .. first + n - 1 at a time. A single one is not in a region of its own: loops within
+ * would start threads anew each time. */
+static void run_some(handover *h, size_t first, size_t n, mim_lane_work work, void *context)
+{
+    if (n == 1) {
+        run_one(h, first, work, context);
+        return;
+    }
+    MIM_PARALLEL_LANES(n)
+    for (size_t k = first; k < first + n; k++)
+        run_one(h, k, work, context);
+}
+
+void mim_lanes_work(mim_lanes *lanes, size_t n_used, mim_lane_work work, void *context)
+{
+    handover nothing = {.lanes = lanes};
+    const size_t most = mim_n_workers(n_used);
+    for (size_t first = 0; first < n_used; first += most)
+        run_some(&nothing, first, n_used - first < most ? n_used - first : most, work, context);
+}
+
 void mim_lanes_run(mim_lanes *lanes, size_t n_used, mim_lane_work work, void *context,
                    bool is_added, double *gradient, const mim_grads_ready *ready)
 {
     handover h = {lanes, n_used, is_added, gradient, ready, 0, 0};
     for (size_t k = 0; k < n_used; k++)
         atomic_init(&lanes->all[k].first, SIZE_MAX);
-    if (n_used == 1) { /* not in a region of one: loops within would start threads anew each time */
-        run_one(&h, 0, work, context);
-    } else {
-        MIM_PARALLEL_LANES(n_used)
-        for (size_t k = 0; k < n_used; k++)
-            run_one(&h, k, work, context);
-    }
+    run_some(&h, 0, n_used, work, context);
     const size_t first = h.first, end = h.end;
     hand_over(&h, end, lanes->n_values - end);
     hand_over(&h, 0, first);

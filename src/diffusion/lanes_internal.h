@@ -21,7 +21,7 @@ typedef struct mim_lane {
 
 typedef struct mim_lanes {
     size_t n, n_values;
-    mim_half_weights *weights; /* of all networks; NULL: they compute in f32 */
+    mim_layer_weights *weights; /* of all networks */
     mim_lane *all;             /* [n] */
     float **grads;             /* [n] theirs */
 } mim_lanes;
@@ -39,7 +39,10 @@ void mim_lanes_load(mim_lanes *lanes, const float *values);
 /* Computes the gradient of the lane's shard and lane->loss; backward is to be given `ready`. */
 typedef void (*mim_lane_work)(void *context, mim_lane *lane, const mim_grads_ready *ready);
 
-/* The first n_used lanes work, then `gradient` [n_values] becomes, or grows by, their gradients,
+/* The first n_used lanes work, as many at a time as there are threads; their gradients stay. */
+void mim_lanes_work(mim_lanes *lanes, size_t n_used, mim_lane_work work, void *context);
+
+/* The first n_used lanes work, all at a time, then `gradient` [n_values] becomes, or grows by, their gradients,
  * lane after lane. A single one has all threads for its products. `ready` (may be NULL) as in
  * mim_trainer_shards(); it is told by the calling thread. */
 void mim_lanes_run(mim_lanes *lanes, size_t n_used, mim_lane_work work, void *context,

@@ -17,7 +17,7 @@
 #include "core/error.h"
 #include "diffusion/architecture.h"
 #include "nn/gemm.h"
-#include "nn/half_weights.h"
+#include "nn/layer_weights.h"
 #include "nn/params.h"
 #include "nn/precision.h"
 
@@ -33,8 +33,8 @@ size_t mim_network_n_rows(const mim_architecture *architecture, size_t n_threads
 typedef struct mim_network_options {
     const mim_gemm *gemm;            /* NULL: the default one */
     mim_precision precision;         /* of _f's products where a kind can choose, else MIM_EUNSUP */
-    const mim_half_weights *weights; /* of _f in bf16: loaded by whoever changes the values, NULL:
-                                        the network's own, loaded by each forward call */
+    mim_layer_weights *weights;      /* of _f, in the same precision: loaded by whoever changes the
+                                        values; NULL: the network sees to itself, more slowly */
     size_t max_samples, max_threads; /* of a call */
     bool is_training;                /* else backward is never asked: much less memory */
 } mim_network_options;

@@ -21,7 +21,7 @@ struct mim_trainer {
     mim_objective objective;
     size_t n_shard, n_at_once; /* examples in a shard, and of it in a call of a network */
     mim_lanes *lanes;
-    double *gradient;   /* [n_values] of a whole step here */
+    double *gradient;   /* [n_values] of a whole step here; NULL: each shard has a lane */
     uint64_t n_skipped; /* in a row */
 };
 
@@ -71,7 +71,8 @@ mim_params_f *mim_trainer_params(mim_trainer *trainer) { return trainer->model->
 
 size_t mim_trainer_n_bytes(const mim_trainer *r)
 {
-    return mim_lanes_n_bytes(r->lanes) + r->model->params->n_values * sizeof *r->gradient;
+    return mim_lanes_n_bytes(r->lanes) +
+           (r->gradient ? r->model->params->n_values * sizeof *r->gradient : 0);
 }
 
 static int fill(mim_trainer *r, size_t shard, mim_batch *batch)
@@ -149,34 +150,62 @@ static int skip(mim_trainer *r)
                     (unsigned long long)r->model->step - 1, (unsigned long long)r->n_skipped - 1);
 }
 
-int mim_trainer_apply(mim_trainer *r, const double *gradient, double *norm)
+static int apply(mim_trainer *r, const mim_gradient_f *gradient, double *norm)
 {
     mim_params_f *params = r->model->params;
     const uint64_t step = r->model->step;
-    const double before = mim_sums_norm_f(params->n_values, gradient);
+    const double before = mim_gradient_norm_f(params->n_values, gradient);
     if (norm)
         *norm = before;
-    if (!isfinite(before))
+    if (!isfinite(before)) {
+        mim_gradient_clear_f(params->n_values, gradient);
         return skip(r);
-    const mim_update update = {.sums = gradient,
-                               .adam = &r->options.adam,
+    }
+    const mim_update update = {.adam = &r->options.adam,
                                .ema = &r->options.ema,
                                .lr = mim_lr_at(&r->options.rate, step),
                                .n_step = step + 1,
                                .norm = before,
                                .max_norm = r->options.clip_norm};
-    mim_update_step_f(&update, params);
+    mim_update_step_f(&update, gradient, params);
     r->model->step = step + 1;
     r->n_skipped = 0;
     return MIM_OK;
 }
 
+int mim_trainer_apply(mim_trainer *r, const double *sums, double *norm)
+{
+    return apply(r, &(mim_gradient_f){.sums = sums}, norm);
+}
+
+/* A lane for each shard, whose gradients stay there: no memory for sums, and fewer passes. */
+static int step_in_lanes(mim_trainer *r, double *loss, double *norm)
+{
+    const size_t n = r->options.n_shards;
+    const mim_gradient_f gradient = {NULL, r->lanes->grads, n};
+    int rc = MIM_OK;
+    for (size_t k = 0; rc == MIM_OK && k < n; k++)
+        rc = fill(r, k, r->lanes->all[k].batch);
+    if (rc != MIM_OK)
+        return rc;
+    mim_lanes_load(r->lanes, r->model->params->values);
+    mim_lanes_work(r->lanes, n, learn, r);
+    for (size_t k = 0; k < n; k++)
+        *loss += r->lanes->all[k].loss;
+    return apply(r, &gradient, norm);
+}
+
 int mim_trainer_step(mim_trainer *r, double *loss, double *norm)
 {
     double sum = 0;
-    int rc = mim_trainer_shards(r, 0, r->options.n_shards, r->gradient, &sum, NULL);
-    if (rc == MIM_OK)
-        rc = mim_trainer_apply(r, r->gradient, norm);
+    int rc = MIM_OK;
+    if (!r->gradient) {
+        rc = step_in_lanes(r, &sum, norm);
+    } else {
+        rc = mim_trainer_shards(r, 0, r->options.n_shards, r->gradient, &sum, NULL);
+        if (rc == MIM_OK)
+            rc = mim_trainer_apply(r, r->gradient, norm);
+    }
     if (rc == MIM_OK)
         *loss = sum;
     return rc;
@@ -262,7 +291,7 @@ static int create(const mim_train_options *options, mim_model *model, mim_traine
         return mim_fail(MIM_ENOMEM, "trainer");
     made->n_shard = options->batch / options->n_shards;
     made->n_at_once = at_once(options, model);
-    const mim_network_options network = {.precision = options->precision,
+    const mim_network_options network = {.precision = mim_gemm_precision(mim_gemm_find(NULL), options->precision),
                                          .max_samples = made->n_at_once,
                                          .max_threads = model->domain->n_threads,
                                          .is_training = true};
@@ -274,7 +303,8 @@ static int create(const mim_train_options *options, mim_model *model, mim_traine
         rc = mim_lanes_create(options->n_lanes > 0 ? options->n_lanes
                                                    : mim_train_n_lanes(options->n_shards),
                               made->n_shard, model, &network, &made->lanes);
-    if (rc == MIM_OK && !(made->gradient = calloc(model->params->n_values, sizeof(double))))
+    if (rc == MIM_OK && options->n_shards > made->lanes->n &&
+        !(made->gradient = calloc(model->params->n_values, sizeof(double))))
         rc = mim_fail(MIM_ENOMEM, "gradient");
     if (rc == MIM_OK && options->swap_sockets > 0 &&
         !mim_batch_can_swap_sockets(made->lanes->all[0].batch))

@@ -83,8 +83,8 @@ int mim_trainer_shards(mim_trainer *trainer, size_t first, size_t count, double 
  * model->step grows by 1. `norm` (may be NULL): of the whole gradient before clipping. When that is
  * not finite the step is left out: only model->step and course.n_skipped grow. MIM_ECHECK when more
  * than max_skipped steps in a row were left out. */
-int mim_trainer_apply(mim_trainer *trainer, const double *gradient, double *norm);
-/* All shards and the update. */
+int mim_trainer_apply(mim_trainer *trainer, const double *sums, double *norm);
+/* All shards and the update; the same to the bit. */
 int mim_trainer_step(mim_trainer *trainer, double *loss, double *norm);
 
 /* Sum over examples [first, first + n) of their squared error, without what options.objective adds

@@ -28,7 +28,7 @@
 
 #include "core/error.h"
 #include "nn/gemm.h"
-#include "nn/half_weights.h"
+#include "nn/layer_weights.h"
 #include "nn/layers.h"
 #include "nn/params.h"
 #include "nn/precision.h"
@@ -64,9 +64,9 @@ typedef struct mim_dit_options {
     const mim_gemm *gemm;    /* NULL: the default one */
     mim_precision precision; /* of products, of _f only; where the processor has no bf16, products
                                 in bf16 are right but slow */
-    /* For bf16: those of the whole layout, borrowed, and loaded by whoever changes the parameters;
-     * NULL: of its own, loaded by each forward call. */
-    const mim_half_weights *weights;
+    /* Of _f, in the same precision: those of the whole layout, borrowed, and loaded by whoever
+     * changes the parameters. NULL: in bf16 of its own, loaded by each forward call. */
+    mim_layer_weights *weights;
     size_t max_samples, max_tokens, max_conditions;
     bool is_training; /* else backward is never asked: much less memory */
 } mim_dit_options;

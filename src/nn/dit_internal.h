@@ -41,9 +41,11 @@ typedef struct TRUNK {
     MIM_REAL *d_x;                         /* [N][d] */
     MIM_HALF *d_normed, *d_heads;          /* [N][d], [N][ld(d)] */
     MIM_HALF *d_branch, *d_hidden, *d_qkv; /* [N][ld(d)], [N][ld(w)], [N][ld(3 d)] */
+#if !MIM_IS_DOUBLE
+    const mim_layer_weights *weights; /* NULL: f32 that reads the parameters themselves */
+#endif
 #if MIM_IS_BF16
-    const mim_half_weights *weights;
-    mim_half_weights *own_weights; /* NULL: they are another's */
+    mim_layer_weights *own_weights; /* NULL: they are another's */
     mim_half_products *products;
 #endif
 } TRUNK;
@@ -184,7 +186,7 @@ static void MIM_NN(trunk_destroy)(DIT *dit)
     TRUNK *t = (TRUNK *)dit;
 #if MIM_IS_BF16
     mim_half_products_destroy(&t->products);
-    mim_half_weights_destroy(&t->own_weights);
+    mim_layer_weights_destroy(&t->own_weights);
 #endif
     free(t->memory);
     free(t);
@@ -197,7 +199,7 @@ static const MIM_HALF *MIM_NN(weights)(const TRUNK *t, const MIM_REAL *values, s
 {
 #if MIM_IS_BF16
     (void)values;
-    return mim_half_weights_at(t->weights, offset);
+    return mim_layer_weights_half(t->weights, offset);
 #else
     (void)t;
     return values + offset;
@@ -208,11 +210,28 @@ static void MIM_NN(load_weights)(const TRUNK *t, const MIM_REAL *values)
 {
 #if MIM_IS_BF16
     if (t->own_weights)
-        mim_half_weights_load(t->own_weights, values);
+        mim_layer_weights_load(t->own_weights, values);
 #else
     (void)t;
     (void)values;
 #endif
+}
+
+/* shape: of a product by the transpose of the matrix at `offset`, stored as it is. Where there is a
+ * copy stored the other way, that is taken. */
+static const MIM_HALF *MIM_NN(weights_transposed)(const TRUNK *t, const MIM_REAL *values,
+                                                  size_t offset, mim_gemm_shape *shape)
+{
+#if !MIM_IS_DOUBLE && !MIM_IS_BF16
+    const float *turned = t->weights ? mim_layer_weights_transposed(t->weights, offset) : NULL;
+    if (turned) {
+        shape->is_tb = false;
+        shape->ld_b = shape->n;
+        return turned;
+    }
+#endif
+    (void)shape;
+    return MIM_NN(weights)(t, values, offset);
 }
 
 /* What passes read next is rounded as the operands are. */
@@ -261,15 +280,16 @@ static void MIM_NN(apply)(const TRUNK *t, const MIM_REAL *values, size_t block, 
                           size_t n_rows, const MIM_HALF *x, MIM_HALF *y)
 {
     const size_t in = n_in(&t->s, l), out = n_out(&t->s, l);
-    const mim_gemm_shape shape = {.is_tb = true,
-                                  .m = n_rows,
-                                  .n = out,
-                                  .k = in,
-                                  .ld_a = MIM_NN(ld)(in),
-                                  .ld_b = in,
-                                  .ld_c = MIM_NN(ld_result)(&t->s, l)};
-    MIM_NN(multiply)
-    (t, &shape, x, MIM_NN(weights)(t, values, t->weight[block][l]), y);
+    mim_gemm_shape shape = {.is_tb = true,
+                            .m = n_rows,
+                            .n = out,
+                            .k = in,
+                            .ld_a = MIM_NN(ld)(in),
+                            .ld_b = in,
+                            .ld_c = MIM_NN(ld_result)(&t->s, l)};
+    const MIM_HALF *weights =
+        MIM_NN(weights_transposed)(t, values, t->weight[block][l], &shape);
+    MIM_NN(multiply)(t, &shape, x, weights, y);
 }
 
 /* dx [n_rows][ld_d_input] = dy W, dy [n_rows][ld(n_out)]. */
@@ -353,16 +373,17 @@ static void MIM_NN(modulate)(const TRUNK *t, const MIM_REAL *values, const mim_d
 {
     const size_t rows = call->n_samples * call->n_conditions, in = t->s.condition_width;
     const size_t out = n_modulation(&t->s);
-    const mim_gemm_shape shape = {
+    mim_gemm_shape shape = {
         .is_tb = true, .m = rows, .n = out, .k = in, .ld_a = in, .ld_b = in, .ld_c = out};
+    const MIM_HALF *weights =
+        MIM_NN(weights_transposed)(t, values, t->condition_weight, &shape);
     MIM_OF_REAL(mim_activation_forward)(t->s.activation, rows * in, condition, t->condition_active);
     MIM_NN(rounded)(rows * in, t->condition_active, t->condition_half);
     MIM_PARALLEL_FOR(rows > 1)
     for (size_t r = 0; r < rows; r++)
         memcpy(t->modulation + r * out, values + t->condition_bias, out * sizeof(MIM_REAL));
     MIM_NN(multiply_exactly)
-    (t, &shape, t->condition_half, MIM_NN(weights)(t, values, t->condition_weight), true, true,
-     t->modulation);
+    (t, &shape, t->condition_half, weights, true, true, t->modulation);
 }
 
 static void MIM_NN(block_forward)(const TRUNK *t, const MIM_REAL *values, size_t i,
@@ -492,18 +513,37 @@ static void MIM_NN(find_tensors)(TRUNK *t, const mim_tensors *layout, size_t fir
         }
 }
 
-#if MIM_IS_BF16
 static int MIM_NN(prepare_products)(TRUNK *t, size_t n_values)
 {
+#if MIM_IS_DOUBLE
+    (void)t;
+    (void)n_values;
+    return MIM_OK;
+#elif MIM_IS_BF16
     int rc = MIM_OK;
     t->weights = t->o.weights;
     if (!t->weights) {
-        rc = mim_half_weights_create(t->gemm, n_values, &t->own_weights);
+        rc = mim_layer_weights_create(t->gemm, MIM_PRECISION_BF16, n_values, &t->own_weights);
         t->weights = t->own_weights;
     }
+    if (t->own_weights)
+        t->base.n_bytes = mim_layer_weights_n_bytes(t->own_weights);
     return rc == MIM_OK ? mim_half_products_create(t->gemm, t->weights, &t->products) : rc;
-}
+#else
+    mim_layer_weights *w = t->o.weights;
+    (void)n_values;
+    t->weights = w;
+    if (!w)
+        return MIM_OK;
+    int rc = mim_layer_weights_add(w, t->condition_weight, n_modulation(&t->s),
+                                   t->s.condition_width);
+    for (size_t i = 0; i < t->s.n_blocks; i++)
+        for (int l = 0; rc == MIM_OK && l < N_LAYERS; l++)
+            rc = mim_layer_weights_add(w, t->weight[i][l], n_out(&t->s, (layer)l),
+                                       n_in(&t->s, (layer)l));
+    return rc;
 #endif
+}
 
 static int MIM_NN(trunk_create)(const mim_dit_shape *shape, const mim_tensors *layout, size_t first,
                                 const mim_dit_options *options, DIT **dit)
@@ -519,12 +559,7 @@ static int MIM_NN(trunk_create)(const mim_dit_shape *shape, const mim_tensors *l
     made->o = *options;
     made->gemm = options->gemm ? options->gemm : mim_gemm_find(NULL);
     MIM_NN(find_tensors)(made, layout, first);
-    int rc = MIM_OK;
-#if MIM_IS_BF16
-    rc = MIM_NN(prepare_products)(made, layout->n_values);
-    if (made->own_weights)
-        made->base.n_bytes = mim_half_weights_n_bytes(made->own_weights);
-#endif
+    int rc = MIM_NN(prepare_products)(made, layout->n_values);
     MIM_NN(carve_all)(made, &c);
     made->base.n_bytes += c.used;
     if (rc == MIM_OK)

@@ -32,6 +32,11 @@ bool mim_gemm_is_fast_in_bf16(const mim_gemm *gemm)
     return mim_gemm_has_bf16(gemm) && (mim_onednn_has_amx() || !is_intel());
 }
 
+mim_precision mim_gemm_precision(const mim_gemm *gemm, mim_precision wanted)
+{
+    return mim_gemm_is_fast_in_bf16(gemm) ? wanted : MIM_PRECISION_F32;
+}
+
 static size_t parts_of(size_t n, size_t part) { return (n + part - 1) / part; }
 
 /* Rows first: pieces of fewer than 64 would spend their time on arranging B (of fewer than 128

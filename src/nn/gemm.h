@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "nn/precision.h"
+
 typedef struct mim_gemm_shape {
     bool is_ta, is_tb;
     size_t m, n, k;
@@ -53,9 +55,12 @@ const mim_gemm *mim_gemm_find(const char *name);
 
 /* It multiplies bf16 numbers by instructions of this processor (nn/half_products.h). */
 bool mim_gemm_has_bf16(const mim_gemm *gemm);
-/* And they are faster than those for floats: AMX, or AMD's. Intel's VDPBF16PS has one port where
- * FMA has two, so it gains nothing (measured without AMX: 86 GFLOP/s beside 163 in f32). */
+/* And they are faster than those for floats: AMX, or AMD's. Intel's VDPBF16PS without AMX does half
+ * as much as its FMA (measured: 86 GFLOP/s beside 175). */
 bool mim_gemm_is_fast_in_bf16(const mim_gemm *gemm);
+/* What a network that may compute in `wanted` computes in: f32 instead of bf16 where that is faster
+ * and, as nothing is rounded, more exact. */
+mim_precision mim_gemm_precision(const mim_gemm *gemm, mim_precision wanted);
 
 /* Name, version and the widest instructions in use, for reports: "oneDNN 2.6.3, AVX-512 VNNI". */
 void mim_gemm_describe(const mim_gemm *gemm, size_t size, char *text);

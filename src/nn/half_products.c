@@ -5,7 +5,7 @@
 
 #include "nn/gemm_internal.h"
 #include "nn/half_internal.h"
-#include "nn/half_weights_internal.h"
+#include "nn/layer_weights_internal.h"
 #include "nn/parallel_internal.h"
 
 enum { row_block = 4096 }; /* numbers converted at a time */
@@ -20,7 +20,7 @@ typedef struct entry {
 
 struct mim_half_products {
     const mim_gemm *gemm;
-    const mim_half_weights *weights; /* NULL: none */
+    const mim_layer_weights *weights; /* NULL: none */
     bool is_native;
     size_t n_entries, n_room;
     entry *entries;
@@ -28,7 +28,7 @@ struct mim_half_products {
     float *wide; /* operands, and a result to be rounded, as floats */
 };
 
-int mim_half_products_create(const mim_gemm *gemm, const mim_half_weights *weights,
+int mim_half_products_create(const mim_gemm *gemm, const mim_layer_weights *weights,
                              mim_half_products **products)
 {
     mim_half_products *p = calloc(1, sizeof *p);
@@ -121,12 +121,11 @@ typedef struct wide_product {
 
 /* False: there is no memory. */
 static bool widen_operands(mim_half_products *p, const mim_gemm_shape *g, const mim_bf16 *a,
-                           const mim_bf16 *b, bool is_weights, bool has_result, wide_product *wide)
+                           const mim_bf16 *b, bool has_result, wide_product *wide)
 {
-    const float *kept = is_weights ? mim_half_weights_wide(p->weights, b) : NULL;
     const matrix of_a = stored(g->is_ta, g->m, g->k, g->ld_a);
     const matrix of_b = stored(g->is_tb, g->k, g->n, g->ld_b);
-    const size_t n_a = of_a.n_rows * wide_ld(&of_a), n_b = kept ? 0 : of_b.n_rows * wide_ld(&of_b);
+    const size_t n_a = of_a.n_rows * wide_ld(&of_a), n_b = of_b.n_rows * wide_ld(&of_b);
     const size_t n = n_a + n_b + (has_result ? g->m * g->n : 0);
     if (n > p->n_wide) {
         float *larger = realloc(p->wide, n * sizeof *larger);
@@ -135,31 +134,29 @@ static bool widen_operands(mim_half_products *p, const mim_gemm_shape *g, const 
         p->wide = larger;
         p->n_wide = n;
     }
-    *wide = (wide_product){*g, p->wide, kept ? kept : p->wide + n_a, p->wide + n_a + n_b};
+    *wide = (wide_product){*g, p->wide, p->wide + n_a, p->wide + n_a + n_b};
     widen_matrix(&of_a, a, p->wide);
     wide->shape.ld_a = wide_ld(&of_a);
-    if (!kept) {
-        widen_matrix(&of_b, b, p->wide + n_a);
-        wide->shape.ld_b = wide_ld(&of_b);
-    }
+    widen_matrix(&of_b, b, p->wide + n_a);
+    wide->shape.ld_b = wide_ld(&of_b);
     return true;
 }
 
 static void run_wide(mim_half_products *p, const mim_gemm_shape *g, const mim_bf16 *a,
-                     const mim_bf16 *b, bool is_weights, bool is_added, float *c)
+                     const mim_bf16 *b, bool is_added, float *c)
 {
     wide_product wide;
-    if (widen_operands(p, g, a, b, is_weights, false, &wide))
+    if (widen_operands(p, g, a, b, false, &wide))
         p->gemm->run_f(&wide.shape, 1, wide.a, wide.b, is_added ? 1 : 0, c);
     else
         mim_half_product_plain(g, a, b, is_added, c);
 }
 
 static void run_wide_rounded(mim_half_products *p, const mim_gemm_shape *g, const mim_bf16 *a,
-                             const mim_bf16 *b, bool is_weights, mim_bf16 *c)
+                             const mim_bf16 *b, mim_bf16 *c)
 {
     wide_product wide;
-    if (!widen_operands(p, g, a, b, is_weights, true, &wide)) {
+    if (!widen_operands(p, g, a, b, true, &wide)) {
         mim_half_product_plain_rounded(g, a, b, c);
         return;
     }
@@ -239,7 +236,7 @@ static entry *find(mim_half_products *p, const mim_gemm_shape *shape, mim_onednn
 static bool run_native(mim_half_products *p, const mim_gemm_shape *shape, const mim_bf16 *a,
                        const mim_bf16 *b, bool is_weights, bool is_added, bool gives_half, void *c)
 {
-    mim_onednn_packs *packs = is_weights ? mim_half_weights_packs(p->weights) : NULL;
+    mim_onednn_packs *packs = is_weights ? mim_layer_weights_packs(p->weights) : NULL;
     entry *e = find(p, shape, packs, packs ? b : NULL, is_added, gives_half);
     if (!e || !e->plan)
         return false;
@@ -252,7 +249,7 @@ void mim_half_products_run(mim_half_products *p, const mim_gemm_shape *shape, co
 {
     mim_gemm_assert(shape);
     if (!p->is_native || !run_native(p, shape, a, b, is_weights, is_added, false, c))
-        run_wide(p, shape, a, b, is_weights, is_added, c);
+        run_wide(p, shape, a, b, is_added, c);
 }
 
 void mim_half_products_run_rounded(mim_half_products *p, const mim_gemm_shape *shape,
@@ -261,5 +258,5 @@ void mim_half_products_run_rounded(mim_half_products *p, const mim_gemm_shape *s
 {
     mim_gemm_assert(shape);
     if (!p->is_native || !run_native(p, shape, a, b, is_weights, false, true, c))
-        run_wide_rounded(p, shape, a, b, is_weights, c);
+        run_wide_rounded(p, shape, a, b, c);
 }

@@ -12,13 +12,13 @@
 #include <stdbool.h>
 
 #include "nn/gemm.h"
-#include "nn/half_weights.h"
+#include "nn/layer_weights.h"
 #include "nn/precision.h"
 
 typedef struct mim_half_products mim_half_products;
 
 /* weights: borrowed, may be those of others, too; NULL: no product is with weights. */
-int mim_half_products_create(const mim_gemm *gemm, const mim_half_weights *weights,
+int mim_half_products_create(const mim_gemm *gemm, const mim_layer_weights *weights,
                              mim_half_products **products);
 void mim_half_products_destroy(mim_half_products **products);
 /* For tests and benchmarks: the processor's instructions for bf16, where it has them, or floats. */

@@ -48,12 +48,11 @@ double mim_ema_beta_at(const mim_ema *ema, uint64_t n_updates);
 
 /* A step in one pass: clipping, Adam, moving average. */
 typedef struct mim_update {
-    const double *sums; /* [n_values] gradients */
     const mim_adam *adam;
     const mim_ema *ema;
     double lr;
     uint64_t n_step;       /* the first is 1 */
-    double norm, max_norm; /* of the sums (mim_sums_norm), finite, and what it may be; <= 0: any */
+    double norm, max_norm; /* of the gradient (mim_gradient_norm), finite, and what it may be; <= 0: any */
 } mim_update;
 
 #include "nn/as_float.h"

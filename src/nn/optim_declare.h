@@ -21,9 +21,19 @@ void MIM_NN(mim_ema_update)(const mim_ema *ema, uint64_t n_updates, MIM_PARAMS *
  * these 0: grads[k] + first and sums + first, n elements each. */
 void MIM_NN(mim_grads_move)(size_t first, size_t n, size_t n_from, MIM_REAL *const *grads,
                             bool is_added, double *sums);
-/* mim_grad_norm(), to the bit, of sums [n] rounded to gradients. */
-double MIM_NN(mim_sums_norm)(size_t n, const double *sums);
+
+/* A step's gradient where it is: sums in double, or what is summed, in double, as it is read. */
+typedef struct MIM_NN(mim_gradient) {
+    const double *sums;     /* [n_values]; NULL: the parts */
+    MIM_REAL *const *parts; /* [n_parts][n_values] one after the other; an update leaves them 0 */
+    size_t n_parts;
+} MIM_NN(mim_gradient);
+
+/* mim_grad_norm(), to the bit, of the n sums rounded to gradients. */
+double MIM_NN(mim_gradient_norm)(size_t n, const MIM_NN(mim_gradient) *gradient);
+/* Parts become 0. */
+void MIM_NN(mim_gradient_clear)(size_t n, const MIM_NN(mim_gradient) *gradient);
 /* The same to the bit as mim_clip_grads(), mim_adam_step() and mim_ema_update(), for the values
- * that are updated here, with the update's sums as gradients; the parameters' own are not touched.
- */
-void MIM_NN(mim_update_step)(const mim_update *update, MIM_PARAMS *params);
+ * that are updated here (of parts: all of them); the parameters' own gradients are not touched. */
+void MIM_NN(mim_update_step)(const mim_update *update, const MIM_NN(mim_gradient) *gradient,
+                             MIM_PARAMS *params);

@@ -138,43 +138,84 @@ MIM_VECTOR static void MIM_NN(narrow)(size_t n, const double *restrict from, MIM
         to[i] = (MIM_REAL)from[i];
 }
 
-/* The same to the bit of sums rounded to gradients, in pieces that stay in the first cache between
- * the passes over them. */
-static double MIM_NN(sum_of_narrowed)(size_t n, const double *sums)
+MIM_VECTOR static void MIM_NN(narrow_two)(size_t n, const MIM_REAL *a, const MIM_REAL *b,
+                                          MIM_REAL *restrict to)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = (MIM_REAL)((double)a[i] + (double)b[i]);
+}
+
+MIM_VECTOR static void MIM_NN(add_wide)(size_t n, const MIM_REAL *from, double *restrict to)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] += (double)from[i];
+}
+
+/* Of the gradient n values from `at` on, n <= update_piece. */
+static void MIM_NN(take_piece)(const MIM_NN(mim_gradient) *g, size_t at, size_t n, MIM_REAL *to)
+{
+    double sums[update_piece];
+    if (g->sums) {
+        MIM_NN(narrow)(n, g->sums + at, to);
+    } else if (g->n_parts == 1) {
+        memcpy(to, g->parts[0] + at, n * sizeof *to);
+    } else if (g->n_parts == 2) { /* the usual */
+        MIM_NN(narrow_two)(n, g->parts[0] + at, g->parts[1] + at, to);
+    } else {
+        memset(sums, 0, n * sizeof *sums);
+        for (size_t k = 0; k < g->n_parts; k++)
+            MIM_NN(add_wide)(n, g->parts[k] + at, sums);
+        MIM_NN(narrow)(n, sums, to);
+    }
+}
+
+/* n values from `first` on, in pieces that stay in the first cache between the passes over them. */
+static double MIM_NN(sum_of_taken)(const MIM_NN(mim_gradient) *g, size_t first, size_t n)
 {
     const size_t left = n % square_lanes;
     MIM_REAL piece[update_piece];
     double lanes[square_lanes] = {0};
     for (size_t at = 0; at < n - left; at += update_piece) {
         const size_t own = n - left - at < update_piece ? n - left - at : update_piece;
-        MIM_NN(narrow)(own, sums + at, piece);
+        MIM_NN(take_piece)(g, first + at, own, piece);
         MIM_NN(add_squares)(own, piece, lanes);
     }
-    MIM_NN(narrow)(left, sums + n - left, piece);
+    MIM_NN(take_piece)(g, first + n - left, left, piece);
     return MIM_NN(end_squares)(left, piece, lanes);
 }
 
-double MIM_NN(mim_sums_norm)(size_t n, const double *sums)
+double MIM_NN(mim_gradient_norm)(size_t n, const MIM_NN(mim_gradient) *g)
 {
     const size_t step = chunk_of(n);
     double squares[max_chunks], sum = 0;
     MIM_PARALLEL_FOR(n > step)
     for (size_t c = 0; c < (n + step - 1) / step; c++)
-        squares[c] = MIM_NN(sum_of_narrowed)(length_of(n, step, c), sums + c * step);
+        squares[c] = MIM_NN(sum_of_taken)(g, c * step, length_of(n, step, c));
     for (size_t c = 0; c < (n + step - 1) / step; c++)
         sum += squares[c];
     return sqrt(sum);
 }
 
+static void MIM_NN(clear_parts)(const MIM_NN(mim_gradient) *g, size_t at, size_t n)
+{
+    for (size_t k = 0; k < g->n_parts; k++)
+        memset(g->parts[k] + at, 0, n * sizeof **g->parts);
+}
+
+void MIM_NN(mim_gradient_clear)(size_t n, const MIM_NN(mim_gradient) *g)
+{
+    MIM_NN(clear_parts)(g, 0, n);
+}
+
 /* Values first .. first + n - 1 of one tensor. */
-static void MIM_NN(update_part)(const mim_update *u, double factor, double beta, double decay,
+static void MIM_NN(update_part)(const mim_update *u, const MIM_NN(mim_gradient) *g, double factor, double beta, double decay,
                                 size_t first, size_t n, MIM_PARAMS *p)
 {
     MIM_REAL grads[update_piece];
     for (size_t at = first; at < first + n; at += update_piece) {
         const size_t left = first + n - at, m = left < update_piece ? left : update_piece;
         const size_t own = at - p->first_own;
-        MIM_NN(narrow)(m, u->sums + at, grads);
+        MIM_NN(take_piece)(g, at, m, grads);
         if (factor < 1)
             MIM_NN(scale)(m, (MIM_REAL)factor, grads);
         MIM_NN(adam_tensor)
@@ -184,16 +225,18 @@ static void MIM_NN(update_part)(const mim_update *u, double factor, double beta,
             memcpy(p->own_ema + own, p->values + at, m * sizeof *p->own_ema);
         else
             MIM_NN(mix)(m, (MIM_REAL)beta, (MIM_REAL)(1 - beta), p->values + at, p->own_ema + own);
+        MIM_NN(clear_parts)(g, at, m);
     }
 }
 
-void MIM_NN(mim_update_step)(const mim_update *u, MIM_PARAMS *params)
+void MIM_NN(mim_update_step)(const mim_update *u, const MIM_NN(mim_gradient) *g,
+                             MIM_PARAMS *params)
 {
     const mim_tensors *layout = params->layout;
     const size_t n = params->n_own, first = params->first_own, step = chunk_of(n);
     const double beta = mim_ema_beta_at(u->ema, u->n_step - 1);
     const double factor = u->max_norm > 0 ? u->max_norm / (u->norm + 1e-6) : 1;
-    assert(u->n_step > 0 && isfinite(u->norm));
+    assert(u->n_step > 0 && isfinite(u->norm) && (g->sums || n == params->n_values));
     MIM_PARALLEL_FOR(n > step)
     for (size_t c = 0; c < (n + step - 1) / step; c++) {
         const size_t begin = first + c * step, end = begin + length_of(n, step, c);
@@ -204,7 +247,7 @@ void MIM_NN(mim_update_step)(const mim_update *u, MIM_PARAMS *params)
             const size_t to = behind < end ? behind : end;
             if (from < to)
                 MIM_NN(update_part)
-            (u, factor, beta, tensor->is_decayed ? u->adam->weight_decay : 0, from, to - from,
+            (u, g, factor, beta, tensor->is_decayed ? u->adam->weight_decay : 0, from, to - from,
              params);
         }
     }

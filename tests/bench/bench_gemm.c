@@ -28,7 +28,7 @@ enum { N_MAX = 1024 * 1024 };
 typedef struct operands {
     float *a, *b, *c;
     mim_bf16 *half_a;
-    mim_half_weights *half_b;
+    mim_layer_weights *half_b;
     mim_half_products *half;
 } operands;
 
@@ -43,7 +43,7 @@ static double rate(const mim_gemm *gemm, const mim_gemm_shape *g, const operands
         if (gemm)
             gemm->run_f(g, 1, o->a, o->b, 0, o->c);
         else
-            mim_half_products_run(o->half, g, o->half_a, mim_half_weights_at(o->half_b, 0),
+            mim_half_products_run(o->half, g, o->half_a, mim_layer_weights_half(o->half_b, 0),
                                   !g->is_ta, false, o->c);
         if (i > 0)
             rates[i - 1] = flop / bench_stop_ns(&timer, &is_alone);
@@ -85,7 +85,7 @@ int main(int argc, char **argv)
     const size_t n = asked >= N_MIN ? (size_t)asked : N_MIN;
     operands o = {.a = calloc(3 * N_MAX, sizeof *o.a), .half_a = calloc(N_MAX, sizeof *o.half_a)};
     double *rates = calloc(n + N_PEER, sizeof *rates);
-    int rc = o.a && o.half_a && rates ? mim_half_weights_create(&mim_gemm_onednn, N_MAX, &o.half_b)
+    int rc = o.a && o.half_a && rates ? mim_layer_weights_create(&mim_gemm_onednn, N_MAX, &o.half_b)
                                       : mim_fail(MIM_ENOMEM, "operands");
     if (rc == MIM_OK)
         rc = mim_half_products_create(&mim_gemm_onednn, o.half_b, &o.half);
@@ -97,12 +97,12 @@ int main(int argc, char **argv)
         for (size_t i = 0; i < 2 * N_MAX; i++)
             o.a[i] = (float)mim_rng_u01(1, MIM_STREAM_TEST, i / N_MAX, 0, (uint32_t)(i % N_MAX));
         mim_half_from_float(N_MAX, o.a, o.half_a);
-        mim_half_weights_load(o.half_b, o.b);
+        mim_layer_weights_load(o.half_b, o.b);
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
             bench(s, &o, n, rates);
     }
     mim_half_products_destroy(&o.half);
-    mim_half_weights_destroy(&o.half_b);
+    mim_layer_weights_destroy(&o.half_b);
     free(o.a);
     free(o.half_a);
     free(rates);

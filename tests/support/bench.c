@@ -96,7 +96,7 @@ struct bench_products {
     mim_gemm_shape shapes[MAX_SHAPES];
     float *a, *b, *c;
     mim_bf16 *half_a;
-    mim_half_weights *half_b;
+    mim_layer_weights *half_b;
     mim_half_products *half;
 };
 
@@ -143,7 +143,7 @@ int bench_products_create(mim_precision precision, size_t n_rows, size_t width, 
     const size_t n = largest(p);
     p->a = calloc(3 * n, sizeof *p->a);
     p->half_a = calloc(n, sizeof *p->half_a);
-    int rc = p->a && p->half_a ? mim_half_weights_create(NULL, n, &p->half_b)
+    int rc = p->a && p->half_a ? mim_layer_weights_create(NULL, MIM_PRECISION_BF16, n, &p->half_b)
                                : mim_fail(MIM_ENOMEM, "operands");
     if (rc == MIM_OK)
         rc = mim_half_products_create(mim_gemm_find(NULL), p->half_b, &p->half);
@@ -156,7 +156,7 @@ int bench_products_create(mim_precision precision, size_t n_rows, size_t width, 
     for (size_t i = 0; i < 2 * n; i++)
         p->a[i] = (float)mim_rng_u01(1, MIM_STREAM_TEST, i / n, 0, (uint32_t)(i % n)) - 0.5f;
     mim_half_from_float(n, p->a, p->half_a);
-    mim_half_weights_load(p->half_b, p->b);
+    mim_layer_weights_load(p->half_b, p->b);
     *products = p;
     return MIM_OK;
 }
@@ -168,7 +168,7 @@ void bench_products_destroy(bench_products **products)
         return;
     *products = NULL;
     mim_half_products_destroy(&p->half);
-    mim_half_weights_destroy(&p->half_b);
+    mim_layer_weights_destroy(&p->half_b);
     free(p->a);
     free(p->half_a);
     free(p);
@@ -184,7 +184,7 @@ double bench_products_best(bench_products *p, int n_threads, size_t n_runs)
             bool is_alone;
             const bench_timer timer = bench_start(n_threads);
             if (p->precision == MIM_PRECISION_BF16)
-                mim_half_products_run(p->half, g, p->half_a, mim_half_weights_at(p->half_b, 0),
+                mim_half_products_run(p->half, g, p->half_a, mim_layer_weights_half(p->half_b, 0),
                                       !g->is_ta, false, p->c);
             else
                 mim_gemm_find(NULL)->run_f(g, 1, p->a, p->b, 0, p->c);
