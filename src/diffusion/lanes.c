@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "nn/optim.h"
+#include "nn/pages.h"
 #include "nn/parallel_internal.h"
 
 int mim_lanes_create(size_t n, size_t n_shard, const mim_model *model,
@@ -22,7 +23,9 @@ int mim_lanes_create(size_t n, size_t n_shard, const mim_model *model,
     own.weights = made->weights;
     for (size_t k = 0; rc == MIM_OK && k < n; k++) {
         mim_lane *lane = &made->all[k];
-        lane->grads = k == 0 ? model->params->grads : calloc(made->n_values, sizeof *lane->grads);
+        lane->grads = k == 0 ? model->params->grads
+                             : mim_prefer_large_pages(calloc(made->n_values, sizeof *lane->grads),
+                                                      made->n_values * sizeof *lane->grads);
         rc = lane->grads ? mim_network_create_f(&model->architecture, &own, &lane->network)
                          : mim_fail(MIM_ENOMEM, "gradients of %zu shards at a time", n);
         made->grads[k] = lane->grads;

@@ -12,7 +12,7 @@
 
 enum {
     lanes = MIM_TILE_LANES,
-    query_block = 12, /* a tile of scores and what it is made of stay in the first cache */
+    query_block = 24, /* a tile of scores and what it is made of stay in the first cache */
     key_block = 256,  /* a multiple of lanes, at most MIM_DROPOUT_DRAWS */
     max_workers = 64, /* that have memory of their own */
 };

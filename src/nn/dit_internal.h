@@ -373,17 +373,16 @@ static void MIM_NN(modulate)(const TRUNK *t, const MIM_REAL *values, const mim_d
 {
     const size_t rows = call->n_samples * call->n_conditions, in = t->s.condition_width;
     const size_t out = n_modulation(&t->s);
-    mim_gemm_shape shape = {
+    const mim_gemm_shape shape = {
         .is_tb = true, .m = rows, .n = out, .k = in, .ld_a = in, .ld_b = in, .ld_c = out};
-    const MIM_HALF *weights =
-        MIM_NN(weights_transposed)(t, values, t->condition_weight, &shape);
     MIM_OF_REAL(mim_activation_forward)(t->s.activation, rows * in, condition, t->condition_active);
     MIM_NN(rounded)(rows * in, t->condition_active, t->condition_half);
     MIM_PARALLEL_FOR(rows > 1)
     for (size_t r = 0; r < rows; r++)
         memcpy(t->modulation + r * out, values + t->condition_bias, out * sizeof(MIM_REAL));
     MIM_NN(multiply_exactly)
-    (t, &shape, t->condition_half, weights, true, true, t->modulation);
+    (t, &shape, t->condition_half, MIM_NN(weights)(t, values, t->condition_weight), true, true,
+     t->modulation);
 }
 
 static void MIM_NN(block_forward)(const TRUNK *t, const MIM_REAL *values, size_t i,
@@ -535,8 +534,7 @@ static int MIM_NN(prepare_products)(TRUNK *t, size_t n_values)
     t->weights = w;
     if (!w)
         return MIM_OK;
-    int rc = mim_layer_weights_add(w, t->condition_weight, n_modulation(&t->s),
-                                   t->s.condition_width);
+    int rc = MIM_OK; /* not the conditions': theirs are large, and their rows few */
     for (size_t i = 0; i < t->s.n_blocks; i++)
         for (int l = 0; rc == MIM_OK && l < N_LAYERS; l++)
             rc = mim_layer_weights_add(w, t->weight[i][l], n_out(&t->s, (layer)l),

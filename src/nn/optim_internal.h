@@ -138,11 +138,13 @@ MIM_VECTOR static void MIM_NN(narrow)(size_t n, const double *restrict from, MIM
         to[i] = (MIM_REAL)from[i];
 }
 
-MIM_VECTOR static void MIM_NN(narrow_two)(size_t n, const MIM_REAL *a, const MIM_REAL *b,
-                                          MIM_REAL *restrict to)
+/* The same to the bit as by way of double, which has more than twice the digits of a float
+ * (Figueroa 1995: When is double rounding innocuous?). */
+MIM_VECTOR static void MIM_NN(add_two)(size_t n, const MIM_REAL *a, const MIM_REAL *b,
+                                       MIM_REAL *restrict to)
 {
     for (size_t i = 0; i < n; i++)
-        to[i] = (MIM_REAL)((double)a[i] + (double)b[i]);
+        to[i] = a[i] + b[i];
 }
 
 MIM_VECTOR static void MIM_NN(add_wide)(size_t n, const MIM_REAL *from, double *restrict to)
@@ -160,7 +162,7 @@ static void MIM_NN(take_piece)(const MIM_NN(mim_gradient) *g, size_t at, size_t 
     } else if (g->n_parts == 1) {
         memcpy(to, g->parts[0] + at, n * sizeof *to);
     } else if (g->n_parts == 2) { /* the usual */
-        MIM_NN(narrow_two)(n, g->parts[0] + at, g->parts[1] + at, to);
+        MIM_NN(add_two)(n, g->parts[0] + at, g->parts[1] + at, to);
     } else {
         memset(sums, 0, n * sizeof *sums);
         for (size_t k = 0; k < g->n_parts; k++)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/rng.h"
+#include "nn/pages.h"
 
 /* Values, gradients; two moments, average. */
 enum { n_arrays = 2, n_own_arrays = 3 };

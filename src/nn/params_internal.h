@@ -1,10 +1,14 @@
 /* Bodies of the parameter arrays; included by nn/params.c once per precision. */
 
-/* Memory for what updating n values takes, NULL if there is none. */
-static MIM_REAL *MIM_NN(take_own)(size_t n)
+/* n_each numbers for each of n values, all 0; NULL if there is no memory. */
+static MIM_REAL *MIM_NN(take)(size_t n, size_t n_each)
 {
-    return calloc(n > 0 ? n : 1, n_own_arrays * sizeof(MIM_REAL));
+    return mim_prefer_large_pages(calloc(n > 0 ? n : 1, n_each * sizeof(MIM_REAL)),
+                                  n * n_each * sizeof(MIM_REAL));
 }
+
+/* Memory for what updating n values takes. */
+static MIM_REAL *MIM_NN(take_own)(size_t n) { return MIM_NN(take)(n, n_own_arrays); }
 
 static void MIM_NN(place_own)(MIM_PARAMS *p, size_t first, size_t n, MIM_REAL *own)
 {
@@ -25,7 +29,7 @@ int MIM_NN(mim_params_create)(const mim_tensors *layout, MIM_PARAMS **params)
         rc = mim_fail(MIM_EINVAL, "a network without parameters");
         goto done;
     }
-    if (!(p = calloc(1, sizeof *p)) || !(p->values = calloc(n, n_arrays * sizeof(MIM_REAL))) ||
+    if (!(p = calloc(1, sizeof *p)) || !(p->values = MIM_NN(take)(n, n_arrays)) ||
         !(p->moment_1 = MIM_NN(take_own)(n))) {
         rc = mim_fail(MIM_ENOMEM, "%zu parameters, their gradients, moments and average", n);
         goto done;

@@ -17,7 +17,7 @@
 #include "nn/vector_internal.h"
 
 /* Columns to whose multiple C and B must have room: what lies beyond n_columns is computed, too. */
-enum { MIM_TILE_LANES = 16, MIM_TILE_ROWS = 6 };
+enum { MIM_TILE_LANES = 16 };
 
 typedef float mim_unit_f;
 typedef double mim_unit_d;
@@ -25,7 +25,7 @@ typedef double mim_unit_d;
 typedef uint32_t mim_unit_h __attribute__((may_alias));
 
 #if defined(__GNUC__) && !defined(__clang__)
-#define MIM_TILE_UNROLL _Pragma("GCC unroll 8")
+#define MIM_TILE_UNROLL _Pragma("GCC unroll 12")
 #else
 #define MIM_TILE_UNROLL
 #endif

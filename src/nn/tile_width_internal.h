@@ -29,6 +29,11 @@ MIM_TILE_TARGET MIM_INLINE void MIM_TILE(multiply_add)(VECTOR *sum, UNIT a, cons
 #endif
 }
 
+/* Rows of the largest tile: two vectors each of sums, and as many of B, fill three quarters of the
+ * registers. */
+#define GROUP 4 /* rows whose addresses are told from one pointer */
+#define MOST_ROWS (MIM_TILE_BYTES == 64 ? 12 : 6)
+
 /* `rows` by `vectors` (both constants where it is inlined) of C. */
 MIM_TILE_TARGET MIM_INLINE void MIM_TILE(tile)(size_t rows, size_t vectors, size_t n_units,
                                                const UNIT *a, size_t step_r, size_t step_k,
@@ -36,8 +41,12 @@ MIM_TILE_TARGET MIM_INLINE void MIM_TILE(tile)(size_t rows, size_t vectors, size
                                                MIM_REAL *c, size_t ld_c)
 {
     const size_t width = MIM_TILE_BYTES / sizeof(MIM_REAL);
-    VECTOR sum[MIM_TILE_ROWS][2];
+    VECTOR sum[MOST_ROWS][2];
     UNITS from[2];
+    const UNIT *at[(MOST_ROWS + GROUP - 1) / GROUP];
+    MIM_TILE_UNROLL
+    for (size_t g = 0; GROUP * g < rows; g++)
+        at[g] = a + GROUP * g * step_r;
     MIM_TILE_UNROLL
     for (size_t r = 0; r < rows; r++)
         MIM_TILE_UNROLL
@@ -54,7 +63,10 @@ MIM_TILE_TARGET MIM_INLINE void MIM_TILE(tile)(size_t rows, size_t vectors, size
         for (size_t r = 0; r < rows; r++)
             MIM_TILE_UNROLL
         for (size_t v = 0; v < vectors; v++)
-            MIM_TILE(multiply_add)(&sum[r][v], a[r * step_r + k * step_k], &from[v]);
+            MIM_TILE(multiply_add)(&sum[r][v], at[r / GROUP][r % GROUP * step_r], &from[v]);
+        MIM_TILE_UNROLL
+        for (size_t g = 0; GROUP * g < rows; g++)
+            at[g] += step_k;
     }
     MIM_TILE_UNROLL
     for (size_t r = 0; r < rows; r++)
@@ -70,10 +82,16 @@ MIM_TILE_TARGET MIM_INLINE void MIM_TILE(panel)(size_t vectors, size_t n_rows, s
                                                 MIM_REAL *c, size_t ld_c)
 {
     size_t r = 0;
-    for (; r + MIM_TILE_ROWS <= n_rows; r += MIM_TILE_ROWS)
+    for (; r + MOST_ROWS <= n_rows; r += MOST_ROWS)
         MIM_TILE(tile)
-    (MIM_TILE_ROWS, vectors, n_units, a + r * step_r, step_r, step_k, b, ld_b, is_added,
-     c + r * ld_c, ld_c);
+    (MOST_ROWS, vectors, n_units, a + r * step_r, step_r, step_k, b, ld_b, is_added, c + r * ld_c,
+     ld_c);
+    if (MOST_ROWS > 6 && r + 6 <= n_rows) {
+        MIM_TILE(tile)
+        (6, vectors, n_units, a + r * step_r, step_r, step_k, b, ld_b, is_added, c + r * ld_c,
+         ld_c);
+        r += 6;
+    }
     if (r + 3 <= n_rows) {
         MIM_TILE(tile)
         (3, vectors, n_units, a + r * step_r, step_r, step_k, b, ld_b, is_added, c + r * ld_c,
@@ -101,6 +119,8 @@ MIM_TILE_TARGET static void MIM_TILE(multiply)(size_t n_rows, size_t n_columns, 
 }
 
 #undef VECTOR
+#undef MOST_ROWS
+#undef GROUP
 #undef UNITS
 #undef UNIT
 #undef MIM_TILE

@@ -41,7 +41,7 @@ typedef struct subject {
 
 static const subject subjects[] = {
     {{"server", MIM_NETWORK_THREAD_TOKEN, 20, 2, 256, 6, 8}, 128, 16},
-    {{"cells", MIM_NETWORK_CELL_TOKEN, 20, 2, 256, 6, 8}, 8, 2}, /* without dropout */
+    {{"cells", MIM_NETWORK_CELL_TOKEN, 20, 2, 256, 6, 8}, 8, 1}, /* without dropout */
 };
 
 /* Largest differences of a tensor's gradient over its largest value. */
