@@ -247,6 +247,8 @@ int mim_train_job_prepare(mim_train_job *j)
     if ((size_t)j->n_ranks > j->plan.options.n_shards)
         mim_log_warn(j->log, "train", "%d ranks for %zu shards: some have nothing to do",
                      j->n_ranks, j->plan.options.n_shards);
+    if (mim_gemm_precision(NULL, j->plan.options.precision) != j->plan.options.precision)
+        mim_log_info(j->log, "train", "products run in f32, in which this processor is faster");
     if (j->plan.patience > 0 && j->lessons->validation.n == 0)
         rc = mim_fail(MIM_EUSAGE, "train.patience: the corpus has no samples for validation");
     if (rc == MIM_OK)

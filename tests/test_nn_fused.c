@@ -134,7 +134,8 @@ static void test_half_products(void **state)
             mim_bf16 *ha = calloc(n_a + 2 * n_c, sizeof *ha), *hc = ha + n_a;
             mim_layer_weights *weights = NULL;
             mim_half_products *products = NULL;
-            assert_int_equal(mim_layer_weights_create(gemm, MIM_PRECISION_BF16, n_b, &weights), MIM_OK);
+            assert_int_equal(mim_layer_weights_create(gemm, MIM_PRECISION_BF16, n_b, &weights),
+                             MIM_OK);
             assert_int_equal(mim_half_products_create(gemm, weights, &products), MIM_OK);
             mim_half_products_set_native(products, kind < 16); /* else by floats */
             const mim_bf16 *hb = mim_layer_weights_half(weights, 0);

@@ -200,8 +200,8 @@ static mim_params_f *three_tensors(void)
 
 /* Nor does it matter whether a gradient was summed up before: from one to three arrays whose sum is
  * that of the step, which are 0 afterwards. `wanted` has had its step. */
-static void check_apart(uint64_t step, const mim_update *update,
-                        const mim_params_f *wanted, mim_params_f *apart)
+static void check_apart(uint64_t step, const mim_update *update, const mim_params_f *wanted,
+                        mim_params_f *apart)
 {
     const size_t n = apart->n_values, n_parts = 1 + (step - 1) % 3;
     float *more = calloc(2 * n, sizeof *more);
@@ -305,7 +305,8 @@ static void test_parts_update_as_whole(void **state)
         for (uint64_t step = 1; step <= 4; step++) {
             for (size_t i = 0; i < n; i++)
                 sums[i] = sin(0.37 * (double)(step * (i + 1)));
-            const mim_update update = {&adam, &ema, 1e-2, step, mim_gradient_norm_f(n, &gradient), 50};
+            const mim_update update = {&adam, &ema, 1e-2, step, mim_gradient_norm_f(n, &gradient),
+                                       50};
             mim_update_step_f(&update, &gradient, whole);
             for (size_t k = 0; k < n_parts; k++) {
                 const mim_params_f *p = parts[k];

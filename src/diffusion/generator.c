@@ -13,6 +13,7 @@ typedef struct asker {
     const mim_model *model;
     const mim_generation *how;
     mim_schedule *schedule;
+    mim_layer_weights *weights; /* of the network */
     mim_network_f *network;
     bool is_conditional, is_unconditional; /* which of the two are asked */
     size_t n_slots, n_candidates;          /* slots drawn side by side; candidates of each */
@@ -220,9 +221,15 @@ static int asker_open(asker *a, const mim_model *model, const mim_generation *ho
     use_slots(a, n_slots);
     a->n_cells = d->n_threads * d->n_stressors;
     rc = mim_schedule_create(model->process.schedule, model->process.n_timesteps, &a->schedule);
-    const mim_network_options options = {.max_samples = a->n_rows, .max_threads = d->n_threads};
+    if (rc == MIM_OK)
+        rc =
+            mim_layer_weights_create(NULL, MIM_PRECISION_F32, model->params->n_values, &a->weights);
+    const mim_network_options options = {
+        .weights = a->weights, .max_samples = a->n_rows, .max_threads = d->n_threads};
     if (rc == MIM_OK)
         rc = mim_network_create_f(&model->architecture, &options, &a->network);
+    if (rc == MIM_OK)
+        mim_layer_weights_load(a->weights, model->params->ema);
     return rc == MIM_OK ? allocate(a) : rc;
 }
 
@@ -230,6 +237,7 @@ static void asker_close(asker *a)
 {
     mim_schedule_destroy(&a->schedule);
     mim_network_destroy_f(&a->network);
+    mim_layer_weights_destroy(&a->weights);
     free(a->memory);
     free(a->time);
     free(a->ids);

@@ -18,8 +18,8 @@ int mim_lanes_create(size_t n, size_t n_shard, const mim_model *model,
     mim_network_options own = *options;
     made->n = n;
     made->n_values = model->params->n_values;
-    int rc = mim_layer_weights_create(options->gemm, options->precision, made->n_values,
-                                      &made->weights);
+    int rc =
+        mim_layer_weights_create(options->gemm, options->precision, made->n_values, &made->weights);
     own.weights = made->weights;
     for (size_t k = 0; rc == MIM_OK && k < n; k++) {
         mim_lane *lane = &made->all[k];

@@ -22,8 +22,8 @@ typedef struct mim_lane {
 typedef struct mim_lanes {
     size_t n, n_values;
     mim_layer_weights *weights; /* of all networks */
-    mim_lane *all;             /* [n] */
-    float **grads;             /* [n] theirs */
+    mim_lane *all;              /* [n] */
+    float **grads;              /* [n] theirs */
 } mim_lanes;
 
 /* n_shard: examples of a shard. `model`: borrowed; the first lane adds to its gradients.
@@ -42,9 +42,9 @@ typedef void (*mim_lane_work)(void *context, mim_lane *lane, const mim_grads_rea
 /* The first n_used lanes work, as many at a time as there are threads; their gradients stay. */
 void mim_lanes_work(mim_lanes *lanes, size_t n_used, mim_lane_work work, void *context);
 
-/* The first n_used lanes work, all at a time, then `gradient` [n_values] becomes, or grows by, their gradients,
- * lane after lane. A single one has all threads for its products. `ready` (may be NULL) as in
- * mim_trainer_shards(); it is told by the calling thread. */
+/* The first n_used lanes work, all at a time, then `gradient` [n_values] becomes, or grows by,
+ * their gradients, lane after lane. A single one has all threads for its products. `ready` (may be
+ * NULL) as in mim_trainer_shards(); it is told by the calling thread. */
 void mim_lanes_run(mim_lanes *lanes, size_t n_used, mim_lane_work work, void *context,
                    bool is_added, double *gradient, const mim_grads_ready *ready);
 

@@ -21,6 +21,14 @@ int mim_network_layout(const mim_architecture *a, mim_tensors **layout)
     return rc == MIM_OK ? kinds[a->kind]->layout(a, layout) : rc;
 }
 
+int mim_network_check_precision(const mim_architecture *a, mim_precision precision)
+{
+    if (a->kind == MIM_NETWORK_UNET && precision != MIM_PRECISION_F32)
+        return mim_fail(MIM_EUNSUP, "network: a U-Net's products do not run in %s",
+                        mim_precision_name(precision));
+    return MIM_OK;
+}
+
 double mim_network_flop(const mim_architecture *a, size_t n_samples, size_t n_threads)
 {
     return kinds[a->kind]->flop(a, n_samples, n_threads);
@@ -41,7 +49,7 @@ static int check_options(const mim_architecture *a, const mim_network_options *o
     if (rc == MIM_OK && kinds[a->kind]->is_for_its_threads && o->max_threads != a->n_threads)
         return mim_fail(MIM_EINVAL, "network: made for %zu threads, asked for %zu", a->n_threads,
                         o->max_threads);
-    return rc;
+    return rc == MIM_OK ? mim_network_check_precision(a, o->precision) : rc;
 }
 
 #include "nn/as_float.h"

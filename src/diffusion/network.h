@@ -23,6 +23,8 @@
 
 /* MIM_EINVAL names what is out of range or does not go with the kind. */
 int mim_network_check(const mim_architecture *architecture);
+/* MIM_EUNSUP where the kind's products do not run in it. */
+int mim_network_check_precision(const mim_architecture *architecture, mim_precision precision);
 /* The tensors. */
 int mim_network_layout(const mim_architecture *architecture, mim_tensors **layout);
 /* Multiply-adds times 2 of a forward call; forward and backward take three times as much. */
@@ -32,7 +34,7 @@ size_t mim_network_n_rows(const mim_architecture *architecture, size_t n_threads
 
 typedef struct mim_network_options {
     const mim_gemm *gemm;            /* NULL: the default one */
-    mim_precision precision;         /* of _f's products where a kind can choose, else MIM_EUNSUP */
+    mim_precision precision;         /* of _f's products */
     mim_layer_weights *weights;      /* of _f, in the same precision: loaded by whoever changes the
                                         values; NULL: the network sees to itself, more slowly */
     size_t max_samples, max_threads; /* of a call */

@@ -235,15 +235,15 @@ static void MIM_NN(place_backward)(const OWN *own, size_t n_samples, const MIM_R
     const size_t d = own->a.width, s = own->a.n_stressors, t = own->a.n_threads, n = s * t;
     MIM_REAL *stressor = grads + own->layout->tensors[own->t.stressor].offset;
     MIM_REAL *thread = grads + own->layout->tensors[own->t.thread].offset;
-    for (size_t i = 0; i < n * d; i++) {
-        double sum = 0;
-        for (size_t b = 0; b < n_samples; b++)
-            sum += (double)d_tokens[b * n * d + i];
-        own->place[i] = (MIM_REAL)sum;
-    }
-    for (size_t i = 0; i < n * d; i++) {
-        stressor[i / (t * d) * d + i % d] += own->place[i];
-        thread[i / d % t * d + i % d] += own->place[i];
+    for (size_t cell = 0; cell < n; cell++) {
+        MIM_REAL *of_stressor = stressor + cell / t * d, *of_thread = thread + cell % t * d;
+        for (size_t i = 0; i < d; i++) {
+            double sum = 0;
+            for (size_t b = 0; b < n_samples; b++)
+                sum += (double)d_tokens[(b * n + cell) * d + i];
+            of_stressor[i] += (MIM_REAL)sum;
+            of_thread[i] += (MIM_REAL)sum;
+        }
     }
 }
 

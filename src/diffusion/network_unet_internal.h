@@ -448,9 +448,6 @@ static int MIM_NN(create)(const mim_architecture *a, const mim_network_options *
 {
     static const MIM_NN(mim_network_methods)
         methods = {MIM_NN(own_destroy), MIM_NN(own_forward), MIM_NN(own_backward)};
-    if (o->precision != MIM_PRECISION_F32)
-        return mim_fail(MIM_EUNSUP, "network: a U-Net's products do not run in %s",
-                        mim_precision_name(o->precision));
     OWN *made = calloc(1, sizeof *made);
     if (!made)
         return mim_fail(MIM_ENOMEM, "network");

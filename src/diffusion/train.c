@@ -291,14 +291,16 @@ static int create(const mim_train_options *options, mim_model *model, mim_traine
         return mim_fail(MIM_ENOMEM, "trainer");
     made->n_shard = options->batch / options->n_shards;
     made->n_at_once = at_once(options, model);
-    const mim_network_options network = {.precision = mim_gemm_precision(mim_gemm_find(NULL), options->precision),
+    const mim_network_options network = {.precision = mim_gemm_precision(NULL, options->precision),
                                          .max_samples = made->n_at_once,
                                          .max_threads = model->domain->n_threads,
                                          .is_training = true};
     made->options = *options;
     made->model = model;
-    int rc =
-        mim_schedule_create(model->process.schedule, model->process.n_timesteps, &made->schedule);
+    int rc = mim_network_check_precision(&model->architecture, options->precision);
+    if (rc == MIM_OK)
+        rc = mim_schedule_create(model->process.schedule, model->process.n_timesteps,
+                                 &made->schedule);
     if (rc == MIM_OK)
         rc = mim_lanes_create(options->n_lanes > 0 ? options->n_lanes
                                                    : mim_train_n_lanes(options->n_shards),

@@ -36,7 +36,7 @@ typedef struct mim_train_options {
     mim_lr_schedule rate;
     mim_ema ema;
     double clip_norm;        /* of the whole gradient, <= 0: none */
-    mim_precision precision; /* of the network's products */
+    mim_precision precision; /* of the network's products; mim_gemm_precision() of it is computed */
     /* Shares of examples, 0 to 1, from which is hidden: all metrics (what guidance needs), each
      * metric by itself (so that absent ones do no harm), the previous slot. */
     double hide_all, hide_metric, hide_previous;

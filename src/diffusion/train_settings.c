@@ -87,8 +87,10 @@ const mim_option mim_train_settings[] = {
      "examples of a shard that go through the network at a time: what memory grows with; 0: as "
      "many as it is fast with. A whole shard with variance_weight"},
     {"train", "precision", MIM_OPTION_CHOICE, "", "f32", 0, 0, "f32|bf16", NULL,
-     "numbers that matrix products multiply; bf16 is faster where the processor has AMX, or is "
-     "AMD's and has AVX512-BF16; right but slower elsewhere; what is trained and stored is f32"},
+     "numbers that matrix products multiply; bf16 where the processor has AMX, or is AMD's and has "
+     "AVX512-BF16; others are faster in f32, which they take instead; what is trained and stored "
+     "is "
+     "f32"},
     {"train", "rate", MIM_OPTION_REAL, "", "1e-3", 0, 1, NULL, NULL, "largest learning rate"},
     {"train", "rate_floor", MIM_OPTION_REAL, "", "0.01", 0, 1, NULL, NULL,
      "share of it at the last step"},

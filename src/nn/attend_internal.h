@@ -12,7 +12,7 @@
 #define WORKER MIM_NN(attend_worker)
 #define UNIT MIM_NN(mim_unit)
 #define QUERIES (MIM_IS_BF16 ? query_block / 2 : query_block) /* of a tile: faster (measured) */
-#define PAIR (MIM_IS_BF16 ? 2 : 1) /* numbers of a unit */
+#define PAIR (MIM_IS_BF16 ? 2 : 1)                            /* numbers of a unit */
 
 typedef struct WORKER {
     size_t width, n_keys;          /* padded head width and number of keys: distances of rows */
@@ -32,9 +32,8 @@ typedef struct WORKER {
  * the place of its floats, which are not needed any more. */
 static WORKER MIM_NN(attend_carve)(const mim_attention *s, MIM_REAL *at)
 {
-    WORKER w = {.width = pad(s->head_width),
-                .n_keys = pad(s->n_keys),
-                .multiply = MIM_NN(mim_tile_find)()};
+    WORKER w = {
+        .width = pad(s->head_width), .n_keys = pad(s->n_keys), .multiply = MIM_NN(mim_tile_find)()};
     void *parts[N_PARTS];
     for (int p = 0; p < N_PARTS; p++) {
         parts[p] = at;

@@ -28,8 +28,8 @@ static inline void *mim_carve(mim_carver *c, size_t n, size_t size)
 static inline int mim_carver_take(mim_carver *c, const char *what)
 {
     const size_t n = c->used > 0 ? c->used : MIM_CARVER_ALIGNMENT;
-    c->base = mim_prefer_large_pages(
-        n < SIZE_MAX / 4 ? aligned_alloc(MIM_CARVER_ALIGNMENT, n) : NULL, n);
+    c->base =
+        mim_prefer_large_pages(n < SIZE_MAX / 4 ? aligned_alloc(MIM_CARVER_ALIGNMENT, n) : NULL, n);
     if (!c->base)
         return mim_fail(MIM_ENOMEM, "%s: %zu bytes", what, n);
     c->used = 0;

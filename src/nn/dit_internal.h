@@ -287,8 +287,7 @@ static void MIM_NN(apply)(const TRUNK *t, const MIM_REAL *values, size_t block, 
                             .ld_a = MIM_NN(ld)(in),
                             .ld_b = in,
                             .ld_c = MIM_NN(ld_result)(&t->s, l)};
-    const MIM_HALF *weights =
-        MIM_NN(weights_transposed)(t, values, t->weight[block][l], &shape);
+    const MIM_HALF *weights = MIM_NN(weights_transposed)(t, values, t->weight[block][l], &shape);
     MIM_NN(multiply)(t, &shape, x, weights, y);
 }
 

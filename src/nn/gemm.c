@@ -34,7 +34,7 @@ bool mim_gemm_is_fast_in_bf16(const mim_gemm *gemm)
 
 mim_precision mim_gemm_precision(const mim_gemm *gemm, mim_precision wanted)
 {
-    return mim_gemm_is_fast_in_bf16(gemm) ? wanted : MIM_PRECISION_F32;
+    return mim_gemm_is_fast_in_bf16(gemm ? gemm : mim_gemm_find(NULL)) ? wanted : MIM_PRECISION_F32;
 }
 
 static size_t parts_of(size_t n, size_t part) { return (n + part - 1) / part; }

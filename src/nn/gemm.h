@@ -60,7 +60,7 @@ bool mim_gemm_has_bf16(const mim_gemm *gemm);
 bool mim_gemm_is_fast_in_bf16(const mim_gemm *gemm);
 /* What a network that may compute in `wanted` computes in: f32 instead of bf16 where that is faster
  * and, as nothing is rounded, more exact. */
-mim_precision mim_gemm_precision(const mim_gemm *gemm, mim_precision wanted);
+mim_precision mim_gemm_precision(const mim_gemm *gemm, mim_precision wanted); /* NULL: default */
 
 /* Name, version and the widest instructions in use, for reports: "oneDNN 2.6.3, AVX-512 VNNI". */
 void mim_gemm_describe(const mim_gemm *gemm, size_t size, char *text);

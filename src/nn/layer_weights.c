@@ -96,7 +96,11 @@ int mim_layer_weights_add(mim_layer_weights *w, size_t offset, size_t n_rows, si
     if (!transpose)
         return mim_fail(MIM_ENOMEM, "a transposed matrix of %zu by %zu", n_columns, n_rows);
     memmove(w->turned + place + 1, w->turned + place, (w->n_turned - place) * sizeof *w->turned);
-    w->turned[place] = (turned){offset, n_rows, n_columns, transpose};
+    turned *made = &w->turned[place];
+    made->offset = offset;
+    made->n_rows = n_rows;
+    made->n_columns = n_columns;
+    made->transpose = transpose;
     w->n_turned++;
     return MIM_OK;
 }

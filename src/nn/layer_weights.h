@@ -31,7 +31,8 @@ void mim_layer_weights_load(mim_layer_weights *weights, const float *values);
 
 /* In bf16: the numbers from `offset` on; they stay where they are. */
 const mim_bf16 *mim_layer_weights_half(const mim_layer_weights *weights, size_t offset);
-/* In f32: the transpose [n_columns][n_rows] of the matrix at `offset`, NULL where none was added. */
+/* In f32: the transpose [n_columns][n_rows] of the matrix at `offset`, NULL where none was added.
+ */
 const float *mim_layer_weights_transposed(const mim_layer_weights *weights, size_t offset);
 
 #endif

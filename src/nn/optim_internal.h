@@ -154,7 +154,7 @@ MIM_VECTOR static void MIM_NN(add_wide)(size_t n, const MIM_REAL *from, double *
 }
 
 /* Of the gradient n values from `at` on, n <= update_piece. */
-static void MIM_NN(take_piece)(const MIM_NN(mim_gradient) *g, size_t at, size_t n, MIM_REAL *to)
+static void MIM_NN(take_piece)(const MIM_NN(mim_gradient) * g, size_t at, size_t n, MIM_REAL *to)
 {
     double sums[update_piece];
     if (g->sums) {
@@ -172,7 +172,7 @@ static void MIM_NN(take_piece)(const MIM_NN(mim_gradient) *g, size_t at, size_t 
 }
 
 /* n values from `first` on, in pieces that stay in the first cache between the passes over them. */
-static double MIM_NN(sum_of_taken)(const MIM_NN(mim_gradient) *g, size_t first, size_t n)
+static double MIM_NN(sum_of_taken)(const MIM_NN(mim_gradient) * g, size_t first, size_t n)
 {
     const size_t left = n % square_lanes;
     MIM_REAL piece[update_piece];
@@ -186,7 +186,7 @@ static double MIM_NN(sum_of_taken)(const MIM_NN(mim_gradient) *g, size_t first, 
     return MIM_NN(end_squares)(left, piece, lanes);
 }
 
-double MIM_NN(mim_gradient_norm)(size_t n, const MIM_NN(mim_gradient) *g)
+double MIM_NN(mim_gradient_norm)(size_t n, const MIM_NN(mim_gradient) * g)
 {
     const size_t step = chunk_of(n);
     double squares[max_chunks], sum = 0;
@@ -198,20 +198,20 @@ double MIM_NN(mim_gradient_norm)(size_t n, const MIM_NN(mim_gradient) *g)
     return sqrt(sum);
 }
 
-static void MIM_NN(clear_parts)(const MIM_NN(mim_gradient) *g, size_t at, size_t n)
+static void MIM_NN(clear_parts)(const MIM_NN(mim_gradient) * g, size_t at, size_t n)
 {
     for (size_t k = 0; k < g->n_parts; k++)
         memset(g->parts[k] + at, 0, n * sizeof **g->parts);
 }
 
-void MIM_NN(mim_gradient_clear)(size_t n, const MIM_NN(mim_gradient) *g)
+void MIM_NN(mim_gradient_clear)(size_t n, const MIM_NN(mim_gradient) * g)
 {
     MIM_NN(clear_parts)(g, 0, n);
 }
 
 /* Values first .. first + n - 1 of one tensor. */
-static void MIM_NN(update_part)(const mim_update *u, const MIM_NN(mim_gradient) *g, double factor, double beta, double decay,
-                                size_t first, size_t n, MIM_PARAMS *p)
+static void MIM_NN(update_part)(const mim_update *u, const MIM_NN(mim_gradient) * g, double factor,
+                                double beta, double decay, size_t first, size_t n, MIM_PARAMS *p)
 {
     MIM_REAL grads[update_piece];
     for (size_t at = first; at < first + n; at += update_piece) {
@@ -231,7 +231,7 @@ static void MIM_NN(update_part)(const mim_update *u, const MIM_NN(mim_gradient) 
     }
 }
 
-void MIM_NN(mim_update_step)(const mim_update *u, const MIM_NN(mim_gradient) *g,
+void MIM_NN(mim_update_step)(const mim_update *u, const MIM_NN(mim_gradient) * g,
                              MIM_PARAMS *params)
 {
     const mim_tensors *layout = params->layout;

@@ -389,7 +389,8 @@ static int measure(bench *b, peer *p, size_t n, double *rates, mim_precision pre
     if ((rc = peer_number(p, "tune", "parts", &n_parts)) != MIM_OK)
         return rc;
     const size_t n_text = strlen(text);
-    snprintf(text + n_text, sizeof text - n_text, ", \"peer_parts\": %.0f", n_parts);
+    snprintf(text + n_text, sizeof text - n_text, ", \"peer_parts\": %.0f, \"computed_in\": \"%s\"",
+             n_parts, mim_precision_name(mim_gemm_precision(NULL, precision)));
     malloc_trim(0);
     peak_bytes(true);
     rc = take_turns(b, p, n, rates);

@@ -50,10 +50,11 @@ typedef struct work {
 static int bench_share(const work *w, mim_precision precision, int n_threads, size_t n,
                        double *values)
 {
-    char name[96], more[128], reason[160], library[80];
+    char name[96], more[160], reason[160], library[80];
     bench_products *products = NULL;
     double *ratios = values + n, *peers = values + 2 * n, spread, ignored;
     size_t n_done = 0;
+    const mim_precision computed = mim_gemm_precision(NULL, precision);
     snprintf(name, sizeof name, "train_%s_%s_%d", w->name, mim_precision_name(precision),
              n_threads);
     mim_gemm_describe(mim_gemm_find(NULL), sizeof library, library);
@@ -66,7 +67,7 @@ static int bench_share(const work *w, mim_precision precision, int n_threads, si
         bench_null(name, "GFLOP/s", "not supported here: built without OpenMP");
         return MIM_OK;
     }
-    int rc = bench_products_create(precision, w->n_rows, w->width, w->hidden, &products);
+    int rc = bench_products_create(computed, w->n_rows, w->width, w->hidden, &products);
     if (rc == MIM_OK)
         rc = w->run(w->context); /* compiles the products */
     for (size_t i = 0; rc == MIM_OK && n_done < n && i < n_done + N_SPARE; i++) {
@@ -85,8 +86,9 @@ static int bench_share(const work *w, mim_precision precision, int n_threads, si
     } else if (rc == MIM_OK) {
         const double ratio = bench_median(n_done, ratios, &spread);
         snprintf(more, sizeof more,
-                 ", \"ratio_spread\": %.3f, \"threads\": %d, \"memory_bytes\": %zu", spread,
-                 n_threads, w->n_bytes);
+                 ", \"ratio_spread\": %.3f, \"threads\": %d, \"memory_bytes\": %zu, "
+                 "\"computed_in\": \"%s\"",
+                 spread, n_threads, w->n_bytes, mim_precision_name(computed));
         const double value = bench_median(n_done, values, &spread);
         bench_line(name, value, "GFLOP/s", bench_median(n_done, peers, &ignored), ratio, n_done,
                    spread, more);
@@ -162,7 +164,8 @@ static int run_body(void *context)
 static int bench_body(mim_precision precision, size_t n, double *values)
 {
     const mim_dit_shape shape = {CELL_WIDTH, 8, 6, 4 * CELL_WIDTH, CELL_CONDITION, MIM_SILU, true};
-    const mim_dit_options options = {NULL, precision, NULL, CELL_BATCH, CELL_TOKENS, 1, true};
+    const mim_dit_options options = {
+        NULL, mim_gemm_precision(NULL, precision), NULL, CELL_BATCH, CELL_TOKENS, 1, true};
     body *b = calloc(1, sizeof *b);
     mim_tensors *layout = NULL;
     size_t first = 0;
