@@ -79,7 +79,7 @@ help:
 lib: $(LIB)
 programs: $(PROGRAMS)
 docs: $(MAN_PAGES) $(COMPLETIONS)
-tests: $(TEST_PROGRAMS) $(MPI_TEST_PROGRAMS)
+tests: $(TEST_PROGRAMS) $(MPI_TEST_PROGRAMS) $(BENCH_PROGRAMS)
 
 # What the objects were built with: a changed compiler or flag rebuilds them.
 FLAGS_STAMP := $(BUILD)/flags

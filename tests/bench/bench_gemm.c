@@ -85,8 +85,9 @@ int main(int argc, char **argv)
     const size_t n = asked >= N_MIN ? (size_t)asked : N_MIN;
     operands o = {.a = calloc(3 * N_MAX, sizeof *o.a), .half_a = calloc(N_MAX, sizeof *o.half_a)};
     double *rates = calloc(n + N_PEER, sizeof *rates);
-    int rc = o.a && o.half_a && rates ? mim_layer_weights_create(&mim_gemm_onednn, N_MAX, &o.half_b)
-                                      : mim_fail(MIM_ENOMEM, "operands");
+    int rc = o.a && o.half_a && rates
+                 ? mim_layer_weights_create(&mim_gemm_onednn, MIM_PRECISION_BF16, N_MAX, &o.half_b)
+                 : mim_fail(MIM_ENOMEM, "operands");
     if (rc == MIM_OK)
         rc = mim_half_products_create(&mim_gemm_onednn, o.half_b, &o.half);
     bench_set_threads(1);
