@@ -23,9 +23,8 @@ int mim_lanes_create(size_t n, size_t n_shard, const mim_model *model,
     own.weights = made->weights;
     for (size_t k = 0; rc == MIM_OK && k < n; k++) {
         mim_lane *lane = &made->all[k];
-        lane->grads = k == 0 ? model->params->grads
-                             : mim_prefer_large_pages(calloc(made->n_values, sizeof *lane->grads),
-                                                      made->n_values * sizeof *lane->grads);
+        lane->grads =
+            k == 0 ? model->params->grads : mim_calloc_large(made->n_values, sizeof *lane->grads);
         rc = lane->grads ? mim_network_create_f(&model->architecture, &own, &lane->network)
                          : mim_fail(MIM_ENOMEM, "gradients of %zu shards at a time", n);
         made->grads[k] = lane->grads;

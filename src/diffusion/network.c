@@ -23,8 +23,9 @@ int mim_network_layout(const mim_architecture *a, mim_tensors **layout)
 
 int mim_network_check_precision(const mim_architecture *a, mim_precision precision)
 {
-    if (a->kind == MIM_NETWORK_UNET && precision != MIM_PRECISION_F32)
-        return mim_fail(MIM_EUNSUP, "network: a U-Net's products do not run in %s",
+    const char *only_f32 = kinds[a->kind]->only_f32;
+    if (only_f32 && precision != MIM_PRECISION_F32)
+        return mim_fail(MIM_EUNSUP, "network: %s's products do not run in %s", only_f32,
                         mim_precision_name(precision));
     return MIM_OK;
 }

@@ -18,6 +18,7 @@
  */
 typedef struct mim_network_kind {
     bool is_for_its_threads; /* the parameters are of so many threads */
+    const char *only_f32;    /* its name where products run in f32 only; NULL: in bf16, too */
     int (*check)(const mim_architecture *architecture);
     int (*layout)(const mim_architecture *architecture, mim_tensors **layout);
     double (*flop)(const mim_architecture *architecture, size_t n_samples, size_t n_threads);

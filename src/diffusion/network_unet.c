@@ -411,6 +411,7 @@ static size_t n_rows(const mim_architecture *a, size_t n_threads)
 
 const mim_network_kind mim_network_unet = {
     .is_for_its_threads = true,
+    .only_f32 = "a U-Net",
     .check = check,
     .layout = layout_of,
     .flop = flop,

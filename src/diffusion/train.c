@@ -95,6 +95,15 @@ static int fill(mim_trainer *r, size_t shard, mim_batch *batch)
     return MIM_OK;
 }
 
+/* Shards first to first + n - 1, one to a lane. */
+static int fill_lanes(mim_trainer *r, size_t first, size_t n)
+{
+    int rc = MIM_OK;
+    for (size_t k = 0; rc == MIM_OK && k < n; k++)
+        rc = fill(r, first + k, r->lanes->all[k].batch);
+    return rc;
+}
+
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 static void learn(void *context, mim_lane *lane, const mim_grads_ready *ready)
@@ -125,10 +134,8 @@ int mim_trainer_shards(mim_trainer *r, size_t first, size_t count, double *gradi
     else
         mim_lanes_load(r->lanes, r->model->params->values);
     for (size_t i = 0, n = 0; i < count; i += n) {
-        int rc = MIM_OK;
         n = least(count - i, most);
-        for (size_t k = 0; rc == MIM_OK && k < n; k++)
-            rc = fill(r, first + i + k, r->lanes->all[k].batch);
+        const int rc = fill_lanes(r, first + i, n);
         if (rc != MIM_OK)
             return rc;
         mim_lanes_run(r->lanes, n, learn, r, i > 0, gradient, i + n == count ? ready : NULL);
@@ -158,7 +165,7 @@ static int apply(mim_trainer *r, const mim_gradient_f *gradient, double *norm)
     if (norm)
         *norm = before;
     if (!isfinite(before)) {
-        mim_gradient_clear_f(params->n_values, gradient);
+        mim_gradient_clear_f(0, params->n_values, gradient);
         return skip(r);
     }
     const mim_update update = {.adam = &r->options.adam,
@@ -183,9 +190,7 @@ static int step_in_lanes(mim_trainer *r, double *loss, double *norm)
 {
     const size_t n = r->options.n_shards;
     const mim_gradient_f gradient = {NULL, r->lanes->grads, n};
-    int rc = MIM_OK;
-    for (size_t k = 0; rc == MIM_OK && k < n; k++)
-        rc = fill(r, k, r->lanes->all[k].batch);
+    const int rc = fill_lanes(r, 0, n);
     if (rc != MIM_OK)
         return rc;
     mim_lanes_load(r->lanes, r->model->params->values);

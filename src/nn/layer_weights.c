@@ -105,22 +105,24 @@ int mim_layer_weights_add(mim_layer_weights *w, size_t offset, size_t n_rows, si
     return MIM_OK;
 }
 
+/* `rows` (a constant where it matters: then it becomes vector code) of x's rows from r on. */
+MIM_INLINE void turn_rows(size_t rows, size_t n_rows, size_t n_columns, size_t r, size_t first,
+                          size_t n, const float *x, float *restrict transpose)
+{
+    for (size_t c = first; c < first + n; c++)
+        for (size_t i = 0; i < rows; i++)
+            transpose[c * n_rows + r + i] = x[(r + i) * n_columns + c];
+}
+
 /* Columns first .. first + n - 1 of x [n_rows][n_columns] become rows of `transpose`. */
 MIM_VECTOR static void turn(size_t n_rows, size_t n_columns, size_t first, size_t n, const float *x,
                             float *restrict transpose)
 {
     enum { block = 16 };
-    for (size_t r = 0; r < n_rows; r += block) {
-        const size_t rows = n_rows - r < block ? n_rows - r : block;
-        if (rows == block)
-            for (size_t c = first; c < first + n; c++)
-                for (size_t i = 0; i < block; i++)
-                    transpose[c * n_rows + r + i] = x[(r + i) * n_columns + c];
-        else
-            for (size_t c = first; c < first + n; c++)
-                for (size_t i = 0; i < rows; i++)
-                    transpose[c * n_rows + r + i] = x[(r + i) * n_columns + c];
-    }
+    size_t r = 0;
+    for (; r + block <= n_rows; r += block)
+        turn_rows(block, n_rows, n_columns, r, first, n, x, transpose);
+    turn_rows(n_rows - r, n_rows, n_columns, r, first, n, x, transpose);
 }
 
 static void turn_all(const turned *m, const float *values)

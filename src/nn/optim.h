@@ -52,8 +52,8 @@ typedef struct mim_update {
     const mim_ema *ema;
     double lr;
     uint64_t n_step; /* the first is 1 */
-    double norm,
-        max_norm; /* of the gradient (mim_gradient_norm), finite, and what it may be; <= 0: any */
+    double norm;     /* of the gradient (mim_gradient_norm), finite */
+    double max_norm; /* what it may be, <= 0: any */
 } mim_update;
 
 #include "nn/as_float.h"

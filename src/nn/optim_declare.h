@@ -31,8 +31,8 @@ typedef struct MIM_NN(mim_gradient) {
 
 /* mim_grad_norm(), to the bit, of the n sums rounded to gradients. */
 double MIM_NN(mim_gradient_norm)(size_t n, const MIM_NN(mim_gradient) * gradient);
-/* Parts become 0. */
-void MIM_NN(mim_gradient_clear)(size_t n, const MIM_NN(mim_gradient) * gradient);
+/* Parts become 0, from `first` on n values. */
+void MIM_NN(mim_gradient_clear)(size_t first, size_t n, const MIM_NN(mim_gradient) * gradient);
 /* The same to the bit as mim_clip_grads(), mim_adam_step() and mim_ema_update(), for the values
  * that are updated here (of parts: all of them); the parameters' own gradients are not touched. */
 void MIM_NN(mim_update_step)(const mim_update *update, const MIM_NN(mim_gradient) * gradient,

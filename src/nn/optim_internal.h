@@ -107,16 +107,15 @@ void MIM_NN(mim_ema_update)(const mim_ema *ema, uint64_t n_updates, MIM_PARAMS *
 
 /* ---- a whole step --------------------------------------------------------------------------- */
 
-MIM_VECTOR static void MIM_NN(move_wide)(size_t n, MIM_REAL *restrict grads, bool is_added,
-                                         double *restrict sums)
+MIM_VECTOR static void MIM_NN(put_wide)(size_t n, const MIM_REAL *from, bool is_added,
+                                        double *restrict to)
 {
     if (is_added)
         for (size_t i = 0; i < n; i++)
-            sums[i] += (double)grads[i];
+            to[i] += (double)from[i];
     else
         for (size_t i = 0; i < n; i++)
-            sums[i] = (double)grads[i];
-    memset(grads, 0, n * sizeof *grads);
+            to[i] = (double)from[i];
 }
 
 void MIM_NN(mim_grads_move)(size_t first, size_t n, size_t n_from, MIM_REAL *const *grads,
@@ -126,9 +125,10 @@ void MIM_NN(mim_grads_move)(size_t first, size_t n, size_t n_from, MIM_REAL *con
     MIM_PARALLEL_FOR(n > min_chunk)
     for (size_t at = first; at < end; at += move_block) {
         const size_t own = end - at < move_block ? end - at : move_block;
-        for (size_t k = 0; k < n_from; k++)
-            MIM_NN(move_wide)
-        (own, grads[k] + at, k > 0 || is_added, sums + at);
+        for (size_t k = 0; k < n_from; k++) {
+            MIM_NN(put_wide)(own, grads[k] + at, k > 0 || is_added, sums + at);
+            memset(grads[k] + at, 0, own * sizeof **grads);
+        }
     }
 }
 
@@ -147,12 +147,6 @@ MIM_VECTOR static void MIM_NN(add_two)(size_t n, const MIM_REAL *a, const MIM_RE
         to[i] = a[i] + b[i];
 }
 
-MIM_VECTOR static void MIM_NN(add_wide)(size_t n, const MIM_REAL *from, double *restrict to)
-{
-    for (size_t i = 0; i < n; i++)
-        to[i] += (double)from[i];
-}
-
 /* Of the gradient n values from `at` on, n <= update_piece. */
 static void MIM_NN(take_piece)(const MIM_NN(mim_gradient) * g, size_t at, size_t n, MIM_REAL *to)
 {
@@ -164,9 +158,8 @@ static void MIM_NN(take_piece)(const MIM_NN(mim_gradient) * g, size_t at, size_t
     } else if (g->n_parts == 2) { /* the usual */
         MIM_NN(add_two)(n, g->parts[0] + at, g->parts[1] + at, to);
     } else {
-        memset(sums, 0, n * sizeof *sums);
         for (size_t k = 0; k < g->n_parts; k++)
-            MIM_NN(add_wide)(n, g->parts[k] + at, sums);
+            MIM_NN(put_wide)(n, g->parts[k] + at, k > 0, sums);
         MIM_NN(narrow)(n, sums, to);
     }
 }
@@ -198,15 +191,10 @@ double MIM_NN(mim_gradient_norm)(size_t n, const MIM_NN(mim_gradient) * g)
     return sqrt(sum);
 }
 
-static void MIM_NN(clear_parts)(const MIM_NN(mim_gradient) * g, size_t at, size_t n)
+void MIM_NN(mim_gradient_clear)(size_t first, size_t n, const MIM_NN(mim_gradient) * g)
 {
     for (size_t k = 0; k < g->n_parts; k++)
-        memset(g->parts[k] + at, 0, n * sizeof **g->parts);
-}
-
-void MIM_NN(mim_gradient_clear)(size_t n, const MIM_NN(mim_gradient) * g)
-{
-    MIM_NN(clear_parts)(g, 0, n);
+        memset(g->parts[k] + first, 0, n * sizeof **g->parts);
 }
 
 /* Values first .. first + n - 1 of one tensor. */
@@ -227,7 +215,7 @@ static void MIM_NN(update_part)(const mim_update *u, const MIM_NN(mim_gradient) 
             memcpy(p->own_ema + own, p->values + at, m * sizeof *p->own_ema);
         else
             MIM_NN(mix)(m, (MIM_REAL)beta, (MIM_REAL)(1 - beta), p->values + at, p->own_ema + own);
-        MIM_NN(clear_parts)(g, at, m);
+        MIM_NN(mim_gradient_clear)(at, m, g);
     }
 }
 

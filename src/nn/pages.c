@@ -2,6 +2,7 @@
 #include "nn/pages.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -15,4 +16,9 @@ void *mim_prefer_large_pages(void *memory, size_t n)
         (void)madvise((char *)memory + (first - at), end - first, MADV_HUGEPAGE); /* a wish */
 #endif
     return memory;
+}
+
+void *mim_calloc_large(size_t n, size_t size)
+{
+    return mim_prefer_large_pages(calloc(n, size), n * size);
 }

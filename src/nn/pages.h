@@ -8,5 +8,7 @@
  * they are first touched. Gives `memory`, which may be NULL. Where the kernel does not, nothing
  * changes. */
 void *mim_prefer_large_pages(void *memory, size_t n);
+/* calloc() of such memory; NULL: there is none. free() returns it. */
+void *mim_calloc_large(size_t n, size_t size);
 
 #endif

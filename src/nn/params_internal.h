@@ -3,8 +3,7 @@
 /* n_each numbers for each of n values, all 0; NULL if there is no memory. */
 static MIM_REAL *MIM_NN(take)(size_t n, size_t n_each)
 {
-    return mim_prefer_large_pages(calloc(n > 0 ? n : 1, n_each * sizeof(MIM_REAL)),
-                                  n * n_each * sizeof(MIM_REAL));
+    return mim_calloc_large(n > 0 ? n : 1, n_each * sizeof(MIM_REAL));
 }
 
 /* Memory for what updating n values takes. */

@@ -29,9 +29,8 @@ MIM_TILE_TARGET MIM_INLINE void MIM_TILE(multiply_add)(VECTOR *sum, UNIT a, cons
 #endif
 }
 
-/* Rows of the largest tile: two vectors each of sums, and as many of B, fill three quarters of the
- * registers. */
 #define GROUP 4 /* rows whose addresses are told from one pointer */
+/* Of the largest tile: with two vectors a row its sums fill three quarters of the registers. */
 #define MOST_ROWS (MIM_TILE_BYTES == 64 ? 12 : 6)
 
 /* `rows` by `vectors` (both constants where it is inlined) of C. */
