@@ -65,7 +65,7 @@ static const mim_program program = {
     .json_keys =
         "the summary (see FILES); its figures:\n"
         "figures.step, parameters, train_samples, validation_samples: counts\n"
-        "figures.loss: mean over the last lines of metrics.jsonl, null before the first\n"
+        "figures.loss: of the last line of metrics.jsonl, null when this run wrote none\n"
         "figures.validation_loss: of the moving average, null without validation samples\n"
         "figures.best_step, best_validation_loss: of the best validation, null before one\n"
         "figures.ended_by: train.patience, else null\n"
@@ -86,7 +86,6 @@ static const mim_program program = {
         "  its name when it is whole, and only then the oldest goes, so there is room for\n"
         "  three beside the milestones\n"
         "DIR/model.h5: the finished model, for mimesys_generate --checkpoint\n"
-        "DIR/best.h5: with train.patience the model of the best validation so far\n"
         "DIR/metrics.jsonl: every train.log_every steps step, loss, norm of the gradient, rate,\n"
         "  mean_of (steps), skipped, examples_per_s, gflop_per_s, input_wait_s; at validations\n"
         "  step, validation_loss, validation_loss_without_average, best_step, and\n"
@@ -205,17 +204,25 @@ static void add_figures(mim_train_job *j, const char *model)
 /* The finished model: the one that training came to, or the best where it may end with that. */
 static int write_model(const mim_train_job *j, const char *path)
 {
-    if (j->plan.patience == 0)
-        return mim_checkpoint_write(j->model, true, path);
-    mim_model *best = NULL;
-    char *from = mim_join_path(j->folder, MIM_TRAIN_BEST);
-    int rc = from ? mim_checkpoint_read(from, false, &best)
-                  : mim_fail(MIM_ENOMEM, "%s: file name", j->folder);
-    if (rc == MIM_OK)
-        rc = mim_checkpoint_write(best, true, path);
-    mim_model_destroy(&best);
-    free(from);
-    return rc;
+    mim_model model = *j->model;
+    mim_params_f params = *model.params;
+    if (model.best_ema) {
+        params.ema = model.best_ema;
+        model.params = &params;
+        model.step = model.course.best_step;
+    }
+    return mim_checkpoint_write(&model, true, path);
+}
+
+/* Figures that this run did not see are left out. */
+static void print_done(const mim_train_job *j, const char *model)
+{
+    printf("done: %" PRIu64 " steps", j->model->step);
+    if (!isnan(j->loss))
+        printf(", loss %.5g", j->loss);
+    if (!isnan(j->validation_loss))
+        printf(", validation loss %.5g", j->validation_loss);
+    printf("; model: %s\n", model);
 }
 
 /* Rank 0, after training: the model when it is done, the summary in any case. */
@@ -238,8 +245,7 @@ static int finish(mim_train_job *j, int trained)
     if (rc == MIM_OK && mim_args_has(j->args, "json"))
         rc = mim_summary_print(j->summary, status, stdout);
     else if (rc == MIM_OK && trained == MIM_OK)
-        printf("done: %" PRIu64 " steps, loss %.5g, validation loss %.5g; model: %s\n",
-               j->model->step, j->loss, j->validation_loss, model);
+        print_done(j, model);
     free(model);
     free(summary);
     return rc;
@@ -252,6 +258,9 @@ static int check_arguments(const mim_train_job *j)
         return mim_fail(MIM_EUSAGE, "expected --corpus CORPUS.h5");
     if (!j->folder || !*j->folder)
         return mim_fail(MIM_EUSAGE, "expected --out DIR");
+    const char *resume = mim_args_value(j->args, "resume");
+    if (resume && !*resume)
+        return mim_fail(MIM_EUSAGE, "--resume is empty, expected auto, none or a file");
     return MIM_OK;
 }
 

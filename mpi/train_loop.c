@@ -2,12 +2,11 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/clock.h"
 #include "core/fault.h"
 #include "core/signals.h"
-#include "core/text.h"
-#include "diffusion/checkpoint.h"
 #include "diffusion/train_folder.h"
 #include "mpi/agree.h"
 #include "mpi/train_job.h"
@@ -82,7 +81,8 @@ static int log_validation(mim_train_job *j, double live, bool was_tried)
 
 /* ---- between steps -------------------------------------------------------------------------- */
 
-/* Whether the validation is the best so far; its model is kept when training may end with it. */
+/* Whether the validation is the best so far; its model is kept when training may end with it, by
+ * rank 0, which has the whole moving average after a validation. */
 static int judge_validation(mim_train_job *j)
 {
     mim_course *c = &j->model->course;
@@ -95,11 +95,13 @@ static int judge_validation(mim_train_job *j)
     c->n_since_best = 0;
     if (j->rank != 0 || j->plan.patience == 0)
         return MIM_OK;
-    char *path = mim_join_path(j->folder, MIM_TRAIN_BEST);
-    const int rc = path ? mim_checkpoint_write(j->model, true, path)
-                        : mim_fail(MIM_ENOMEM, "%s: file name", j->folder);
-    free(path);
-    return rc;
+    const mim_params_f *p = j->model->params;
+    if (!j->model->best_ema)
+        j->model->best_ema = calloc(p->n_values, sizeof *p->ema);
+    if (!j->model->best_ema)
+        return mim_fail(MIM_ENOMEM, "best of %zu parameters", p->n_values);
+    memcpy(j->model->best_ema, p->ema, p->n_values * sizeof *p->ema);
+    return MIM_OK;
 }
 
 /* Collective. */

@@ -78,28 +78,63 @@ static int check_resumed(const mim_train_job *j, const mim_model *m, const mim_d
     return rc;
 }
 
-/* Which checkpoint to go on from, the same on all ranks; NULL: none. Collective. */
-static int choose_start(mim_train_job *j, char **path)
+/* What a training that begins afresh would write over. */
+static int check_unused(const mim_train_job *j)
 {
-    const char *resume = mim_args_value(j->args, "resume");
-    const bool is_auto = resume && strcmp(resume, "auto") == 0;
-    int rc = MIM_OK;
     size_t n = 0;
     uint64_t *steps = NULL;
-    if (j->rank == 0 && is_auto)
-        rc = mim_train_folder_newest(j->folder, j->log, path);
-    else if (j->rank == 0 && resume && strcmp(resume, "none") != 0)
-        rc = (*path = mim_strdup(resume)) ? MIM_OK : mim_fail(MIM_ENOMEM, "file name");
-    else if (j->rank == 0 && (rc = mim_train_folder_steps(j->folder, &n, &steps)) == MIM_OK &&
-             n > 0)
+    int rc = mim_train_folder_steps(j->folder, &n, &steps);
+    char *model = mim_join_path(j->folder, "model.h5");
+    if (rc == MIM_OK && n > 0)
         rc = mim_fail(MIM_EUSAGE,
                       "%s holds the checkpoint of step %" PRIu64 ": go on with --resume auto, or "
                       "use another folder",
                       j->folder, steps[0]);
+    else if (rc == MIM_OK && !model)
+        rc = mim_fail(MIM_ENOMEM, "%s: file name", j->folder);
+    else if (rc == MIM_OK && access(model, F_OK) == 0)
+        rc = mim_fail(MIM_EUSAGE,
+                      "%s: a finished model, of which no checkpoint is left to go on from: use "
+                      "another folder",
+                      model);
+    free(model);
     free(steps);
+    return rc;
+}
+
+/* Later checkpoints in the folder would be what it goes on from next time. */
+static int check_latest(const mim_train_job *j)
+{
+    const char *resume = mim_args_value(j->args, "resume");
+    size_t n = 0;
+    uint64_t *steps = NULL;
+    if (j->rank != 0 || !j->is_resumed || strcmp(resume, "auto") == 0)
+        return MIM_OK;
+    int rc = mim_train_folder_steps(j->folder, &n, &steps);
+    if (rc == MIM_OK && n > 0 && steps[0] > j->model->step)
+        rc = mim_fail(MIM_EUSAGE,
+                      "%s holds the checkpoint of step %" PRIu64 ", later than %s: use another "
+                      "folder, or move later ones away",
+                      j->folder, steps[0], resume);
+    free(steps);
+    return rc;
+}
+
+/* Which checkpoint to go on from, the same on all ranks; "": none. Collective. */
+static int choose_start(mim_train_job *j, char **path)
+{
+    const char *resume = mim_args_value(j->args, "resume");
+    const bool is_file = resume && strcmp(resume, "none") != 0 && strcmp(resume, "auto") != 0;
+    int rc = MIM_OK;
+    if (j->rank == 0 && is_file)
+        rc = (*path = mim_strdup(resume)) ? MIM_OK : mim_fail(MIM_ENOMEM, "file name");
+    else if (j->rank == 0 && resume && strcmp(resume, "auto") == 0)
+        rc = mim_train_folder_newest(j->folder, j->log, path);
+    if (j->rank == 0 && rc == MIM_OK && !*path)
+        rc = check_unused(j);
     if ((rc = mim_agree(j->comm, rc)) != MIM_OK)
         return rc;
-    if (j->rank == 0 && !*path) /* texts are shared, so "" stands for none */
+    if (j->rank == 0 && !*path) /* texts are shared */
         rc = (*path = mim_strdup("")) ? MIM_OK : mim_fail(MIM_ENOMEM, "file name");
     if ((rc = mim_agree(j->comm, rc)) == MIM_OK)
         rc = mim_share_text(j->comm, 0, path);
@@ -154,37 +189,36 @@ int mim_train_job_load(mim_train_job *j)
         rc = choose_start(j, &start);
     if (rc == MIM_OK)
         rc = mim_agree(j->comm, make_model(j, start));
+    if (rc == MIM_OK)
+        rc = mim_agree(j->comm, check_latest(j));
     if (rc == MIM_OK && *start && !mim_args_has(j->args, "dry-run"))
         mim_log_info(j->log, "train", "going on from %s, step %" PRIu64, start, j->model->step);
+    if (rc == MIM_OK && j->model->step > j->plan.n_steps)
+        mim_log_warn(j->log, "train", "%s is of step %" PRIu64 ", beyond train.steps = %" PRIu64,
+                     start, j->model->step, j->plan.n_steps);
     free(start);
     return rc;
 }
 
 /* ---- what steps need ------------------------------------------------------------------------ */
 
-/* A training that ends with its best model needs the file that holds it; without, as after going on
- * from a checkpoint of another folder, the best is looked for anew. Collective. */
+/* The best model so far is rank 0's to keep. A training that ends with it needs it; where the
+ * checkpoint is of a training that did not, the best is looked for anew. */
 static void check_best(mim_train_job *j)
 {
-    mim_model *best = NULL;
-    int is_there = 1;
-    if (j->plan.patience == 0 || j->model->course.best_step == 0)
-        return;
-    if (j->rank == 0) {
-        char *path = mim_join_path(j->folder, MIM_TRAIN_BEST);
-        is_there = path && mim_checkpoint_read(path, false, &best) == MIM_OK &&
-                   best->step == j->model->course.best_step;
-        if (!is_there)
-            mim_log_warn(j->log, "train",
-                         "%s: does not hold the best model so far (step %" PRIu64
-                         "): looking for one anew",
-                         path ? path : MIM_TRAIN_BEST, j->model->course.best_step);
-        mim_model_destroy(&best);
-        free(path);
+    mim_course *c = &j->model->course;
+    const bool is_kept = j->model->best_ema != NULL, is_needed = j->plan.patience > 0;
+    if (!is_needed || j->rank != 0) {
+        free(j->model->best_ema);
+        j->model->best_ema = NULL;
     }
-    MPI_Bcast(&is_there, 1, MPI_INT, 0, j->comm);
-    if (!is_there)
-        j->model->course.best_step = j->model->course.n_since_best = 0;
+    if (!is_needed || is_kept || c->best_step == 0)
+        return;
+    mim_log_warn(j->log, "train",
+                 "the checkpoint does not hold the best model so far (step %" PRIu64
+                 "): looking for one anew",
+                 c->best_step);
+    c->best_step = c->n_since_best = 0;
 }
 
 static void tell_parts(const mim_train_job *j)

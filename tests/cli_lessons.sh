@@ -130,7 +130,8 @@ refuses 5 "none of the .* examples has a weight" "weights that leave nothing" "$
 report $? "refused before anything was made"
 
 # ---- ends before the last step
-patient=("${small[@]}" --set validate.every=10 --set train.patience=2 --set train.min_improvement=0.3)
+patient=("${small[@]}" --set validate.every=10 --set train.patience=2 --set train.min_improvement=0.3
+    --set train.milestone_every=10)
 run_program "${patient[@]}" --steps 2000 --out "$scratch/early" --json &&
     grep -q '"ended_by": "train.patience"' "$scratch/out" && grep -q '"status": "done"' "$scratch/out"
 report $? "validations that improve no more end it"
@@ -147,11 +148,21 @@ stop TERM "$scratch/late" "$program" "${patient[@]}" --steps 2000
 run_program "${patient[@]}" --steps 2000 --out "$scratch/late" --resume auto &&
     cmp -s "$scratch/late/model.h5" "$scratch/early/model.h5"
 report $? "stopped and resumed: the same best model"
-rm -rf "$scratch/late"
-run_program "${patient[@]}" --steps 20 --out "$scratch/late" && rm "$scratch/late/best.h5" &&
-    run_program "${patient[@]}" --steps 40 --out "$scratch/late" --resume auto &&
-    grep -q 'does not hold the best model so far' "$scratch/err" && [ -e "$scratch/late/model.h5" ]
-report $? "a best model that is gone is looked for anew"
+# What is there when it is killed between the best validation and the checkpoint after it.
+milestone=$(find "$scratch/early" -name "checkpoint-*" -printf "%f\n" | sort | awk -F'[-.]' -v b="$best" '/^checkpoint/ && $2 + 0 < b {print $2}' | tail -n 1)
+mkdir "$scratch/killed" && cp "$scratch/early/checkpoint-$milestone.h5" "$scratch/killed" &&
+    run_program "${patient[@]}" --steps 2000 --out "$scratch/killed" --resume auto &&
+    cmp -s "$scratch/killed/model.h5" "$scratch/early/model.h5"
+report $? "gone on from before the best validation (step $((10#$milestone))): the same best model"
+milestone=$(find "$scratch/early" -name "checkpoint-*" -printf "%f\n" | sort | awk -F'[-.]' -v b="$best" '/^checkpoint/ && $2 + 0 >= b {print $2}' | head -n 1)
+rm "$scratch/killed"/* && cp "$scratch/early/checkpoint-$milestone.h5" "$scratch/killed" &&
+    run_program "${patient[@]}" --steps 2000 --out "$scratch/killed" --resume auto &&
+    cmp -s "$scratch/killed/model.h5" "$scratch/early/model.h5"
+report $? "a checkpoint holds the best model so far"
+run_program "${small[@]}" --steps 20 --set validate.every=10 --out "$scratch/hasty" &&
+    run_program "${patient[@]}" --steps 40 --out "$scratch/hasty" --resume auto &&
+    grep -q 'does not hold the best model so far' "$scratch/err" && [ -e "$scratch/hasty/model.h5" ]
+report $? "one of a training without patience does not: it is looked for anew"
 
 # ---- gradients that are not finite: Adam without its epsilon divides 0 by 0
 run_program "${small[@]}" --steps 120 --set train.epsilon=0 --set train.max_skipped=4 --out "$scratch/nan"

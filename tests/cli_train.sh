@@ -103,6 +103,13 @@ often=("${small[@]}" --steps 600 --set train.checkpoint_every=2)
 run_program "${often[@]}" --out "$scratch/often" && kill_training "$scratch/kills" 8 400 "$program" "${often[@]}" &&
     run_program "${often[@]}" --out "$scratch/kills" --resume auto && same_training "$scratch/often" "$scratch/kills"
 report $? "killed at random moments of writing checkpoints and resumed: to the bit what it is at once"
+ranks 2 "${often[@]}" --out "$scratch/often2"
+for n in 1 2 3; do
+    kill_ranks 2 "$scratch/kills2" "${often[@]}" --resume auto
+done
+ranks 2 "${often[@]}" --out "$scratch/kills2" --resume auto && [ "$(number resumed_from_step "$scratch/kills2/summary.json")" -gt 0 ] &&
+    same_training "$scratch/often2" "$scratch/kills2"
+report $? "and so at 2 ranks"
 run_stopped "${small[@]}" --out "$scratch/early" --steps 120
 [ $? -eq 75 ] && is_one_sentence "stopped after step 1 of 120: go on with --resume auto" &&
     run_program "${small[@]}" --out "$scratch/early" --steps 120 --resume auto &&
@@ -147,6 +154,15 @@ if small_disk $((size * 5 / 2)) "$scratch/disk"; then
 else
     skip "a full disk" "needs the right to mount"
 fi
+
+run_program "${small[@]}" --out "$scratch/overrun" --steps 60 && run_program "${small[@]}" --out "$scratch/overrun" \
+    --set train.epsilon=0 --set train.beta_2=0 --set train.checkpoint_every=1 --set validate.every=500 --steps 120 --resume auto
+[ $? -eq 3 ] && is_one_sentence "is not finite" && run_program "${small[@]}" --out "$scratch/overrun" --steps 80 --resume auto &&
+    [ "$(number resumed_from_step "$scratch/overrun/summary.json")" -ge 60 ]
+report $? "parameters that are not finite push no checkpoint out"
+run_program "${small[@]}" --out "$scratch/overrun" --steps 40 --resume auto &&
+    grep -q "is of step 80, beyond train.steps = 40" "$scratch/err" && grep -q "^done: 80 steps, validation loss" "$scratch/out"
+report $? "fewer steps than were taken: told"
 
 # ---- ranks
 flat=("${small[@]}" --set train.rate_decay=constant)
@@ -236,6 +252,18 @@ refuses 2 "model.width = 16, the settings say 128" "a checkpoint of another size
     --resume "$scratch/b/checkpoint-000000000120.h5"
 refuses 2 "train.seed = 1, the settings say 2" "a checkpoint of another seed" "${small[@]}" \
     --set train.seed=2 --out "$scratch/none" --resume "$scratch/b/checkpoint-000000000120.h5"
+refuses 2 "expected auto, none or a file" "an empty --resume" "${none[@]}" --resume ""
+refuses 2 "train.precision: a U-Net's products run in f32 only" "a U-Net in bf16" "${none[@]}" \
+    --set model.kind=unet --set train.precision=bf16 --dry-run
 [ ! -e "$scratch/none" ]
 report $? "refused before anything was made"
+refuses 2 "holds the checkpoint of step 140, later than" "an older checkpoint into the same folder" \
+    "${small[@]}" --out "$scratch/a" --steps 140 --resume "$scratch/a/checkpoint-000000000120.h5"
+mkdir "$scratch/model_only" && cp "$scratch/b/model.h5" "$scratch/model_only"
+for how in none auto; do
+    refuses 2 "no checkpoint is left to go on from" "a folder with a finished model only (--resume $how)" \
+        "${small[@]}" --out "$scratch/model_only" --steps 2 --resume $how
+done
+cmp -s "$scratch/b/model.h5" "$scratch/model_only/model.h5"
+report $? "which is kept"
 finish

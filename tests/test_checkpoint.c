@@ -163,6 +163,10 @@ static void test_processes(void **state)
         mim_model *model = toy_model_with(&size, 8, cases[i].prediction, cases[i].output);
         model->domain->normalisation = MIM_NORMALISE_LOG;
         model->course = (mim_course){3, UINT64_C(1) << 40, 2, 0.12345678901234567};
+        model->best_ema = calloc(model->params->n_values, sizeof *model->best_ema);
+        assert_non_null(model->best_ema);
+        for (size_t v = 0; v < model->params->n_values; v++)
+            model->best_ema[v] = (float)v / 7;
         for (int is_slim = 0; is_slim < 2; is_slim++) {
             write_model(model, is_slim);
             mim_model *back = read_model(!is_slim);
@@ -176,6 +180,11 @@ static void test_processes(void **state)
                         back->course.best_step == expected->best_step &&
                         back->course.n_since_best == expected->n_since_best &&
                         back->course.best_loss == expected->best_loss);
+            if (is_slim)
+                assert_null(back->best_ema);
+            else
+                assert_memory_equal(back->best_ema, model->best_ema,
+                                    model->params->n_values * sizeof *model->best_ema);
             mim_model_destroy(&back);
         }
         mim_model_destroy(&model);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +124,25 @@ static void test_content(void **state)
     remove_all();
 }
 
+/* What could not be read again is not written, and removes nothing. */
+static void test_not_finite(void **state)
+{
+    mim_model *model = toy_model(1, MIM_PREDICT_X0);
+    mim_train_store *store = create(0);
+    (void)state;
+    assert_non_null(model);
+    put(store, model, 10);
+    put(store, model, 20);
+    model->step = 30;
+    model->params->moment_2[3] = NAN;
+    assert_int_equal(mim_train_store_put(store, model), MIM_ECHECK);
+    assert_non_null(strstr(mim_error(), "after step 30 value 3 of moment_2"));
+    assert_steps(2, (uint64_t[]){20, 10});
+    mim_train_store_destroy(&store);
+    mim_model_destroy(&model);
+    remove_all();
+}
+
 /* A write that fails is told of at the next call, and removes nothing. */
 static void test_failed_write(void **state)
 {
@@ -139,7 +159,8 @@ static void test_failed_write(void **state)
     model->step = 40;
     assert_int_equal(mim_train_store_put(store, model), MIM_EIO);
     assert_non_null(strstr(mim_error(), blocked));
-    assert_steps(3, (uint64_t[]){30, 20, 10});
+    assert_int_equal(rmdir(blocked), 0);
+    assert_steps(2, (uint64_t[]){20, 10});
     assert_int_equal(mim_train_store_wait(store), MIM_OK);
     assert_non_null(strstr(mim_train_store_newest(store), "20.h5"));
     mim_train_store_destroy(&store);
@@ -181,10 +202,8 @@ static void test_damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_FOLDER(test_what_stays),
-        WITH_FOLDER(test_content),
-        WITH_FOLDER(test_failed_write),
-        WITH_FOLDER(test_damaged),
+        WITH_FOLDER(test_what_stays),   WITH_FOLDER(test_content), WITH_FOLDER(test_not_finite),
+        WITH_FOLDER(test_failed_write), WITH_FOLDER(test_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

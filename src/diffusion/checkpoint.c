@@ -168,6 +168,9 @@ static int make_file(const mim_model *model, bool is_slim, const char *path, mim
         rc = put_tensors(file, model->params->layout);
     if (rc == MIM_OK)
         rc = put_params(file, model->params, is_slim);
+    if (rc == MIM_OK && !is_slim && model->best_ema)
+        rc = put_numbers(file, "best_ema", model->params->n_values, model->best_ema,
+                         "moving average at best_step");
     if (rc == MIM_OK)
         rc = put_response(file, model->response);
     if (rc == MIM_OK) {
@@ -469,6 +472,18 @@ static int get_params(mim_h5 *file, const char *path, bool for_training, const m
     return rc;
 }
 
+/* Training without patience keeps none. */
+static int get_best(mim_h5 *file, const char *path, const mim_tensors *stored, mim_model *m)
+{
+    const mim_params_f *p = m->params;
+    if (!mim_h5_has(file, "best_ema"))
+        return MIM_OK;
+    m->best_ema = calloc(p->n_values, sizeof *m->best_ema);
+    return m->best_ema
+               ? get_numbers(file, path, "best_ema", stored, p->layout, 0, p->n_values, m->best_ema)
+               : mim_fail(MIM_ENOMEM, "best of %zu parameters", p->n_values);
+}
+
 static int get_coefficients(mim_h5 *file, const char *path, const char *name, const mim_response *r,
                             double *out)
 {
@@ -578,6 +593,8 @@ static int read_model(const char *path, bool for_training, const mim_part *part,
         rc = mim_model_create_part(&domain, &a, &process, seed, part, &made);
     if (rc == MIM_OK)
         rc = get_params(file, path, for_training, stored, made->params);
+    if (rc == MIM_OK && for_training)
+        rc = get_best(file, path, stored, made);
     if (rc == MIM_OK)
         rc = get_response(file, path, made);
     if (rc == MIM_OK)

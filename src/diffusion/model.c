@@ -66,6 +66,7 @@ void mim_model_destroy(mim_model **model)
     mim_domain_destroy(&old->domain);
     mim_params_destroy_f(&old->params);
     mim_response_destroy(&old->response);
+    free(old->best_ema);
     free(old->config);
     free(old);
 }

@@ -37,6 +37,7 @@ typedef struct mim_model {
     mim_architecture architecture;
     mim_process process;
     mim_params_f *params;
+    float *best_ema;        /* [n_values] moving average at course.best_step; NULL: not kept */
     mim_response *response; /* how the node answers plans; NULL = not known */
     uint64_t seed;          /* of initial values and of everything drawn in training */
     uint64_t step;          /* training steps taken, with the skipped ones */

@@ -25,7 +25,7 @@ int mim_network_check_precision(const mim_architecture *a, mim_precision precisi
 {
     const char *only_f32 = kinds[a->kind]->only_f32;
     if (only_f32 && precision != MIM_PRECISION_F32)
-        return mim_fail(MIM_EUNSUP, "network: %s's products do not run in %s", only_f32,
+        return mim_fail(MIM_EUNSUP, "%s's products run in f32 only, not in %s", only_f32,
                         mim_precision_name(precision));
     return MIM_OK;
 }

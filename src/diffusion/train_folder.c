@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/atomic_file.h"
@@ -40,6 +41,12 @@ static uint64_t step_of(const char *name)
                                                                                 : UINT64_MAX;
 }
 
+static bool is_folder(DIR *listing, const char *name)
+{
+    struct stat found;
+    return fstatat(dirfd(listing), name, &found, 0) == 0 && S_ISDIR(found.st_mode);
+}
+
 static int newest_first(const void *a, const void *b)
 {
     const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -55,7 +62,7 @@ int mim_train_folder_steps(const char *folder, size_t *n, uint64_t **steps)
         return mim_fail(MIM_EIO, "%s: %s", folder, strerror(errno));
     for (struct dirent *entry; listing && (entry = readdir(listing)) != NULL;) {
         const uint64_t step = step_of(entry->d_name);
-        if (step == UINT64_MAX)
+        if (step == UINT64_MAX || is_folder(listing, entry->d_name))
             continue;
         uint64_t *longer = realloc(found, (n_found + 1) * sizeof *longer);
         if (!longer) {

@@ -2,8 +2,7 @@
  * figures.
  *
  * checkpoint-STEP.h5 (12 digits) to resume from; metrics.jsonl, one JSON object a line; model.h5
- * when the training is done: what generating plans takes, and no more. best.h5 is the same of the
- * best validation, where training may end with it. */
+ * when the training is done: what generating plans takes, and no more. */
 #ifndef MIM_DIFFUSION_TRAIN_FOLDER_H
 #define MIM_DIFFUSION_TRAIN_FOLDER_H
 
@@ -15,8 +14,6 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "diffusion/model.h"
-
-#define MIM_TRAIN_BEST "best.h5"
 
 /* Steps of the checkpoints in the folder, newest first; the caller frees them. A folder that is not
  * there has none. */

@@ -88,9 +88,8 @@ const mim_option mim_train_settings[] = {
      "many as it is fast with. A whole shard with variance_weight"},
     {"train", "precision", MIM_OPTION_CHOICE, "", "f32", 0, 0, "f32|bf16", NULL,
      "numbers that matrix products multiply; bf16 where the processor has AMX, or is AMD's and has "
-     "AVX512-BF16; others are faster in f32, which they take instead; what is trained and stored "
-     "is "
-     "f32"},
+     "AVX512-BF16; others are faster in f32, which they take instead. Not of unet; what is trained "
+     "and stored is f32"},
     {"train", "rate", MIM_OPTION_REAL, "", "1e-3", 0, 1, NULL, NULL, "largest learning rate"},
     {"train", "rate_floor", MIM_OPTION_REAL, "", "0.01", 0, 1, NULL, NULL,
      "share of it at the last step"},
@@ -348,6 +347,8 @@ static int check(const mim_train_plan *p)
     if (o->objective.variance > 0 && o->batch == o->n_shards)
         return mim_fail(MIM_EUSAGE,
                         "train.variance_weight: shards of one example have no variance");
+    if (mim_network_check_precision(&p->size, o->precision) != MIM_OK)
+        return mim_fail_in(MIM_EUSAGE, "train.precision");
     return mim_objective_check(&o->objective, p->process.prediction) == MIM_OK
                ? MIM_OK
                : mim_fail_in(MIM_EUSAGE, "[train]");

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -63,8 +65,8 @@ int mim_train_store_create(const char *folder, uint64_t milestone_every, mim_tra
     return rc;
 }
 
-/* Of the checkpoints up to the one that was just published. Later ones are of another course (they
- * could not be read, or training began before them on purpose), and do not push this one's out. */
+/* Of the checkpoints up to the one that was just published. Later ones, which could not be read, do
+ * not push this one's out. */
 static int remove_old(const mim_train_store *s)
 {
     size_t n = 0, n_seen = 0;
@@ -101,11 +103,34 @@ int mim_train_store_wait(mim_train_store *s)
     return remove_old(s);
 }
 
+/* What reading refuses must not push out what can be read. */
+static int check_finite(const mim_model *model)
+{
+    const mim_params_f *p = model->params;
+    const struct {
+        const char *name;
+        const float *numbers;
+    } arrays[] = {{"values", p->values},
+                  {"ema", p->ema},
+                  {"moment_1", p->moment_1},
+                  {"moment_2", p->moment_2}};
+    for (size_t a = 0; a < sizeof arrays / sizeof *arrays; a++)
+        for (size_t i = 0; i < p->n_values; i++)
+            if (!isfinite(arrays[a].numbers[i]))
+                return mim_fail(MIM_ECHECK,
+                                "after step %" PRIu64 " value %zu of %s is not finite, so there is "
+                                "no checkpoint of it: a smaller learning rate may help",
+                                model->step, i, arrays[a].name);
+    return MIM_OK;
+}
+
 int mim_train_store_put(mim_train_store *s, const mim_model *model)
 {
     void *image = NULL;
     size_t n_bytes = 0;
     int rc = mim_train_store_wait(s); /* before the image: one at a time in memory */
+    if (rc == MIM_OK)
+        rc = check_finite(model);
     if (rc != MIM_OK)
         return rc;
     char *path = mim_train_folder_checkpoint(s->folder, model->step);

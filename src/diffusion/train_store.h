@@ -18,7 +18,7 @@ typedef struct mim_train_store mim_train_store;
 int mim_train_store_create(const char *folder, uint64_t milestone_every, mim_train_store **store);
 /* Begins to write the model as it is now; it may be changed when this returns. Waits for the
  * checkpoint before, whose error is returned instead. HDF5 is used here, and not by the thread that
- * writes. */
+ * writes. MIM_ECHECK: a number of the model is not finite; those before stay. */
 int mim_train_store_put(mim_train_store *store, const mim_model *model);
 /* Waits for the checkpoint that is being written, if any, and gives its error. */
 int mim_train_store_wait(mim_train_store *store);

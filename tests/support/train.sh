@@ -41,6 +41,22 @@ ranks() { # N ARGUMENTS...
     timeout 120 mpirun --oversubscribe -n "$n" "$program" "$@" >"$scratch/out" 2>"$scratch/err"
 }
 
+# All at once, as soon as they have figures.
+kill_ranks() { # N FOLDER ARGUMENTS...
+    local n=$1 folder=$2
+    shift 2
+    rm -f "$folder/metrics.jsonl"
+    timeout 120 mpirun --oversubscribe -n "$n" "$program" "$@" --out "$folder" >"$scratch/out" 2>"$scratch/err" &
+    running=$!
+    for _ in $(seq 400); do
+        [ -s "$folder/metrics.jsonl" ] && break
+        sleep 0.02
+    done
+    pkill -9 -f -- "--out $folder"
+    wait "$running" 2>/dev/null
+    running=
+}
+
 # Killed after random delays up to MAX_MS, each start going on from where the one before came to; fails when none
 # had to be killed.
 kill_training() { # FOLDER TIMES MAX_MS COMMAND...
