@@ -206,8 +206,23 @@ static void test_conditions_belong_to_threads(void **state)
     clear(&n);
 }
 
-/* More tokens than go through the blocks at once: what each sample gives alone, gradients summed.
- */
+/* Gradients as they were when backward told of them; else NaN. */
+typedef struct told {
+    const double *grads;
+    double *then;
+} told;
+
+static void tell(void *context, size_t first, size_t n)
+{
+    const told *t = context;
+    for (size_t i = first; i < first + n; i++) {
+        assert_true(isnan(t->then[i]));
+        t->then[i] = t->grads[i];
+    }
+}
+
+/* More tokens than go through the blocks at once: what each sample gives alone, gradients summed;
+ * they are told of when no other group adds to them. */
 static void test_groups(void **state)
 {
     (void)state;
@@ -229,13 +244,24 @@ static void test_groups(void **state)
     mim_test_fill(n_samples * one, 3, dy);
     mim_test_fill(n_samples * T * C, 4, condition);
     dropout.samples = numbers;
-    mim_dit_call call = {n_samples, n_tokens, T, &dropout, NULL};
+    told t = {p->grads, malloc(p->n_values * sizeof *t.then)};
+    const mim_grads_ready ready = {tell, &t};
+    mim_dit_call call = {n_samples, n_tokens, T, &dropout, &ready};
+    assert_non_null(t.then);
+    for (size_t i = 0; i < p->n_values; i++)
+        t.then[i] = NAN;
     memcpy(mim_dit_tokens_d(dit), tokens, n_samples * one * sizeof *tokens);
     memcpy(y, mim_dit_forward_d(dit, p->values, &call, condition),
            n_samples * one * sizeof *tokens);
     memcpy(mim_dit_d_answer_d(dit), dy, n_samples * one * sizeof *dy);
     memcpy(dx, mim_dit_backward_d(dit, p->values, &call, condition, p->grads, dc),
            n_samples * one * sizeof *tokens);
+    for (size_t i = 0; i < p->n_values; i++) /* all but the layers around */
+        assert_true(i < p->layout->tensors[first].offset || i >= p->n_values - 8
+                        ? isnan(t.then[i])
+                        : memcmp(&t.then[i], &p->grads[i], sizeof *t.then) == 0);
+    free(t.then);
+    call.ready = NULL;
     call.n_samples = 1;
     for (size_t s = 0; s < n_samples; s++) {
         const double *at = condition + s * T * C;

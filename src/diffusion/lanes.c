@@ -73,22 +73,24 @@ void mim_lanes_load(mim_lanes *lanes, const float *values)
 
 /* ---- gradients on their way to the caller ---------------------------------------------------- */
 
+typedef struct range {
+    size_t first, n;
+} range;
+
 typedef struct handover {
     mim_lanes *lanes;
     size_t n_used;
     bool is_added;
     double *gradient;
     const mim_grads_ready *ready;
-    size_t first, end; /* handed over */
+    size_t n_told, n_given; /* of these, the first n_given are handed over */
+    range told[MIM_LANES_MAX_RANGES];
 } handover;
 
-static void hand_over(handover *h, size_t first, size_t n)
+static void hand_over(const handover *h, size_t first, size_t n)
 {
-    if (n == 0)
-        return;
-    mim_grads_move_f(first, n, h->n_used, h->lanes->grads, h->is_added, h->gradient);
-    if (h->ready)
-        h->ready->tell(h->ready->context, first, n);
+    if (n > 0)
+        mim_grads_move_f(first, n, h->n_used, h->lanes->grads, h->is_added, h->gradient);
 }
 
 /* What one lane tells. All tell of the same ranges, each in its own time. */
@@ -101,20 +103,37 @@ static void told(void *context, size_t first, size_t n)
 {
     telling *t = context;
     handover *h = t->handover;
-    size_t behind = first;
-    atomic_store_explicit(&t->lane->first, first, memory_order_release);
-    if (!h)
+    atomic_fetch_add_explicit(&t->lane->n_told, 1, memory_order_release);
+    if (!h || h->n_told == MIM_LANES_MAX_RANGES)
         return;
-    if (h->end == 0)
-        h->first = h->end = first + n;
+    h->told[h->n_told++] = (range){first, n};
+    size_t end = h->n_told;
     for (size_t k = 1; k < h->n_used; k++) {
-        const size_t other = atomic_load_explicit(&h->lanes->all[k].first, memory_order_acquire);
-        behind = other > behind ? other : behind;
+        const size_t other = atomic_load_explicit(&h->lanes->all[k].n_told, memory_order_acquire);
+        end = other < end ? other : end;
     }
-    if (behind >= h->first)
-        return;
-    hand_over(h, behind, h->first - behind);
-    h->first = behind;
+    for (; h->n_given < end; h->n_given++) {
+        const range *r = &h->told[h->n_given];
+        hand_over(h, r->first, r->n);
+        h->ready->tell(h->ready->context, r->first, r->n);
+    }
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+    const range *x = a, *y = b;
+    return (x->first > y->first) - (x->first < y->first);
+}
+
+static void hand_over_rest(handover *h)
+{
+    size_t at = 0;
+    qsort(h->told, h->n_given, sizeof *h->told, compare_ranges);
+    for (size_t i = 0; i < h->n_given; i++) {
+        hand_over(h, at, h->told[i].first - at);
+        at = h->told[i].first + h->told[i].n;
+    }
+    hand_over(h, at, h->lanes->n_values - at);
 }
 
 static void run_one(handover *h, size_t k, mim_lane_work work, void *context)
@@ -149,11 +168,13 @@ void mim_lanes_work(mim_lanes *lanes, size_t n_used, mim_lane_work work, void *c
 void mim_lanes_run(mim_lanes *lanes, size_t n_used, mim_lane_work work, void *context,
                    bool is_added, double *gradient, const mim_grads_ready *ready)
 {
-    handover h = {lanes, n_used, is_added, gradient, ready, 0, 0};
+    handover h = {.lanes = lanes,
+                  .n_used = n_used,
+                  .is_added = is_added,
+                  .gradient = gradient,
+                  .ready = ready};
     for (size_t k = 0; k < n_used; k++)
-        atomic_init(&lanes->all[k].first, SIZE_MAX);
+        atomic_init(&lanes->all[k].n_told, 0);
     run_some(&h, 0, n_used, work, context);
-    const size_t first = h.first, end = h.end;
-    hand_over(&h, end, lanes->n_values - end);
-    hand_over(&h, 0, first);
+    hand_over_rest(&h);
 }

@@ -11,12 +11,14 @@
 #include "diffusion/network.h"
 #include "nn/params.h"
 
+enum { MIM_LANES_MAX_RANGES = 512 }; /* of a gradient that are handed over early */
+
 typedef struct mim_lane {
     mim_network_f *network;
     mim_batch *batch;
-    float *grads;        /* [n_values] between shards all 0; of the first the parameters' own */
-    double loss;         /* of its shard */
-    atomic_size_t first; /* of its gradients those from here on are told of; SIZE_MAX: none */
+    float *grads;         /* [n_values] between shards all 0; of the first the parameters' own */
+    double loss;          /* of its shard */
+    atomic_size_t n_told; /* ranges of its gradients */
 } mim_lane;
 
 typedef struct mim_lanes {

@@ -376,6 +376,19 @@ static void MIM_NN(step_backward)(OWN *own, const MIM_REAL *values, const MIM_NE
     }
 }
 
+/* Nothing more is added to the gradients of a step's tensors. Of these, those of a later step come
+ * later in the layout, and *end is where the last ones told of began. */
+static void MIM_NN(tell)(const OWN *own, const MIM_NETWORK_INPUT *in, size_t i, size_t *end)
+{
+    const step *s = &own->p->steps[i];
+    if (s->kind != CONVOLVE && s->kind != NORM)
+        return;
+    const size_t first = own->layout->tensors[s->tensor].offset;
+    if (in->ready)
+        in->ready->tell(in->ready->context, first, *end - first);
+    *end = first;
+}
+
 /* time_out and context_out become their gradients. */
 static void MIM_NN(condition_backward)(const OWN *own, const MIM_REAL *values,
                                        const MIM_NETWORK_INPUT *in, MIM_REAL *grads)
@@ -400,6 +413,7 @@ static void MIM_NN(own_backward)(MIM_NETWORK *network, const MIM_REAL *values,
     OWN *own = (OWN *)network;
     const size_t s = own->a.n_stressors, t = own->a.n_threads, last = own->p->n_planes - 1;
     const size_t n = own->p->planes[last].n_positions;
+    size_t end = own->layout->n_values;
     for (size_t i = 0; i <= last; i++) {
         const plane *p = &own->p->planes[i];
         memset(own->d_planes[i], 0,
@@ -410,8 +424,10 @@ static void MIM_NN(own_backward)(MIM_NETWORK *network, const MIM_REAL *values,
         for (size_t j = 0; j < t; j++)
             for (size_t i = 0; i < s; i++)
                 own->d_planes[last][(b * n + i) * t + j] = d_predicted[(b * t + j) * s + i];
-    for (size_t i = own->p->n_steps; i-- > 0;)
+    for (size_t i = own->p->n_steps; i-- > 0;) {
         MIM_NN(step_backward)(own, values, in, i, grads);
+        MIM_NN(tell)(own, in, i, &end);
+    }
     MIM_NN(condition_backward)(own, values, in, grads);
 }
 

@@ -75,8 +75,8 @@ size_t mim_train_n_lanes(size_t n_shards);
 /* Of the model's present step, for shards first to first + count - 1 of n_shards (count 0: none):
  * sets their part of the gradient and of the loss, summed shard after shard; over all shards they
  * are those of the mean over the batch. Fails when the feed has not the examples; what was set then
- * is of no use. `ready` (may be NULL) is told of each value of the gradient once, of many of them
- * while the others are still computed; this call does not look at those again. */
+ * is of no use. `ready` (may be NULL) is told of values that are complete while others are still
+ * computed (nn/params.h); this call does not look at those again. */
 int mim_trainer_shards(mim_trainer *trainer, size_t first, size_t count, double *gradient,
                        double *loss, const mim_grads_ready *ready);
 /* Clips, optimiser, moving average, of the values that are the parameters' own (nn/params.h);

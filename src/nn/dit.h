@@ -83,7 +83,7 @@ typedef struct mim_dit_dropout {
 typedef struct mim_dit_call {
     size_t n_samples, n_tokens, n_conditions;
     const mim_dit_dropout *dropout; /* NULL: none */
-    const mim_grads_ready *ready;   /* told of block after block by backward; NULL: nobody */
+    const mim_grads_ready *ready;   /* told block after block by backward; NULL: nobody */
 } mim_dit_call;
 
 #define MIM_DIT MIM_NN(mim_dit)

@@ -62,61 +62,79 @@ static void MIM_NN(attention_backward)(const TRUNK *t, const MIM_REAL *values, s
     MIM_NN(learn)(t, grads, i, QKV, n, t->d_qkv, t->normed);
 }
 
-static void MIM_NN(modulate_backward)(const TRUNK *t, const MIM_REAL *values,
-                                      const mim_dit_call *call, const MIM_REAL *condition,
-                                      MIM_REAL *grads, MIM_REAL *d_condition)
+static void MIM_NN(tell)(const mim_dit_call *call, size_t first, size_t n)
+{
+    if (call->ready)
+        call->ready->tell(call->ready->context, first, n);
+}
+
+/* Of the conditions' weights and biases that make columns first to first + n - 1 of a modulation,
+ * whose gradients are complete for all samples. */
+static void MIM_NN(learn_condition)(const TRUNK *t, const mim_dit_call *call, size_t first,
+                                    size_t n, MIM_REAL *grads)
 {
     enum { columns = 256 };
     const size_t rows = call->n_samples * call->n_conditions, in = t->s.condition_width;
-    const size_t out = n_modulation(&t->s);
-    const mim_gemm_shape to_input = {
-        .m = rows, .n = in, .k = out, .ld_a = out, .ld_b = in, .ld_c = in};
-    const mim_gemm_shape to_weight = {
-        .is_ta = true, .m = out, .n = in, .k = rows, .ld_a = out, .ld_b = in, .ld_c = in};
-    MIM_PARALLEL_FOR(out > columns)
-    for (size_t i = 0; i < out; i += columns)
+    const size_t out = n_modulation(&t->s), weight = t->condition_weight + first * in;
+    const mim_gemm_shape shape = {
+        .is_ta = true, .m = n, .n = in, .k = rows, .ld_a = out, .ld_b = in, .ld_c = in};
+    MIM_PARALLEL_FOR(n > columns)
+    for (size_t i = first; i < first + n; i += columns)
         MIM_OF_REAL(mim_linear_backward)
-    (t->gemm, rows, in, out - i < columns ? out - i : columns, NULL, in, NULL, t->d_modulation + i,
-     out, MIM_SET, NULL, in, NULL, grads + t->condition_bias + i);
-    MIM_NN(rounded)(rows * out, t->d_modulation, t->d_modulation_half);
+    (t->gemm, rows, in, first + n - i < columns ? first + n - i : columns, NULL, in, NULL,
+     t->d_modulation + i, out, MIM_SET, NULL, in, NULL, grads + t->condition_bias + i);
+    for (size_t r = 0; r < rows; r++)
+        MIM_NN(rounded)
+    (n, t->d_modulation + r * out + first, t->d_modulation_half + r * out + first);
     MIM_NN(multiply_exactly)
-    (t, &to_input, t->d_modulation_half, MIM_NN(weights)(t, values, t->condition_weight), true,
-     false, d_condition);
+    (t, &shape, t->d_modulation_half + first, t->condition_half, false, true, grads + weight);
+    MIM_NN(tell)(call, weight, n * in);
+    MIM_NN(tell)(call, t->condition_bias + first, n);
+}
+
+static void MIM_NN(modulate_backward)(const TRUNK *t, const MIM_REAL *values,
+                                      const mim_dit_call *call, const MIM_REAL *condition,
+                                      MIM_REAL *d_condition)
+{
+    const size_t rows = call->n_samples * call->n_conditions, in = t->s.condition_width;
+    const size_t out = n_modulation(&t->s);
+    const mim_gemm_shape shape = {
+        .m = rows, .n = in, .k = out, .ld_a = out, .ld_b = in, .ld_c = in};
     MIM_NN(multiply_exactly)
-    (t, &to_weight, t->d_modulation_half, t->condition_half, false, true,
-     grads + t->condition_weight);
+    (t, &shape, t->d_modulation_half, MIM_NN(weights)(t, values, t->condition_weight), true, false,
+     d_condition);
     MIM_OF_REAL(mim_activation_backward)
     (t->s.activation, rows * in, condition, d_condition, d_condition);
 }
 
-/* Nothing more is added to the gradients of block i's layers. */
-static void MIM_NN(tell)(const TRUNK *t, const mim_dit_call *call, size_t i)
+/* `all`: in the last group, the call of all samples, and t of them all; else NULL, as others will
+ * add to the gradients. */
+static void MIM_NN(group_backward)(const TRUNK *g, const MIM_REAL *values, const mim_dit_call *call,
+                                   const TRUNK *t, const mim_dit_call *all, MIM_REAL *grads)
 {
-    const size_t first = t->weight[i][0], end = t->bias[i][N_LAYERS - 1] + t->s.width;
-    if (call->ready)
-        call->ready->tell(call->ready->context, first, end - first);
-}
-
-static void MIM_NN(group_backward)(const TRUNK *t, const MIM_REAL *values, const mim_dit_call *call,
-                                   MIM_REAL *grads)
-{
-    const size_t end = t->s.n_blocks;
-    const mim_adaln norm = MIM_NN(norm)(t, call);
+    const size_t end = g->s.n_blocks, d = g->s.width;
+    const mim_adaln norm = MIM_NN(norm)(g, call);
     mim_dropout dropout;
     const BRANCH mlp =
-        MIM_NN(mlp_branch)(t, values, end - 1, MIM_NN(dropout_at)(call, end - 1, 2, &dropout));
-    const GRADIENT gradient = {t->d_branch, MIM_NN(part)(t, t->d_modulation, end - 1, 5),
-                               grads + t->bias[end - 1][MLP_2]};
+        MIM_NN(mlp_branch)(g, values, end - 1, MIM_NN(dropout_at)(call, end - 1, 2, &dropout));
+    const GRADIENT gradient = {g->d_branch, MIM_NN(part)(g, g->d_modulation, end - 1, 5),
+                               grads + g->bias[end - 1][MLP_2]};
     MIM_NN(mim_adaln_backward)
-    (&norm, t->last, t->last_stats, MIM_NN(part)(t, t->modulation, end, 0),
-     MIM_NN(part)(t, t->modulation, end, 1),
-     MIM_NN(rounded)(call->n_samples * call->n_tokens * t->s.width, t->base.d_answer, t->d_normed),
-     MIM_SET, t->d_x, NULL, MIM_NN(part)(t, t->d_modulation, end, 0),
-     MIM_NN(part)(t, t->d_modulation, end, 1), &mlp, &gradient, t->work);
+    (&norm, g->last, g->last_stats, MIM_NN(part)(g, g->modulation, end, 0),
+     MIM_NN(part)(g, g->modulation, end, 1),
+     MIM_NN(rounded)(call->n_samples * call->n_tokens * d, g->base.d_answer, g->d_normed), MIM_SET,
+     g->d_x, NULL, MIM_NN(part)(g, g->d_modulation, end, 0),
+     MIM_NN(part)(g, g->d_modulation, end, 1), &mlp, &gradient, g->work);
+    if (all)
+        MIM_NN(learn_condition)(t, all, 6 * end * d, 2 * d, grads);
     for (size_t i = end; i-- > 0;) {
-        MIM_NN(mlp_backward)(t, values, i, call, grads);
-        MIM_NN(attention_backward)(t, values, i, call, grads);
-        MIM_NN(tell)(t, call, i);
+        const size_t first = g->weight[i][0], behind = g->bias[i][N_LAYERS - 1] + d;
+        MIM_NN(mlp_backward)(g, values, i, call, grads);
+        MIM_NN(attention_backward)(g, values, i, call, grads);
+        if (!all)
+            continue;
+        MIM_NN(tell)(all, first, behind - first);
+        MIM_NN(learn_condition)(t, all, 6 * i * d, 6 * d, grads);
     }
 }
 
@@ -132,10 +150,8 @@ static const MIM_REAL *MIM_NN(trunk_backward)(DIT *dit, const MIM_REAL *values,
         mim_dit_dropout dropout;
         const size_t left = call->n_samples - i;
         const TRUNK g = MIM_NN(group)(t, call, i, left < n ? left : n, &own, &dropout);
-        if (left > n) /* others will add to the gradients */
-            own.ready = NULL;
-        MIM_NN(group_backward)(&g, values, &own, grads);
+        MIM_NN(group_backward)(&g, values, &own, t, left > n ? NULL : call, grads);
     }
-    MIM_NN(modulate_backward)(t, values, call, condition, grads, d_condition);
+    MIM_NN(modulate_backward)(t, values, call, condition, d_condition);
     return t->d_x;
 }

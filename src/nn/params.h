@@ -74,8 +74,8 @@ typedef struct mim_part {
 void mim_part_range(const mim_part *part, size_t n_values, size_t *first, size_t *n);
 
 /* Told by a backward call, while it goes on, of gradients that it adds nothing more to: values
- * first to first + n - 1. Each range ends where the one before began. Those that it does not tell
- * of are ready when the call returns. */
+ * first to first + n - 1, n > 0, of none twice. Which ranges, and in which order, follows from the
+ * network alone. Those that it does not tell of are ready when the call returns. */
 typedef struct mim_grads_ready {
     void (*tell)(void *context, size_t first, size_t n);
     void *context;

@@ -227,6 +227,7 @@ typedef struct timeline {
     int64_t start_ns;
     size_t n_bucket;
     double ready_s[MIM_TRAIN_MPI_MAX_BUCKETS];
+    size_t n_told[MIM_TRAIN_MPI_MAX_BUCKETS]; /* values */
 } timeline;
 
 static double since_s(int64_t start_ns)
@@ -238,8 +239,14 @@ static void note(void *context, size_t first, size_t n)
 {
     timeline *t = context;
     const double now_s = since_s(t->start_ns);
-    for (size_t k = first / t->n_bucket; n > 0 && k <= (first + n - 1) / t->n_bucket; k++)
+    while (n > 0) {
+        const size_t k = first / t->n_bucket, left = (k + 1) * t->n_bucket - first;
+        const size_t here = left < n ? left : n;
         t->ready_s[k] = now_s; /* the last value of a bucket decides */
+        t->n_told[k] += here;
+        first += here;
+        n -= here;
+    }
 }
 
 typedef struct measured {
@@ -264,8 +271,9 @@ static int measure_step(mim_trainer *trainer, double *gradient, measured *m)
     m->n_buckets = (n_values + t.n_bucket - 1) / t.n_bucket;
     for (size_t k = 0; k < m->n_buckets; k++) {
         const size_t left = n_values - k * t.n_bucket;
-        m->ready_s[k][m->n] = t.ready_s[k];
-        m->n_bytes[k] = (double)((left < t.n_bucket ? left : t.n_bucket) * sizeof *gradient);
+        const size_t n = left < t.n_bucket ? left : t.n_bucket;
+        m->ready_s[k][m->n] = t.n_told[k] == n ? t.ready_s[k] : m->compute_s[m->n];
+        m->n_bytes[k] = (double)(n * sizeof *gradient);
     }
     m->n++;
     return rc;
