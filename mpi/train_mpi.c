@@ -26,6 +26,7 @@ struct mim_train_mpi {
     size_t n;                   /* values of a gradient */
     double *sums;               /* [n + N_EXTRAS] */
     size_t n_buckets, n_bucket; /* of n_bucket values each, fewer in the last */
+    size_t n_early;             /* of the last step, begun with while backward went on */
     bucket *buckets;
     MPI_Request *requests; /* [n_buckets + 1] the last of the extras */
     mim_params_f *params;
@@ -203,15 +204,18 @@ static void complete(void *context, size_t first, size_t n)
         const size_t k = first / job->n_bucket;
         bucket *b = &job->buckets[k];
         const size_t left = b->first + b->n - first, here = left < n ? left : n;
-        if ((b->n_left -= here) == 0)
+        if ((b->n_left -= here) == 0) {
             begin_sum(job, k);
+            job->n_early++;
+        }
         first += here;
         n -= here;
     }
     MPI_Testall((int)job->n_buckets, job->requests, &is_done, MPI_STATUSES_IGNORE);
 }
 
-/* Buckets that this rank has not begun with, as it has no shards, or after an error. */
+/* Buckets that this rank has not begun with: complete at the end of backward only, or it has no
+ * shards, or an error. */
 static void begin_others(mim_train_mpi *job)
 {
     for (size_t k = 0; k < job->n_buckets; k++)
@@ -228,6 +232,7 @@ int mim_train_mpi_step(mim_train_mpi *job, int local, bool wishes_stop, double *
     if (job->has_ema)
         mim_params_zero_grads_f(job->params);
     job->has_ema = false;
+    job->n_early = 0;
     if (job->is_alone) {
         *is_wished = wishes_stop;
         return local == MIM_OK ? mim_trainer_step(job->trainer, loss, norm) : local;
@@ -257,6 +262,8 @@ int mim_train_mpi_step(mim_train_mpi *job, int local, bool wishes_stop, double *
     *is_wished = extras[AT_STOP] > 0;
     return MIM_OK;
 }
+
+size_t mim_train_mpi_n_early(const mim_train_mpi *job) { return job->n_early; }
 
 double mim_train_mpi_validate(mim_train_mpi *job, const mim_examples *examples, size_t n_draws,
                               bool use_ema)

@@ -42,6 +42,10 @@ void mim_train_mpi_destroy(mim_train_mpi **job);
 int mim_train_mpi_step(mim_train_mpi *job, int local, bool wishes_stop, double *loss, double *norm,
                        bool *is_wished);
 
+/* Buckets that this rank began to sum up in the last step while its backward pass went on. Not
+ * collective. */
+size_t mim_train_mpi_n_early(const mim_train_mpi *job);
+
 /* Collective. Mean loss over the examples, which all ranks have; NaN when there are none. use_ema:
  * of the moving average, which is gathered. */
 double mim_train_mpi_validate(mim_train_mpi *job, const mim_examples *examples, size_t n_draws,

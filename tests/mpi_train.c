@@ -71,6 +71,61 @@ static int ranks_agree(MPI_Comm comm)
     return agree_with(comm, 0) || agree_with(comm, 4096) || agree_with(comm, 8);
 }
 
+/* Ranks with shards begin to sum up while they compute, whatever the network; those without have
+ * nothing to begin with early. */
+static int sums_begin_early(MPI_Comm comm)
+{
+    static const mim_architecture kinds[] = {
+        {.width = 16, .n_blocks = 2, .n_heads = 2, .mlp_ratio = 2},
+        {.kind = MIM_NETWORK_CELL_TOKEN,
+         .width = 16,
+         .n_blocks = 2,
+         .n_heads = 2,
+         .mlp_ratio = 2,
+         .encoder = MIM_CONTEXT_METRICS_ONLY,
+         .encoder_width = 8,
+         .context_width = 8},
+        {.kind = MIM_NETWORK_UNET,
+         .width = 8,
+         .n_heads = 2,
+         .head_width = 4,
+         .multipliers = "1,2",
+         .encoder_width = 8,
+         .context_width = 8}};
+    mim_train_options options = toy_options();
+    int rank = 0, n_ranks = 0;
+    options.n_lanes = 1; /* of several, one may be behind until the end */
+    MPI_Comm_rank(comm, &rank);
+    MPI_Comm_size(comm, &n_ranks);
+    toy_fill(&data, 100);
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        mim_model *model = toy_model_of(&kinds[k], 6, MIM_PREDICT_V);
+        mim_trainer *trainer = NULL;
+        mim_train_mpi *job = NULL;
+        double loss, norm;
+        bool is_wished;
+        mpi_check(comm, model != NULL);
+        mpi_check(comm, mim_trainer_create(&options, model, &data.examples, &trainer) == MIM_OK);
+        const size_t n = mim_trainer_n_values(trainer), n_bytes = n * sizeof(double) / 20;
+        const size_t n_bucket = mim_train_mpi_n_bucket(n, n_bytes);
+        const size_t n_buckets = (n + n_bucket - 1) / n_bucket;
+        mpi_check(comm,
+                  mim_train_mpi_create(comm, trainer, options.n_shards, n_bytes, &job) == MIM_OK);
+        mpi_check(comm, mim_train_mpi_n_early(job) == 0);
+        mpi_check(comm, mim_train_mpi_step(job, MIM_OK, false, &loss, &norm, &is_wished) == MIM_OK);
+        const size_t n_early = mim_train_mpi_n_early(job);
+        mpi_check(comm,
+                  n_ranks == 1 ? n_early == 0 : 3 * n_early > 2 * n_buckets && n_early < n_buckets);
+        const int local = rank == 0 ? mim_fail(MIM_EIO, "no disk") : MIM_OK;
+        mpi_check(comm, mim_train_mpi_step(job, local, false, &loss, &norm, &is_wished) == MIM_EIO);
+        mpi_check(comm, rank != 0 || mim_train_mpi_n_early(job) == 0);
+        mim_train_mpi_destroy(&job);
+        mim_trainer_destroy(&trainer);
+        mim_model_destroy(&model);
+    }
+    return 0;
+}
+
 /* As long as asked for, but never too many of them, nor more in one than MPI counts. */
 static int buckets_are_cut(MPI_Comm comm)
 {
@@ -445,6 +500,7 @@ static int a_feed_fails_on_all(MPI_Comm comm)
 int main(int argc, char **argv)
 {
     static const mpi_test tests[] = {{"ranks_agree", ranks_agree},
+                                     {"sums_begin_early", sums_begin_early},
                                      {"buckets_are_cut", buckets_are_cut},
                                      {"one_stops_all", one_stops_all},
                                      {"drift_is_found", drift_is_found},
