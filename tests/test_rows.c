@@ -13,8 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/rng.h"
 #include "corpus/corpus.h"
 #include "corpus/rows.h"
@@ -304,6 +306,28 @@ static void test_ends(void **state)
     close_on_disk(&d);
 }
 
+/* Steps after the one asked for come to be there without being asked for, and no more than that. */
+static void test_reads_ahead(void **state)
+{
+    (void)state;
+    enum { N_AHEAD = 3 };
+    const struct timespec pause = {0, 1000 * 1000};
+    on_disk d = open_on_disk();
+    mim_examples examples;
+    mim_feed *feed =
+        make_feed(d.lessons, d.order, (mim_feed_options){64, 1, 0, 1, N_AHEAD}, &examples);
+    assert_int_equal(mim_feed_n_ahead(feed), 0);
+    for (uint64_t step = 0; step < 3; step++) {
+        const int64_t end_ns = mim_clock_mono_ns() + 10 * MIM_NS_PER_S;
+        assert_int_equal(mim_feed_shard(feed, step, 0, &examples), MIM_OK);
+        while (mim_feed_n_ahead(feed) < N_AHEAD && mim_clock_mono_ns() < end_ns)
+            nanosleep(&pause, NULL);
+        assert_int_equal(mim_feed_n_ahead(feed), N_AHEAD);
+    }
+    mim_feed_destroy(&feed);
+    close_on_disk(&d);
+}
+
 /* ---- what happens to the file --------------------------------------------------------------- */
 
 /* Steps until one fails; what was read ahead is still given. */
@@ -407,7 +431,7 @@ int main(void)
         cmocka_unit_test(test_rows),         cmocka_unit_test(test_lessons),
         cmocka_unit_test(test_batches),      cmocka_unit_test(test_ends),
         cmocka_unit_test(test_changed_file), cmocka_unit_test(test_replaced_file),
-        cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_reads_ahead),  cmocka_unit_test(test_bad_values),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

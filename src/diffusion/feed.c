@@ -273,4 +273,17 @@ int mim_feed_shard(mim_feed *f, uint64_t step, size_t shard, mim_examples *examp
     return MIM_OK;
 }
 
+size_t mim_feed_n_ahead(mim_feed *feed)
+{
+    ahead *a = feed->ahead;
+    size_t n = 0;
+    if (!a)
+        return 0;
+    pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < a->n_batches; i++)
+        n += a->batches[i].is_there && a->batches[i].step > a->asked;
+    pthread_mutex_unlock(&a->lock);
+    return n;
+}
+
 double mim_feed_wait_s(const mim_feed *feed) { return 1e-9 * (double)feed->wait_ns; }

@@ -36,6 +36,8 @@ void mim_feed_destroy(mim_feed **feed);
 /* The examples of a shard, borrowed until the next call. What failed in reading is told at the step
  * that misses it: codes of mim_corpus_rows_read(). */
 int mim_feed_shard(mim_feed *feed, uint64_t step, size_t shard, mim_examples *examples);
+/* Steps after the one asked for last that are read; 0 in memory. */
+size_t mim_feed_n_ahead(mim_feed *feed);
 /* Time spent waiting for what was not read yet. */
 double mim_feed_wait_s(const mim_feed *feed);
 
