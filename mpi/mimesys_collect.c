@@ -111,7 +111,8 @@ static const mim_program program = {
                  "figures.fleet: local or simulated\n"
                  "figures.host_class: kind of host that plans were measured on\n"
                  "figures.campaign: name of the store",
-    .files = "CAMPAIGN.h5: the store, a row per slot: plan, action, metrics, spread, status\n"
+    .files = "CAMPAIGN.h5: the store, a row per slot: plan, action, metrics, spread, status; and\n"
+             "  stressors.sizes of all of them, in the attribute stressor_sizes\n"
              "CAMPAIGN-summary.json: how the last start went\n"
              "~/.cache/mimesys/calibration-KEY-Ncpus.json: this machine's calibration, made if\n"
              "  missing\n"

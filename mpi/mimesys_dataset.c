@@ -57,9 +57,10 @@ static const mim_program program = {
         "median and spread of every metric over the repetitions. Zeros are values; what was not\n"
         "measured is masked. Slots in which others used the machine are left out.\n\n"
         "Sources are campaign stores and folders with plans NAME.h5 and stats-NAME.txt, as\n"
-        "mimesys_run leaves them, each named once. They must agree in stressors, threads, kind of\n"
-        "host and, within 5 %, in the length of their slots. Validation plans are chosen by plan\n"
-        "id and seed alone, so the samples of a plan stand on one side.\n\n"
+        "mimesys_run leaves them, each named once. They must agree in stressors, their working\n"
+        "sets (stressors.sizes; where no file tells: original), threads, kind of host and, within\n"
+        "5 %, in the length of their slots. Validation plans are chosen by plan id and seed\n"
+        "alone, so the samples of a plan stand on one side.\n\n"
         "Campaigns and corpora hold digests (XXH64) of their rows. --check compares them and "
         "every\n"
         "value's range, and names the file, dataset and rows that are damaged; files of schema\n"
@@ -76,7 +77,8 @@ static const mim_program program = {
                  "figures.n_unchecked: runs that do not tell whether they were disturbed\n"
                  "figures.bytes_in, figures.read_s, figures.read_mb_per_s: stats text parsed\n"
                  "figures.bytes_out, figures.write_s, figures.write_mb_per_s: the collective write",
-    .files = "CORPUS.h5: samples, ranges, names, host class (HDF5, schema mimesys_corpus)\n"
+    .files = "CORPUS.h5: samples, ranges, names, host class, stressor sizes (HDF5, schema\n"
+             "  mimesys_corpus)\n"
              "CORPUS.json: how it was made\n"
              "OUT.csv: one line a sample, an empty field where a value is absent",
     .examples = "mimesys_dataset campaign.h5 -o corpus.h5\n"

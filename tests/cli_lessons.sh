@@ -172,11 +172,14 @@ rc=$?
 report $? "steps without a finite gradient are left out, and too many in a row end it (exit $rc)"
 
 # ---- a simulated node
-use_program mimesys_collect
-run_program --set fleet.kind=simulated --set simulated.size=1x2 --set collect.n_plans=60 \
-    --set collect.windows=4 --set collect.repeats=1 --out "$scratch/c.h5" &&
-    use_program mimesys_dataset && run_program "$scratch/c.h5" -o "$scratch/simulated.h5" \
-    --set dataset.validation=0.3
+campaign=(--set fleet.kind=simulated --set simulated.size=1x2 --set collect.n_plans=60
+    --set collect.windows=4 --set collect.repeats=1)
+make_simulated() { # CAMPAIGN CORPUS ARGUMENTS...
+    use_program mimesys_collect
+    run_program "${campaign[@]}" --out "$scratch/$1" "${@:3}" && use_program mimesys_dataset &&
+        run_program "$scratch/$1" -o "$scratch/$2" --set dataset.validation=0.3
+}
+make_simulated c.h5 simulated.h5
 report $? "a corpus of a simulated node"
 use_program mimesys_train
 tried=("${tiny[@]}" --corpus "$scratch/simulated.h5" --set validate.n_samples=40)
@@ -205,4 +208,21 @@ run_program "${tried[@]}" --steps 20 --set validate.n_samples=0 --out "$scratch/
 report $? "unless none are wanted"
 run_program "${small[@]}" --steps 20 --out "$scratch/real" --json && grep -q '"nl1": null' "$scratch/out"
 report $? "plans of another corpus are not tried"
+
+# ---- working sets by its caches
+sizes_of() { h5dump -a stressor_sizes "$scratch/$1" | sed -n 's/.*(0): "\(.*\)"$/\1/p'; } # FILE
+make_simulated n.h5 by-node.h5 --set stressors.sizes=node && [ "$(sizes_of n.h5)" = node ] &&
+    [ "$(sizes_of by-node.h5)" = node ] && [ "$(sizes_of simulated.h5)" = original ]
+report $? "stores and corpora tell the working sets"
+use_program mimesys_collect
+refuses 5 'stressors have working sets "original", expected "node"' \
+    "going on with other working sets" "${campaign[@]}" --out "$scratch/n.h5" --resume auto
+use_program mimesys_train
+run_program "${tiny[@]}" --corpus "$scratch/by-node.h5" --set validate.n_samples=40 --steps 20 \
+    --out "$scratch/n" && [ "$(sizes_of n/model.h5)" = node ]
+report $? "a model carries them"
+awk -v node="$(number nl1_floor_mean "$scratch/n/summary.json")" \
+    -v original="$(number nl1_floor_mean "$scratch/s1/summary.json")" \
+    'BEGIN {exit !(node > 0 && original > 0 && node < 2 * original)}'
+report $? "and plans are tried with them: as they measured, but for noise"
 finish

@@ -80,6 +80,17 @@ report $? "the text gives all of the original's metrics (last looked for: $metri
 use_program mimesys_dataset
 run_program "$run" -o "$scratch/runs.h5" --json && grep -q '"n_samples": 12' "$scratch/out"
 report $? "dataset reads a folder of simulated runs"
+use_program mimesys_run
+run_program "$plan" --out "$scratch/by-node" "${simulated[@]}" --iters 3 --set run.idle_slot=yes \
+    --set stressors.sizes=node
+report $? "run with working sets by the node's caches"
+use_program mimesys_dataset
+run_program "$scratch/by-node" -o "$scratch/by-node.h5" &&
+    look -a /stressor_sizes "$scratch/by-node.h5" | grep -q '"node"' &&
+    look -a /stressor_sizes "$scratch/runs.h5" | grep -q '"original"'
+report $? "dataset finds which they were"
+refuses 5 'stressors have working sets "node", expected "original"' "and takes no two kinds" \
+    "$run" "$scratch/by-node" -o "$scratch/no.h5"
 
 # ---- campaigns
 use_program mimesys_collect

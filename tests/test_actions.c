@@ -207,6 +207,9 @@ static const char *peer_of(const mim_actions *actions, const char *name)
 static void test_fit(void **state)
 {
     (void)state;
+    assert_int_equal(mim_actions_check_sizes("original"), MIM_OK);
+    assert_int_equal(mim_actions_check_sizes("node"), MIM_OK);
+    assert_int_equal(mim_actions_check_sizes("Node"), MIM_EDATA);
     mim_actions *actions = NULL, *copy = NULL, *part = NULL;
     const char *const names[] = {copy_l1, "BM_nobody", own_l1, peer};
     char host[] = "somewhere:9";

@@ -71,6 +71,7 @@ static void assert_same_domain(const mim_domain *a, const mim_domain *b)
     assert_int_equal(a->n_sockets, b->n_sockets);
     assert_int_equal(a->n_node_metrics, b->n_node_metrics);
     assert_string_equal(a->host_class, b->host_class);
+    assert_string_equal(a->sizes, b->sizes);
     assert_int_equal(a->normalisation, b->normalisation);
     for (size_t i = 0; i < a->n_metrics; i++)
         assert_string_equal(a->metrics[i], b->metrics[i]);
@@ -93,6 +94,12 @@ static void assert_same_params(const mim_params_f *a, const mim_params_f *b, boo
     assert_memory_equal(a->values, b->values, n_bytes);
     assert_memory_equal(a->moment_1, b->moment_1, n_bytes);
     assert_memory_equal(a->moment_2, b->moment_2, n_bytes);
+}
+
+static void set_sizes(mim_model *model, const char *word)
+{
+    free(model->domain->sizes);
+    assert_non_null(model->domain->sizes = mim_strdup(word));
 }
 
 static void test_round_trip(void **state)
@@ -147,8 +154,8 @@ static void test_part(void **state)
     mim_model_destroy(&model);
 }
 
-/* What a process may be beside, how metrics are normalised, and how training has gone; a slim file
- * has no course. */
+/* What a process may be beside, how metrics are normalised, of which working sets plans are, and
+ * how training has gone; a slim file has no course. */
 static void test_processes(void **state)
 {
     (void)state;
@@ -162,6 +169,7 @@ static void test_processes(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mim_model *model = toy_model_with(&size, 8, cases[i].prediction, cases[i].output);
         model->domain->normalisation = MIM_NORMALISE_LOG;
+        set_sizes(model, "node");
         model->course = (mim_course){3, UINT64_C(1) << 40, 2, 0.12345678901234567};
         model->best_ema = calloc(model->params->n_values, sizeof *model->best_ema);
         assert_non_null(model->best_ema);
@@ -336,6 +344,9 @@ static void test_refusals(void **state)
     model->architecture.width = 1 << 30;
     refuse(model, "width");
     model->architecture.width = 16;
+    set_sizes(model, "huge");
+    refuse(model, "stressor_sizes: expected original or node, found huge");
+    set_sizes(model, "original");
     model->architecture.n_stressors = 2;
     refuse(model, "3 stressors");
     model->architecture.n_stressors = 3;

@@ -361,6 +361,54 @@ static void identity_follows_content(void **state)
     mim_samples_destroy(&s);
 }
 
+/* Attributes as older or broken writers leave them, without a seal; NULL: none. */
+static void write_sizes(const mim_samples *s, const char *word)
+{
+    assert_int_equal(mim_corpus_write(path, layout, &info, s), MIM_OK);
+    const hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    assert_true(file >= 0);
+    assert_true(H5Adelete(file, "stressor_sizes") >= 0);
+    if (word) {
+        const hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
+        assert_true(H5Tset_size(type, strlen(word) + 1) >= 0);
+        const hid_t made =
+            H5Acreate2(file, "stressor_sizes", type, space, H5P_DEFAULT, H5P_DEFAULT);
+        assert_true(made >= 0 && H5Awrite(made, type, word) >= 0);
+        H5Aclose(made);
+        H5Sclose(space);
+        H5Tclose(type);
+    }
+    assert_true(H5Fclose(file) >= 0);
+}
+
+static void working_sets_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word, *expected; /* NULL: none */
+    } cases[] = {
+        {"original", "original"}, {"node", "node"}, {NULL, "original"}, {"", NULL}, {"huge", NULL}};
+    mim_samples *s = make();
+    mim_corpus *corpus = NULL;
+    uint64_t hash = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        write_sizes(s, cases[i].word);
+        assert_int_equal(mim_corpus_open(path, &corpus), cases[i].expected ? MIM_OK : MIM_EDATA);
+        if (!cases[i].expected) {
+            assert_non_null(strstr(mim_error(), path));
+            assert_non_null(strstr(mim_error(), "stressor_sizes: expected original or node"));
+            continue;
+        }
+        assert_string_equal(mim_corpus_layout(corpus)->sizes, cases[i].expected);
+        if (i == 0)
+            hash = mim_corpus_hash(corpus);
+        assert_int_equal(mim_corpus_hash(corpus) == hash,
+                         strcmp(cases[i].expected, "original") == 0);
+        mim_corpus_destroy(&corpus);
+    }
+    mim_samples_destroy(&s);
+}
+
 /* ---- layout --------------------------------------------------------------------------------- */
 
 static void layouts_survive_texts(void **state)
@@ -375,6 +423,20 @@ static void layouts_survive_texts(void **state)
     copy->thread_sockets[1] = 1;
     assert_int_equal(mim_layout_compare(layout, copy, "it", true), MIM_EDATA);
     mim_layout_destroy(&copy);
+    free(text);
+    assert_int_equal(mim_layout_set_sizes(layout, "huge"), MIM_EDATA);
+    assert_string_equal(layout->sizes, "original");
+    assert_int_equal(mim_layout_set_sizes(layout, "node"), MIM_OK);
+    assert_int_equal(mim_layout_to_text(layout, &text), MIM_OK);
+    assert_int_equal(mim_layout_from_text(text, &copy), MIM_OK);
+    assert_string_equal(copy->sizes, "node");
+    assert_int_equal(mim_layout_set_sizes(layout, "original"), MIM_OK);
+    assert_int_equal(mim_layout_compare_columns(layout, copy, "it", false), MIM_EDATA);
+    assert_string_equal(mim_error(),
+                        "it: stressors have working sets \"node\", expected \"original\"");
+    mim_layout_destroy(&copy);
+    memcpy(strstr(text, "\"node\""), "\"ode\" ", 6);
+    assert_int_equal(mim_layout_from_text(text, &copy), MIM_EDATA);
     text[strlen(text) / 2] = 0;
     assert_int_equal(mim_layout_from_text(text, &copy), MIM_EDATA);
     assert_int_equal(mim_layout_from_text("{}", &copy), MIM_EDATA);
@@ -407,6 +469,7 @@ int main(void)
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(csv_has_every_sample),
         cmocka_unit_test(identity_follows_content),
+        cmocka_unit_test(working_sets_are_told),
         cmocka_unit_test(layouts_survive_texts),
         cmocka_unit_test(layouts_know_their_cores),
     };

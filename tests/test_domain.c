@@ -48,6 +48,7 @@ static void test_owners(void **state)
     assert_int_equal(d->node_metric[0], 3);
     assert_int_equal(d->node_metric[2], 5);
     assert_string_equal(d->metrics[5], "io_write");
+    assert_string_equal(d->sizes, "original");
     /* threads share the widest range; the constant one stays constant, core 9 has its own */
     assert_true(d->minimum[0] == 0 && d->maximum[0] == 100);
     assert_true(d->minimum[1] == 0 && d->maximum[1] == 100);
@@ -57,7 +58,9 @@ static void test_owners(void **state)
     mim_domain_parts given = usual();
     given.thread_metric = other;
     given.socket = sockets;
+    given.sizes = "node";
     assert_int_equal(mim_domain_create(&given, &d), MIM_OK);
+    assert_string_equal(d->sizes, "node");
     assert_memory_equal(d->thread_metric, other, sizeof other);
     assert_int_equal(d->n_node_metrics, 3);
     assert_int_equal(d->node_metric[0], 2);
@@ -202,6 +205,9 @@ static void test_refusals(void **state)
     p = usual();
     p.socket = sockets;
     expect(p, "thread 2 is on socket 2 of 2");
+    p = usual();
+    p.sizes = "huge";
+    expect(p, "stressor_sizes: expected original or node, found huge");
 }
 
 int main(void)

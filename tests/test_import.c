@@ -189,6 +189,35 @@ static void the_result_file_tells(void **state)
     empty_folder();
 }
 
+static void the_result_file_tells_working_sets(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *config, *sizes; /* NULL: refused */
+    } cases[] = {{"[stressors]\nsizes = original\n", "original"},
+                 {"[stressors]\nsizes = node\n", "node"},
+                 {"[run]\nscratch_sizes = node\n", "original"},
+                 {"[stressors]\nsizes = huge\n", NULL}};
+    const made_run run = make(4, 4);
+    const mim_import_options options = {.idle_slot = MIM_IDLE_NO, .min_repeats = 1};
+    char path[128];
+    snprintf(path, sizeof path, "%s/result-a.h5", folder);
+    mim_part *part = NULL;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mim_h5 *file = NULL;
+        assert_int_equal(mim_h5_create(path, "mimesys_run_result", 1, cases[i].config, &file),
+                         MIM_OK);
+        assert_int_equal(mim_h5_commit(&file), MIM_OK);
+        assert_int_equal(import(&run, &options, &part), cases[i].sizes ? MIM_OK : MIM_EDATA);
+        if (cases[i].sizes)
+            assert_string_equal(part->layout->sizes, cases[i].sizes);
+        else
+            assert_non_null(strstr(mim_error(), "result-a.h5: stressors.sizes: expected original"));
+        mim_part_destroy(&part);
+    }
+    empty_folder();
+}
+
 /* ---- choices -------------------------------------------------------------------------------- */
 
 static void disturbed_slots_by_choice(void **state)
@@ -422,6 +451,28 @@ static void parts_with_other_metrics_join(void **state)
     mim_part_destroy(&parts[1]);
 }
 
+static void other_working_sets_are_refused(void **state)
+{
+    (void)state;
+    const made_run run = make(4, 4);
+    const mim_import_options options = {.idle_slot = MIM_IDLE_NO, .min_repeats = 1};
+    mim_part *a = NULL, *b = NULL;
+    mim_layout *merged = NULL;
+    assert_int_equal(import(&run, &options, &a), MIM_OK);
+    assert_int_equal(import(&run, &options, &b), MIM_OK);
+    assert_string_equal(a->layout->sizes, "original");
+    assert_int_equal(mim_layout_set_sizes(b->layout, "node"), MIM_OK);
+    assert_int_equal(mim_layout_merge(a->layout, b->layout, "b.txt", true, &merged), MIM_EDATA);
+    assert_string_equal(mim_error(),
+                        "b.txt: stressors have working sets \"node\", expected \"original\"");
+    assert_int_equal(mim_layout_set_sizes(a->layout, "node"), MIM_OK);
+    assert_int_equal(mim_layout_merge(a->layout, b->layout, "b.txt", true, &merged), MIM_OK);
+    assert_string_equal(merged->sizes, "node");
+    mim_layout_destroy(&merged);
+    mim_part_destroy(&a);
+    mim_part_destroy(&b);
+}
+
 static void other_hosts_are_refused(void **state)
 {
     (void)state;
@@ -477,6 +528,7 @@ int main(void)
         cmocka_unit_test(passes_with_idle_slots),
         cmocka_unit_test(passes_without_idle_slots),
         cmocka_unit_test(the_result_file_tells),
+        cmocka_unit_test(the_result_file_tells_working_sets),
         cmocka_unit_test(disturbed_slots_by_choice),
         cmocka_unit_test(metrics_by_choice),
         cmocka_unit_test(plain_text_is_taken_unchecked),
@@ -487,6 +539,7 @@ int main(void)
         cmocka_unit_test(campaigns_give_what_can_be_imitated),
         cmocka_unit_test(parts_with_other_metrics_join),
         cmocka_unit_test(other_hosts_are_refused),
+        cmocka_unit_test(other_working_sets_are_refused),
         cmocka_unit_test(slots_may_differ_a_little),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

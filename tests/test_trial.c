@@ -175,6 +175,48 @@ static void test_hosts(void **state)
     assert_null(none);
 }
 
+/* The examples' own plans, with working sets by the node's caches. */
+static void test_working_sets(void **state)
+{
+    (void)state;
+    const size_t d = lessons.n_metrics;
+    double *measured = calloc(N * d, sizeof *measured), expected[SIMULATED_MAX_D];
+    size_t n_others = 0;
+    mim_machine *machine = NULL;
+    assert_non_null(measured);
+    assert_int_equal(mim_simulated_machine(lessons.node, &machine), MIM_OK);
+    mim_actions_node node = {.caches = mim_machine_caches(machine), .sizes_all = true};
+    assert_int_equal(mim_actions_fit(lessons.actions, &node), MIM_OK);
+    char *before = lessons.model->domain->sizes;
+    assert_non_null(lessons.model->domain->sizes = mim_strdup("node"));
+    mim_trial *trial = make(N);
+    free(lessons.model->domain->sizes);
+    lessons.model->domain->sizes = before;
+    assert_int_equal(mim_trial_run_own(trial, 0, 3, measured), MIM_OK);
+    for (size_t i = 0; i < N; i++) {
+        double previous[CELLS], weights[CELLS];
+        for (size_t c = 0; c < CELLS; c++) {
+            previous[c] = (double)lessons.previous[i * CELLS + c];
+            weights[c] = (double)lessons.action[i * CELLS + c];
+        }
+        assert_int_equal(
+            simulated_lessons_measure(&lessons, i % 2 ? previous : NULL, weights, expected),
+            MIM_OK);
+        for (size_t m = 0; m < d; m++) {
+            assert_true(measured[i * d + m] == expected[m]);
+            n_others +=
+                lessons.mask[i * d + m] &&
+                fabs(expected[m] - (double)lessons.metric[i * d + m]) > 0.01 * fabs(expected[m]);
+        }
+    }
+    assert_true(n_others > N / 2); /* the original ones measure otherwise */
+    node.sizes_all = false;
+    assert_int_equal(mim_actions_fit(lessons.actions, &node), MIM_OK);
+    mim_machine_destroy(&machine);
+    mim_trial_destroy(&trial);
+    free(measured);
+}
+
 static void test_unknown_stressor(void **state)
 {
     (void)state;
@@ -194,7 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_by_hand),          cmocka_unit_test(test_groups),
         cmocka_unit_test(test_series),           cmocka_unit_test(test_hosts),
-        cmocka_unit_test(test_unknown_stressor),
+        cmocka_unit_test(test_unknown_stressor), cmocka_unit_test(test_working_sets),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -7,11 +7,13 @@
  * File: schema "mimesys_campaign". Datasets over rows [capacity]: plan_id, window, n_windows,
  * action [thread][stressor], metric [metric], spread [metric], n_repeats, round, status, start_s,
  * host, digest [dataset] (core/digest.h); `committed`: the number of rows that count, and
- * committed_digest; action_names, metric_names, metric_units, thread_cpus, thread_sockets. They
- * have a fixed place in the file, so that appending changes values only, no structure of the file:
- * rows are written, brought to the disk, and then the committed count is. A kill or a power cut
- * therefore leaves at most rows behind the count, which the next append overwrites. A full file is
- * copied into one of twice the size, which replaces it by renaming.
+ * committed_digest; action_names, metric_names, metric_units, thread_cpus, thread_sockets.
+ * Attributes slot_s, host_class and stressor_sizes ("original", or "node": stressors.sizes; older
+ * files, without it, are taken for the former). Datasets have a fixed place in the file, so that
+ * appending changes values only, no structure of the file: rows are written, brought to the disk,
+ * and then the committed count is. A kill or a power cut therefore leaves at most rows behind the
+ * count, which the next append overwrites. A full file is copied into one of twice the size, which
+ * replaces it by renaming.
  *
  * Damage: rows are compared with their digests whenever they are read, the small datasets (see
  * mim_h5_seal) and the count when the file is opened. Files of version 1, without digests, are read

@@ -280,6 +280,8 @@ uint64_t mim_corpus_hash(const mim_corpus *c)
     char text[128];
     for (size_t i = 0; i < l->n_stressors; i++)
         hash = mim_hash_text(hash, l->action_names[i], strlen(l->action_names[i]) + 1);
+    if (strcmp(l->sizes, "original") != 0) /* before there was a choice it was not counted */
+        hash = mim_hash_text(hash, l->sizes, strlen(l->sizes) + 1);
     for (size_t m = 0; m < l->n_metrics; m++) {
         hash = mim_hash_text(hash, l->metric_names[m], strlen(l->metric_names[m]) + 1);
         int n = snprintf(text, sizeof text, "%.17g %.17g", c->min[m], c->max[m]);

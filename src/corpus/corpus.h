@@ -7,7 +7,8 @@
  * File: schema "mimesys_corpus", written once, whole. Datasets over samples [n_samples]: plan_id,
  * window, metric [metric], mask [metric], spread [metric], n_repeats, action [thread][stressor],
  * previous_action [thread][stressor], has_previous, is_validation; range_min, range_max [metric];
- * names as in the campaign store; digest [block][dataset]. Opened like it (see corpus/campaign.h).
+ * names and stressor_sizes as in the campaign store; digest [block][dataset]. Opened like it (see
+ * corpus/campaign.h).
  *
  * Damage: the digests of the samples (core/digest.h), added over blocks of neighbours, are compared
  * by mim_corpus_check; the small datasets (see mim_h5_seal) when the file is opened. Files of
@@ -71,7 +72,7 @@ size_t mim_corpus_n_samples(const mim_corpus *corpus);
 /* [n_metrics] over all samples where present; both NaN for a metric that no sample has. */
 const double *mim_corpus_range_min(const mim_corpus *corpus);
 const double *mim_corpus_range_max(const mim_corpus *corpus);
-/* Identity of the content (FNV-1a of names, ranges and size), for checkpoints. */
+/* Identity of the content (FNV-1a of names, working sets, ranges and size), for checkpoints. */
 uint64_t mim_corpus_hash(const mim_corpus *corpus);
 
 /* Samples [first, first + n) as new memory. MIM_EDATA: values that no corpus holds. */

@@ -130,6 +130,7 @@ typedef struct import {
     mim_h5_reader *reader;
     const mim_run_files *run;
     const mim_import_options *options;
+    char *config; /* that the run was made with, NULL: not known */
     mim_plan *plan;
     mim_stats *stats;
     mim_series *series;
@@ -162,39 +163,51 @@ static int check_slots(const import *x)
                                x->run->stats);
 }
 
-/* A setting of the run that made the result, from the configuration stored there. */
-static int find_setting(const char *ini, const char *key, bool *is_there, bool *value)
+/* A setting's word, from a configuration as it is stored with results; NULL word: none. */
+static int find_setting(const char *config, const char *key, char **word)
 {
     const size_t n = strlen(key);
-    for (const char *at = ini; at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL) {
+    *word = NULL;
+    for (const char *at = config; at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL) {
         if (strncmp(at, key, n) != 0)
             continue;
         const char *text = at + n + strspn(at + n, " \t");
         if (*text != '=')
             continue;
         text += 1 + strspn(text + 1, " \t");
-        char *word = mim_format("%.*s", (int)strcspn(text, " \t\r\n"), text);
-        if (!word)
-            return mim_fail(MIM_ENOMEM, "setting");
-        int rc = mim_parse_bool(key, word, value);
-        free(word);
-        *is_there = rc == MIM_OK;
-        return MIM_OK;
+        *word = mim_format("%.*s", (int)strcspn(text, " \t\r\n"), text);
+        return *word ? MIM_OK : mim_fail(MIM_ENOMEM, "setting");
     }
     return MIM_OK;
 }
 
-static int ask_result(const import *x, bool *is_known, bool *has_idle)
+static int read_config(import *x)
 {
     mim_h5 *file = NULL;
-    char *ini = NULL;
-    int rc = mim_h5_open_with(x->reader, x->run->result, &file);
-    if (rc == MIM_OK)
-        rc = mim_h5_get_attribute_text(file, NULL, "config", &ini);
-    if (rc == MIM_OK && ini)
-        rc = find_setting(ini, "idle_slot", is_known, has_idle);
+    int rc = x->run->result ? mim_h5_open_with(x->reader, x->run->result, &file) : MIM_OK;
+    if (rc == MIM_OK && file)
+        rc = mim_h5_get_attribute_text(file, NULL, "config", &x->config);
     mim_h5_destroy(&file);
-    free(ini);
+    return rc;
+}
+
+static int ask_config(const import *x, bool *is_known, bool *has_idle)
+{
+    char *word = NULL;
+    int rc = find_setting(x->config, "idle_slot", &word);
+    *is_known = word && mim_parse_bool("idle_slot", word, has_idle) == MIM_OK;
+    free(word);
+    return rc;
+}
+
+/* Of the working sets; the original ones where nothing tells. */
+static int take_sizes(import *x)
+{
+    char *word = NULL;
+    int rc = find_setting(x->config, "sizes", &word);
+    if (rc == MIM_OK && word && (rc = mim_layout_set_sizes(x->part->layout, word)) != MIM_OK)
+        rc = mim_fail_in(rc, "%s: stressors.sizes", x->run->result);
+    free(word);
     return rc;
 }
 
@@ -204,8 +217,8 @@ static int find_idle(import *x)
     const size_t n = x->series->n_slots, w = x->n_windows;
     bool is_known = x->options->idle_slot != MIM_IDLE_AUTO;
     x->has_idle = x->options->idle_slot == MIM_IDLE_YES;
-    if (!is_known && x->run->result) {
-        int rc = ask_result(x, &is_known, &x->has_idle);
+    if (!is_known) {
+        int rc = ask_config(x, &is_known, &x->has_idle);
         if (rc != MIM_OK)
             return rc;
     }
@@ -237,6 +250,8 @@ static int load(import *x)
         rc = mim_accept_create(x->series, &x->accept);
     if (rc == MIM_OK)
         rc = check_slots(x);
+    if (rc == MIM_OK)
+        rc = read_config(x);
     if (rc != MIM_OK)
         return rc;
     x->first = mim_plan_first_window(x->plan);
@@ -276,6 +291,8 @@ static int make_layout(import *x)
     free(metrics);
     if (rc == MIM_EINVAL)
         rc = mim_fail_in(MIM_EDATA, "%s", x->run->stats);
+    if (rc == MIM_OK)
+        rc = take_sizes(x);
     for (size_t t = 0; rc == MIM_OK && t < s->n_rows && t < x->part->layout->n_threads; t++)
         x->part->layout->thread_cpus[t] = (uint64_t)s->row_cpus[t];
     return rc;
@@ -390,6 +407,7 @@ import x = {.reader = reader, .run = run, .options = options };
     free(figures);
     free(x.values);
     free(x.columns);
+    free(x.config);
     mim_accept_destroy(&x.accept);
     mim_series_destroy(&x.series);
     mim_stats_destroy(&x.stats);

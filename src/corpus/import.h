@@ -52,7 +52,8 @@ typedef struct mim_import_options {
 /* One run: each window of the plan is a sample, summarised over the passes of the run (median and
  * spread, zeros kept). The slot before a window is the window before it; before the first one it is
  * the idle slot or, in passes that follow directly, the last window (the first pass is left out
- * then, as it began from an idle machine). The plan's id is a hash of its weights and names.
+ * then, as it began from an idle machine). Working sets are as the result file tells, without one
+ * the original. The plan's id is a hash of its weights and names.
  * `reader` reads its HDF5 files (core/h5.h); NULL: one for each. MIM_EDATA, naming the file. */
 int mim_run_import(mim_h5_reader *reader, const mim_run_files *run,
                    const mim_import_options *options, mim_part **part);

@@ -32,6 +32,8 @@ static int with_metrics(const mim_layout *l, size_t n, const mim_metric *metrics
     int rc = mim_actions_from_names(l->n_stressors, (const char *const *)l->action_names, &actions);
     if (rc == MIM_OK)
         rc = mim_layout_create(l->n_threads, actions, n, metrics, l->slot_s, host, made);
+    if (rc == MIM_OK && (rc = mim_layout_set_sizes(*made, l->sizes)) != MIM_OK)
+        mim_layout_destroy(made);
     mim_actions_destroy(&actions);
     for (size_t t = 0; rc == MIM_OK && t < l->n_threads; t++) {
         (*made)->thread_cpus[t] = l->thread_cpus[t];

@@ -30,6 +30,7 @@ void mim_layout_destroy(mim_layout **layout)
     free(l->thread_cpus);
     free(l->thread_sockets);
     free(l->host_class);
+    free(l->sizes);
     free(l);
     *layout = NULL;
 }
@@ -46,7 +47,7 @@ static int check_sizes(size_t n_threads, size_t n_stressors, size_t n_metrics)
     return MIM_OK;
 }
 
-/* Texts all NULL, CPUs counted, sockets 0. */
+/* Texts all NULL, CPUs counted, sockets 0, sizes the original ones. */
 static int allocate(size_t n_threads, size_t n_stressors, size_t n_metrics, double slot_s,
                     const char *host_class, mim_layout **layout)
 {
@@ -68,8 +69,9 @@ static int allocate(size_t n_threads, size_t n_stressors, size_t n_metrics, doub
     l->thread_cpus = calloc(n_threads, sizeof *l->thread_cpus);
     l->thread_sockets = calloc(n_threads, sizeof *l->thread_sockets);
     l->host_class = mim_strdup(host_class ? host_class : "");
+    l->sizes = mim_strdup("original");
     if (!l->action_names || !l->metric_names || !l->metric_units || !l->thread_cpus ||
-        !l->thread_sockets || !l->host_class) {
+        !l->thread_sockets || !l->host_class || !l->sizes) {
         mim_layout_destroy(&l);
         return mim_fail(MIM_ENOMEM, "layout");
     }
@@ -113,6 +115,8 @@ int mim_layout_create(size_t n_threads, const mim_actions *actions, size_t n_met
     }
     if (rc == MIM_OK)
         rc = has_memory ? check_names(l) : mim_fail(MIM_ENOMEM, "names of a layout");
+    if (rc == MIM_OK)
+        rc = mim_layout_set_sizes(l, mim_actions_sizes(actions));
     if (rc == MIM_OK) {
         *layout = l;
         l = NULL;
@@ -129,6 +133,19 @@ int mim_layout_copy(const mim_layout *layout, mim_layout **copy)
         rc = mim_layout_from_text(text, copy);
     free(text);
     return rc;
+}
+
+int mim_layout_set_sizes(mim_layout *layout, const char *sizes)
+{
+    int rc = mim_actions_check_sizes(sizes);
+    char *copy = rc == MIM_OK ? mim_strdup(sizes) : NULL;
+    if (rc == MIM_OK && !copy)
+        rc = mim_fail(MIM_ENOMEM, "layout");
+    if (rc != MIM_OK)
+        return rc;
+    free(layout->sizes);
+    layout->sizes = copy;
+    return MIM_OK;
 }
 
 /* ---- comparing ------------------------------------------------------------------------------ */
@@ -165,6 +182,9 @@ int mim_layout_compare_columns(const mim_layout *expected, const mim_layout *fou
                         what, f->n_threads, f->n_stressors, f->n_metrics, e->n_threads,
                         e->n_stressors, e->n_metrics);
     int rc = compare_texts(what, "stressor", e->n_stressors, e->action_names, f->action_names);
+    if (rc == MIM_OK && strcmp(e->sizes, f->sizes) != 0)
+        rc = mim_fail(MIM_EDATA, "%s: stressors have working sets \"%s\", expected \"%s\"", what,
+                      f->sizes, e->sizes);
     if (rc == MIM_OK)
         rc = compare_texts(what, "metric", e->n_metrics, e->metric_names, f->metric_names);
     if (rc == MIM_OK)
@@ -222,13 +242,14 @@ static json_t *counts_json(size_t n, const uint64_t *counts)
 
 int mim_layout_to_text(const mim_layout *l, char **text)
 {
-    json_t *all = json_pack("{s:o, s:o, s:o, s:o, s:o, s:f, s:o}", "action_names",
-                            texts_json(l->n_stressors, l->action_names), "metric_names",
-                            texts_json(l->n_metrics, l->metric_names), "metric_units",
-                            texts_json(l->n_metrics, l->metric_units), "thread_cpus",
-                            counts_json(l->n_threads, l->thread_cpus), "thread_sockets",
-                            counts_json(l->n_threads, l->thread_sockets), "slot_s", l->slot_s,
-                            "host_class", json_string_nocheck(l->host_class));
+    json_t *all =
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o}", "action_names",
+                  texts_json(l->n_stressors, l->action_names), "metric_names",
+                  texts_json(l->n_metrics, l->metric_names), "metric_units",
+                  texts_json(l->n_metrics, l->metric_units), "thread_cpus",
+                  counts_json(l->n_threads, l->thread_cpus), "thread_sockets",
+                  counts_json(l->n_threads, l->thread_sockets), "slot_s", l->slot_s, "host_class",
+                  json_string_nocheck(l->host_class), "sizes", json_string_nocheck(l->sizes));
     char *made = all ? json_dumps(all, JSON_COMPACT) : NULL;
     json_decref(all);
     if (!made)
@@ -269,12 +290,13 @@ int mim_layout_from_text(const char *text, mim_layout **layout)
     mim_layout *l = NULL;
     json_t *all = json_loads(text, 0, NULL);
     const char *host = json_string_value(json_object_get(all, "host_class"));
+    const char *sizes = json_string_value(json_object_get(all, "sizes"));
     int rc = allocate(json_array_size(json_object_get(all, "thread_cpus")),
                       json_array_size(json_object_get(all, "action_names")),
                       json_array_size(json_object_get(all, "metric_names")),
                       json_number_value(json_object_get(all, "slot_s")), host, &l);
     if (rc == MIM_OK &&
-        (!host || !take_texts(all, "action_names", l->n_stressors, l->action_names) ||
+        (!host || !sizes || !take_texts(all, "action_names", l->n_stressors, l->action_names) ||
          !take_texts(all, "metric_names", l->n_metrics, l->metric_names) ||
          !take_texts(all, "metric_units", l->n_metrics, l->metric_units) ||
          !take_counts(all, "thread_cpus", l->n_threads, l->thread_cpus) ||
@@ -282,6 +304,8 @@ int mim_layout_from_text(const char *text, mim_layout **layout)
         rc = mim_fail(MIM_EDATA, "not a layout, or no memory for it");
     if (rc == MIM_OK)
         rc = check_names(l);
+    if (rc == MIM_OK)
+        rc = mim_layout_set_sizes(l, sizes);
     json_decref(all);
     if (rc == MIM_OK) {
         *layout = l;
@@ -316,6 +340,8 @@ int mim_layout_put(const mim_layout *l, mim_h5 *file)
         rc = mim_h5_put_attribute_real(file, NULL, "slot_s", l->slot_s);
     if (rc == MIM_OK)
         rc = mim_h5_put_attribute_text(file, NULL, "host_class", l->host_class);
+    if (rc == MIM_OK)
+        rc = mim_h5_put_attribute_text(file, NULL, "stressor_sizes", l->sizes);
     return rc;
 }
 
@@ -358,6 +384,17 @@ static int get_size(mim_h5 *file, const char *path, const char *name, size_t *n)
     return rc;
 }
 
+/* Older files do not have them. */
+static int get_sizes(mim_h5 *file, const char *path, mim_layout *l)
+{
+    char *sizes = NULL;
+    int rc = mim_h5_get_attribute_text(file, NULL, "stressor_sizes", &sizes);
+    if (rc == MIM_OK && sizes && (rc = mim_layout_set_sizes(l, sizes)) != MIM_OK)
+        rc = mim_fail_in(rc, "%s: stressor_sizes", path);
+    free(sizes);
+    return rc;
+}
+
 int mim_layout_get(mim_h5 *file, const char *path, mim_layout **layout)
 {
     size_t n_threads = 0, n_stressors = 0, n_metrics = 0;
@@ -387,6 +424,8 @@ int mim_layout_get(mim_h5 *file, const char *path, mim_layout **layout)
         rc = get_counts(file, path, "thread_cpus", n_threads, l->thread_cpus);
     if (rc == MIM_OK)
         rc = get_counts(file, path, "thread_sockets", n_threads, l->thread_sockets);
+    if (rc == MIM_OK)
+        rc = get_sizes(file, path, l);
     if (rc == MIM_OK && check_names(l) != MIM_OK)
         rc = mim_fail_in(MIM_EDATA, "%s", path);
     free(host);

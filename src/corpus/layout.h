@@ -27,14 +27,18 @@ typedef struct mim_layout {
     uint64_t *thread_sockets; /* [n_threads] its socket, 0.. */
     double slot_s;            /* length of a slot, 0: not known */
     char *host_class;         /* the kind of machine (CPU, cores, caches, disk), "" unknown */
+    char *sizes; /* of the stressors' working sets: "original" or "node" (plan/actions.h) */
 } mim_layout;
 
-/* thread_cpus is 0, 1, 2 ..., thread_sockets all 0; change them in place. Copies everything.
- * metrics: [n_metrics], sorted by name. MIM_EINVAL: nothing of a kind, or more than the limits. */
+/* thread_cpus is 0, 1, 2 ..., thread_sockets all 0; change them in place. Copies everything; sizes
+ * are what the actions were fitted to. metrics: [n_metrics], sorted by name. MIM_EINVAL: nothing of
+ * a kind, or more than the limits. */
 int mim_layout_create(size_t n_threads, const mim_actions *actions, size_t n_metrics,
                       const mim_metric *metrics, double slot_s, const char *host_class,
                       mim_layout **layout);
 int mim_layout_copy(const mim_layout *layout, mim_layout **copy);
+/* For actions that are only names. MIM_EDATA for another word than mim_layout.sizes may be. */
+int mim_layout_set_sizes(mim_layout *layout, const char *sizes);
 void mim_layout_destroy(mim_layout **layout);
 
 /* MIM_EDATA, the sentence telling what differs: "NAME: ... , expected ...". `what` names `found`

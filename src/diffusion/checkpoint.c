@@ -91,6 +91,8 @@ static int put_domain(mim_h5 *file, const mim_domain *d)
     if (rc == MIM_OK)
         rc = mim_h5_put_attribute_text(file, NULL, "host_class", d->host_class);
     if (rc == MIM_OK)
+        rc = mim_h5_put_attribute_text(file, NULL, "stressor_sizes", d->sizes);
+    if (rc == MIM_OK)
         rc = mim_h5_put_attribute_text(file, NULL, "normalisation",
                                        mim_normalisation_name(d->normalisation));
     return rc;
@@ -282,7 +284,7 @@ static int get_length(mim_h5 *file, const char *path, const char *name, size_t m
 /* What a domain is read into before it is made. */
 typedef struct parts {
     mim_domain_parts domain;
-    char **metrics, **actions, *host_class, *normalisation;
+    char **metrics, **actions, *host_class, *sizes, *normalisation;
     size_t n_metrics, n_actions; /* names read */
     double *minimum, *maximum;
     uint64_t *threads;       /* [2][n_threads] metric, socket */
@@ -294,6 +296,7 @@ static void parts_clear(parts *p)
     mim_h5_free_texts(p->n_metrics, &p->metrics);
     mim_h5_free_texts(p->n_actions, &p->actions);
     free(p->host_class);
+    free(p->sizes);
     free(p->normalisation);
     free(p->minimum);
     free(p->maximum);
@@ -353,6 +356,8 @@ static int get_domain(mim_h5 *file, const char *path, size_t n_sockets, mim_doma
     if (rc == MIM_OK)
         rc = mim_h5_get_attribute_text(file, NULL, "host_class", &p.host_class);
     if (rc == MIM_OK)
+        rc = mim_h5_get_attribute_text(file, NULL, "stressor_sizes", &p.sizes);
+    if (rc == MIM_OK)
         rc = mim_h5_get_attribute_text(file, NULL, "normalisation", &p.normalisation);
     if (rc == MIM_OK && p.normalisation &&
         (rc = mim_normalisation_find(p.normalisation, &p.domain.normalisation)) != MIM_OK)
@@ -367,6 +372,7 @@ static int get_domain(mim_h5 *file, const char *path, size_t n_sockets, mim_doma
     p.domain.thread_metric = p.metric;
     p.domain.socket = p.socket;
     p.domain.host_class = p.host_class;
+    p.domain.sizes = p.sizes;
     if (rc == MIM_OK && (rc = mim_domain_create(&p.domain, domain)) != MIM_OK)
         rc = mim_fail_in(rc, "%s", path);
     parts_clear(&p);

@@ -7,11 +7,11 @@
  * n_timesteps, step, seed, corpus_hash as counts; n_skipped, best_step, n_since_best and the
  * attribute best_loss (optional, see mim_course); best_ema, the average at best_step (optional,
  * where training may end with it); response_mean, response_deviation (optional, see
- * diffusion/response.h); attributes host_class, schedule, prediction, config, and output and
- * normalisation, without which they are free and linear. Files of version 1 have instead of
- * network the sizes of a thread_token network as counts. Nothing else is needed to generate plans
- * or to resume a training. A released file may leave out the optimiser's moments and the values:
- * `ema` alone is required. */
+ * diffusion/response.h); attributes host_class, schedule, prediction, config, and output,
+ * normalisation and stressor_sizes (of the working sets, see plan/actions.h), without which they
+ * are free, linear and original. Files of version 1 have instead of network the sizes of a
+ * thread_token network as counts. Nothing else is needed to generate plans or to resume a training.
+ * A released file may leave out the optimiser's moments and the values: `ema` alone is required. */
 #ifndef MIM_DIFFUSION_CHECKPOINT_H
 #define MIM_DIFFUSION_CHECKPOINT_H
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/text.h"
+#include "plan/actions.h"
 
 static const char core_prefix[] = "avg_cpu_utilizations_core_";
 
@@ -146,7 +147,7 @@ static int allocate(mim_domain *d)
     d->minimum = calloc(2 * d->n_metrics, sizeof *d->minimum);
     d->thread_metric = calloc(2 * d->n_threads, sizeof *d->thread_metric);
     d->node_metric = calloc(d->n_metrics, sizeof *d->node_metric);
-    if (!d->minimum || !d->thread_metric || !d->node_metric || !d->host_class)
+    if (!d->minimum || !d->thread_metric || !d->node_metric || !d->host_class || !d->sizes)
         return mim_fail(MIM_ENOMEM, "%zu metrics, %zu threads", d->n_metrics, d->n_threads);
     d->maximum = d->minimum + d->n_metrics;
     d->socket = d->thread_metric + d->n_threads;
@@ -163,10 +164,14 @@ int mim_domain_create(const mim_domain_parts *parts, mim_domain **domain)
     made->n_threads = parts->n_threads;
     made->n_sockets = parts->n_sockets;
     made->normalisation = parts->normalisation;
+    const char *sizes = parts->sizes ? parts->sizes : "original";
     int rc = check_sizes(made);
+    if (rc == MIM_OK && (rc = mim_actions_check_sizes(sizes)) != MIM_OK)
+        rc = mim_fail_in(rc, "stressor_sizes");
     if (rc != MIM_OK)
         goto done;
     made->host_class = mim_strdup(parts->host_class ? parts->host_class : "");
+    made->sizes = mim_strdup(sizes);
     if ((rc = allocate(made)) != MIM_OK ||
         (rc = copy_names(made->n_metrics, parts->metrics, "metric", &made->metrics)) != MIM_OK ||
         (rc = copy_names(made->n_stressors, parts->actions, "action", &made->actions)) != MIM_OK)
@@ -204,6 +209,7 @@ void mim_domain_destroy(mim_domain **domain)
     free(old->thread_metric);
     free(old->node_metric);
     free(old->host_class);
+    free(old->sizes);
     free(old);
 }
 

@@ -32,6 +32,7 @@ typedef struct mim_domain {
     size_t n_node_metrics;     /* metrics that belong to no thread */
     size_t *node_metric;       /* [n_node_metrics] their indices */
     char *host_class;          /* what was measured, "" if unknown */
+    char *sizes; /* of the stressors' working sets: "original" or "node" (plan/actions.h) */
     mim_normalisation normalisation;
 } mim_domain;
 
@@ -44,11 +45,12 @@ typedef struct mim_domain_parts {
                                         avg_cpu_utilizations_core_<t> */
     const size_t *socket;            /* [n_threads]; NULL: equal blocks of neighbours */
     const char *host_class;          /* NULL: not known */
+    const char *sizes;               /* NULL: "original" */
     mim_normalisation normalisation;
 } mim_domain_parts;
 
 /* Copies everything. MIM_EDATA: a size beyond the limits, a name empty or twice, a range not finite
- * or upside down, a metric of two threads, a socket that is not there. */
+ * or upside down, a metric of two threads, a socket that is not there, sizes of neither kind. */
 int mim_domain_create(const mim_domain_parts *parts, mim_domain **domain);
 void mim_domain_destroy(mim_domain **domain);
 

@@ -25,7 +25,8 @@ int mim_domain_of_corpus(const mim_corpus *corpus, mim_domain **domain)
                                     .maximum = mim_corpus_range_max(corpus),
                                     .thread_metric = threads,
                                     .socket = threads + l->n_threads,
-                                    .host_class = l->host_class};
+                                    .host_class = l->host_class,
+                                    .sizes = l->sizes};
     int rc = mim_domain_create(&parts, domain);
     free(threads);
     return rc;

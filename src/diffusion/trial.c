@@ -61,13 +61,16 @@ static void copy_examples(mim_trial *t, const mim_examples *examples)
     }
 }
 
-/* Working sets as a campaign on that node has them by default. */
+/* Working sets as the campaign had them that the examples are of. */
 static int fit_actions(mim_trial *t)
 {
     mim_machine *machine = NULL;
     int rc = mim_simulated_machine(t->node, &machine);
     if (rc == MIM_OK) {
-        const mim_actions_node node = {.caches = mim_machine_caches(machine)};
+        const mim_actions_node node = {
+            .caches = mim_machine_caches(machine),
+            .sizes_all = strcmp(t->model->domain->sizes, "node") == 0,
+        };
         rc = mim_actions_fit(t->actions, &node);
     }
     mim_machine_destroy(&machine);

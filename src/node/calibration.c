@@ -137,9 +137,8 @@ static int get_sizes(const json_t *root, const char *path, size_t version, mim_c
         rc = get_text(root, path, "sizes", sizeof c->sizes, c->sizes);
     else
         strcpy(c->sizes, original_sizes);
-    if (rc == MIM_OK && strcmp(c->sizes, original_sizes) != 0 && strcmp(c->sizes, node_sizes) != 0)
-        rc = mim_fail(MIM_EDATA, "%s: sizes: expected %s or node, found %s", path, original_sizes,
-                      c->sizes);
+    if (rc == MIM_OK && (rc = mim_actions_check_sizes(c->sizes)) != MIM_OK)
+        rc = mim_fail_in(rc, "%s: sizes", path);
     return rc;
 }
 

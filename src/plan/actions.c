@@ -270,6 +270,13 @@ const char *mim_actions_sizes(const mim_actions *actions)
     return actions->fitted && actions->node.sizes_all ? "node" : "original";
 }
 
+int mim_actions_check_sizes(const char *word)
+{
+    if (strcmp(word, "original") == 0 || strcmp(word, "node") == 0)
+        return MIM_OK;
+    return mim_fail(MIM_EDATA, "expected original or node, found %.40s", word);
+}
+
 /* Cuts blanks from both ends of the line, in place. */
 static char *trim(char *line)
 {

@@ -39,8 +39,11 @@ typedef struct mim_actions_node {
  * mim_stressor_sized) and tells the network ones their peer. Pointers to the list's stressors that
  * were taken before are no longer valid. */
 int mim_actions_fit(mim_actions *actions, const mim_actions_node *node);
-/* "node" when all level-named ones were sized, else "original": what a calibration is of. */
+/* "node" when all level-named ones were sized, else "original": what a calibration is of, and what
+ * a plan's weights mean. */
 const char *mim_actions_sizes(const mim_actions *actions);
+/* MIM_EDATA for another word than these two. */
+int mim_actions_check_sizes(const char *word);
 
 size_t mim_actions_n(const mim_actions *actions);
 const char *mim_actions_name(const mim_actions *actions, size_t i);
