@@ -182,8 +182,8 @@ int mim_train_job_load(mim_train_job *j)
     char *start = NULL;
     j->part = has_parts ? (mim_part){(size_t)j->rank, (size_t)j->n_ranks} : (mim_part){0, 1};
     int rc = mim_corpus_open(corpus, &j->corpus);
-    if (rc == MIM_OK && (rc = mim_lessons_read(j->corpus, &j->plan.lessons, &j->lessons)) != MIM_OK)
-        rc = mim_fail_in(rc, "%s", corpus);
+    if (rc == MIM_OK)
+        rc = mim_lessons_read(j->corpus, &j->plan.lessons, &j->lessons);
     rc = mim_agree(j->comm, rc);
     if (rc == MIM_OK)
         rc = choose_start(j, &start);

@@ -98,13 +98,6 @@ done
 dataset --check "$corpus" && grep -q 'sound: 92 samples of' "$scratch/out"
 report $? "--check verifies a corpus"
 
-# flip FILE DATASET BYTE: changes a bit of that byte of its values; the same again changes it back.
-flip() {
-    local at
-    at=$(($(h5dump -p -H -d "$2" "$1" | sed -n 's/.*OFFSET //p') + $3))
-    printf '%b' "\\x$(printf %02x $(($(od -An -tu1 -j "$at" -N 1 "$1") ^ 1)))" |
-        dd of="$1" bs=1 seek="$at" conv=notrunc status=none
-}
 # damaged NAME FILE DATASET BYTE SENTENCE: one rank and three tell it of a copy.
 damaged() {
     cp "$2" "$scratch/damaged.h5" && flip "$scratch/damaged.h5" "$3" "$4"

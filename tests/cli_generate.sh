@@ -106,6 +106,12 @@ generate --trace "$scratch/no-io.txt" --calibration "$calibration" --corpus "$co
     grep -q '^note: 54 of 54 slots have no io_read: samples are compared without there' "$scratch/out"
 report $? "a trace without reads is looked up by its CPU"
 
+cp "$corpus" "$scratch/bad.h5" && flip "$scratch/bad.h5" action 7
+for method in nearest idw; do
+    refuses 5 "bad.h5: action is damaged in samples 0 to 199: not the digest" "method $method: a damaged corpus" \
+        "${with[@]}" --method $method --corpus "$scratch/bad.h5"
+done
+
 refuses 2 "method nearest: expected --corpus" "nearest without a corpus" "${with[@]}" --method nearest
 refuses 2 "method single: does not use --corpus" "single with a corpus" "${with[@]}" --corpus "$corpus"
 refuses 2 "the action list is that of --corpus" "nearest with another action list" "${with[@]}" \

@@ -127,6 +127,27 @@ run_program "${small[@]}" --out "$scratch/c" --steps 60 && rm "$scratch/c/model.
     grep -q "trying the one before" "$scratch/err" && [ "$(number resumed_from_step "$scratch/c/summary.json")" = 40 ]
 report $? "behind a damaged checkpoint the one before serves"
 
+# ---- damaged corpora
+may_log=
+cp "$corpus" "$scratch/bad.h5" && flip "$scratch/bad.h5" action 7
+use_program mimesys_dataset
+run_program --check "$scratch/bad.h5"
+sentence=$(sed 's/^mimesys_dataset: //' "$scratch/err")
+use_program mimesys_train
+refuses 5 "bad.h5: action is damaged in samples 0 to 199: not the digest" "a damaged corpus" --corpus "$scratch/bad.h5" \
+    "${small[@]:2}" --out "$scratch/none" --steps 5
+[ ! -e "$scratch/none" ] && [ "$(cat "$scratch/err")" = "mimesys_train: $sentence" ]
+report $? "told as --check tells it, before anything was made"
+ranks 2 --corpus "$scratch/bad.h5" "${small[@]:2}" --out "$scratch/none" --steps 5
+[ $? -eq 5 ] && [ "$(grep -c "^mimesys_train: $sentence" "$scratch/err")" -eq 1 ] && [ ! -e "$scratch/none" ]
+report $? "and so on 2 ranks"
+cp "$corpus" "$scratch/bad.h5" && flip "$scratch/bad.h5" is_validation 0
+refuses 5 "bad.h5: sample 0: " "a sample on the other side, read as needed" --corpus "$scratch/bad.h5" "${small[@]:2}" \
+    --set examples.in_memory=0 --out "$scratch/none" --steps 5
+[ ! -e "$scratch/none" ] && [ "$(grep -o 'bad\.h5' "$scratch/err" | wc -l)" -eq 1 ]
+report $? "the sentence names the file once"
+may_log=yes
+
 # ---- checkpoints in the background
 run_program "${small[@]}" --out "$scratch/stones" --steps 120 --set train.milestone_every=30 &&
     [ "$(cd "$scratch/stones" && echo checkpoint-*)" = "$(printf 'checkpoint-%012d.h5 ' 30 60 90 100 120 | sed 's/ $//')" ]

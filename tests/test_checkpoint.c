@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <hdf5.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -320,13 +321,19 @@ static void test_other_order(void **state)
     mim_model_destroy(&back);
 }
 
+static bool names_file_once(void)
+{
+    const char *name = strstr(mim_error(), path);
+    return name && !strstr(name + 1, path);
+}
+
 /* A model whose parts contradict each other is written as it is, and must not be read. */
 static void refuse(const mim_model *model, const char *part)
 {
     mim_model *back = NULL;
     write_model(model, false);
     const int rc = mim_checkpoint_read(path, false, &back);
-    if (rc != MIM_EDATA || !strstr(mim_error(), part) || !strstr(mim_error(), path))
+    if (rc != MIM_EDATA || !strstr(mim_error(), part) || !names_file_once())
         fail_msg("exit %d, \"%s\" has no \"%s\"", rc, mim_error(), part);
     assert_null(back);
 }
@@ -423,6 +430,11 @@ static void test_other_files(void **state)
     assert_int_equal(mim_h5_commit(&file), MIM_OK);
     assert_int_equal(mim_checkpoint_read(path, true, &back), MIM_EDATA);
     assert_non_null(strstr(mim_error(), "version 99"));
+    assert_int_equal(mim_h5_create(path, MIM_CHECKPOINT_SCHEMA, 1, NULL, &file), MIM_OK);
+    assert_int_equal(mim_h5_commit(&file), MIM_OK);
+    assert_int_equal(mim_checkpoint_read(path, true, &back), MIM_EDATA);
+    assert_non_null(strstr(mim_error(), ": no dataset architecture"));
+    assert_true(names_file_once());
     const char *const lines[] = {"kind thread_token", "colour 1"};
     assert_int_equal(
         mim_h5_create(path, MIM_CHECKPOINT_SCHEMA, MIM_CHECKPOINT_VERSION, NULL, &file), MIM_OK);
@@ -430,6 +442,7 @@ static void test_other_files(void **state)
     assert_int_equal(mim_h5_commit(&file), MIM_OK);
     assert_int_equal(mim_checkpoint_read(path, true, &back), MIM_EDATA);
     assert_non_null(strstr(mim_error(), "a setting \"colour\" is not known"));
+    assert_true(names_file_once());
     FILE *text = fopen(path, "w");
     assert_non_null(text);
     fputs("no HDF5", text);
@@ -462,6 +475,40 @@ static void test_damage(void **state)
     mim_model_destroy(&model);
 }
 
+static void remove_dataset(const char *name)
+{
+    const hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    assert_true(file >= 0 && H5Ldelete(file, name, H5P_DEFAULT) >= 0);
+    assert_true(H5Fclose(file) >= 0);
+}
+
+/* One dataset after the other, by its name; what is optional is not missed. */
+static void test_missing(void **state)
+{
+    (void)state;
+    static const char *const needed[] = {"network", "ema", "seed", "metric_names", "tensor_shapes"};
+    flipped_place places[FLIPPED_MAX];
+    mim_model *model = toy_model(8, MIM_PREDICT_X0), *back = NULL;
+    size_t n_missed = 0;
+    write_model(model, false);
+    const size_t n = flipped_places(path, places);
+    for (size_t i = 0; i < n; i++) {
+        char *expected = mim_format("%s: no dataset %s", path, places[i].name);
+        assert_non_null(expected);
+        write_model(model, false);
+        remove_dataset(places[i].name);
+        const int rc = mim_checkpoint_read(path, false, &back);
+        if (rc != MIM_OK && (rc != MIM_EDATA || strcmp(mim_error(), expected) != 0))
+            fail_msg("exit %d, \"%s\", expected \"%s\"", rc, mim_error(), expected);
+        for (size_t k = 0; rc != MIM_OK && k < sizeof needed / sizeof *needed; k++)
+            n_missed += strcmp(needed[k], places[i].name) == 0;
+        mim_model_destroy(&back);
+        free(expected);
+    }
+    assert_int_equal(n_missed, sizeof needed / sizeof *needed);
+    mim_model_destroy(&model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -470,7 +517,7 @@ int main(void)
         cmocka_unit_test(test_slim),           cmocka_unit_test(test_other_order),
         cmocka_unit_test(test_refusals),       cmocka_unit_test(test_other_files),
         cmocka_unit_test(test_other_networks), cmocka_unit_test(test_refused_networks),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_damage),         cmocka_unit_test(test_missing),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
 }

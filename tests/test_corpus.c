@@ -291,6 +291,68 @@ static void check_names_damaged_bytes(void **state)
     }
 }
 
+/* What mim_corpus_read says of samples [first, first + n). */
+static int read_through(size_t first, size_t n)
+{
+    mim_corpus *corpus = NULL;
+    mim_samples *samples = NULL;
+    int rc = mim_corpus_open(path, &corpus);
+    if (rc == MIM_OK)
+        rc = mim_corpus_read(corpus, first, n, &samples);
+    mim_samples_destroy(&samples);
+    mim_corpus_destroy(&corpus);
+    return rc;
+}
+
+/* One byte of any sample array: what is learned from is compared as mim_corpus_check does. */
+static void reading_names_damaged_bytes(void **state)
+{
+    (void)state;
+    enum { SAMPLE = 300 };
+    static const struct {
+        size_t first, n;
+    } parts[] = {{0, N}, {10, N - 10}, {256, N - 256}}; /* with all of block 1 */
+    flipped_place places[FLIPPED_MAX];
+    mim_samples *s = make();
+    size_t n_arrays = 0;
+    assert_int_equal(mim_corpus_write(path, layout, &info, s), MIM_OK);
+    mim_samples_destroy(&s);
+    const size_t n = flipped_places(path, places);
+    for (size_t i = 0; i < n; i++) {
+        if (places[i].n_bytes < N)
+            continue;
+        const uint64_t place = places[i].place + (SAMPLE + 1) * (places[i].n_bytes / N) - 1;
+        char sentence[MIM_ERROR_TEXT_BYTES];
+        n_arrays++;
+        assert_int_equal(flip_byte(path, place), 0);
+        assert_int_equal(look_through(), MIM_EDATA);
+        strcpy(sentence, mim_error());
+        for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
+            if (read_through(parts[k].first, parts[k].n) != MIM_EDATA ||
+                strcmp(mim_error(), sentence) != 0)
+                fail_msg("%s: \"%s\"", places[i].name, mim_error());
+        assert_int_equal(read_through(0, 256), MIM_OK); /* the other block */
+        assert_int_equal(flip_byte(path, place), 0);
+        for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
+            assert_int_equal(read_through(parts[k].first, parts[k].n), MIM_OK);
+    }
+    assert_int_equal(n_arrays, MIM_CORPUS_N_COLUMNS);
+}
+
+static void reading_takes_files_without_digests(void **state)
+{
+    (void)state;
+    mim_samples *s = make();
+    write_old(s);
+    s->spread[7 * D] = 3; /* nothing tells */
+    tamper(s);
+    assert_int_equal(read_through(0, N), MIM_OK);
+    s->action[0] = NAN;
+    tamper(s);
+    assert_int_equal(read_through(0, N), MIM_EDATA);
+    mim_samples_destroy(&s);
+}
+
 /* However many samples, the digests stay few. */
 static void blocks_are_few(void **state)
 {
@@ -465,6 +527,8 @@ int main(void)
         cmocka_unit_test(other_versions_are_refused_by_name),
         cmocka_unit_test(check_finds_changed_values),
         cmocka_unit_test(check_names_damaged_bytes),
+        cmocka_unit_test(reading_names_damaged_bytes),
+        cmocka_unit_test(reading_takes_files_without_digests),
         cmocka_unit_test(blocks_are_few),
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(csv_has_every_sample),

@@ -249,8 +249,8 @@ static int model_of_corpus(const mim_config *config, const char *path, mim_model
     int rc = mim_train_plan_get(config, &plan);
     if (rc == MIM_OK)
         rc = mim_corpus_open(path, &corpus);
-    if (rc == MIM_OK && (rc = mim_lessons_read(corpus, &plan.lessons, &lessons)) != MIM_OK)
-        mim_fail_in(rc, "%s", path);
+    if (rc == MIM_OK)
+        rc = mim_lessons_read(corpus, &plan.lessons, &lessons);
     if (rc == MIM_OK)
         rc = mim_domain_of_corpus(corpus, &domain);
     if (rc == MIM_OK) {

@@ -318,6 +318,8 @@ int mim_corpus_read(mim_corpus *c, size_t first, size_t n, mim_samples **samples
 {
     mim_samples *made = NULL;
     int rc = mim_corpus_read_any(c, first, n, &made);
+    if (rc == MIM_OK)
+        rc = mim_corpus_verify(c, made, first);
     if (rc == MIM_OK && mim_samples_check(c->layout, &c->info, made) != MIM_OK)
         rc = mim_fail_in(MIM_EDATA, "%s: from sample %zu on", c->path, first);
     if (rc == MIM_OK) {

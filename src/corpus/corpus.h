@@ -11,8 +11,9 @@
  * corpus/campaign.h).
  *
  * Damage: the digests of the samples (core/digest.h), added over blocks of neighbours, are compared
- * by mim_corpus_check; the small datasets (see mim_h5_seal) when the file is opened. Files of
- * version 1 have no digests. */
+ * by mim_corpus_check and mim_corpus_read; the small datasets (see mim_h5_seal) when the file is
+ * opened. Files of version 1 have no digests. Samples in any order (corpus/rows.h) are not
+ * compared. */
 #ifndef MIM_CORPUS_CORPUS_H
 #define MIM_CORPUS_CORPUS_H
 
@@ -65,7 +66,8 @@ int mim_corpus_write(const char *path, const mim_layout *layout, const mim_corpu
 int mim_corpus_open(const char *path, mim_corpus **corpus);
 void mim_corpus_destroy(mim_corpus **corpus);
 
-int mim_corpus_version(const mim_corpus *corpus); /* of the file's schema; 1: no digests */
+const char *mim_corpus_path(const mim_corpus *corpus); /* borrowed */
+int mim_corpus_version(const mim_corpus *corpus);      /* of the file's schema; 1: no digests */
 const mim_layout *mim_corpus_layout(const mim_corpus *corpus);
 const mim_corpus_info *mim_corpus_about(const mim_corpus *corpus);
 size_t mim_corpus_n_samples(const mim_corpus *corpus);
@@ -75,7 +77,9 @@ const double *mim_corpus_range_max(const mim_corpus *corpus);
 /* Identity of the content (FNV-1a of names, working sets, ranges and size), for checkpoints. */
 uint64_t mim_corpus_hash(const mim_corpus *corpus);
 
-/* Samples [first, first + n) as new memory. MIM_EDATA: values that no corpus holds. */
+/* Samples [first, first + n) as new memory. MIM_EDATA, naming the file: values that no corpus
+ * holds, or damaged, as mim_corpus_check tells it; that is known of blocks that are read whole, so
+ * of all samples when all are read. */
 int mim_corpus_read(mim_corpus *corpus, size_t first, size_t n, mim_samples **samples);
 
 /* Reads all and checks digests, values, masks, ranges and the split. MIM_EDATA, naming dataset and

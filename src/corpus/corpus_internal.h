@@ -23,7 +23,6 @@ int mim_samples_check_one(const mim_layout *layout, const mim_corpus_info *info,
                           const mim_samples *samples, size_t i, size_t number);
 /* Borrowed; the rows of an open corpus. */
 const mim_table *mim_corpus_table(const mim_corpus *corpus);
-const char *mim_corpus_path(const mim_corpus *corpus);
 /* Borrowed, [blocks][MIM_CORPUS_N_COLUMNS], and the samples of a block (may be NULL); NULL and 0
  * when the file has none. */
 const uint64_t *mim_corpus_digests(const mim_corpus *corpus, size_t *block_rows);
@@ -55,6 +54,9 @@ int mim_corpus_make(const char *path, const mim_layout *layout, const mim_corpus
 
 /* Reads like mim_corpus_read, but values that no corpus holds as well. */
 int mim_corpus_read_any(mim_corpus *corpus, size_t first, size_t n, mim_samples **samples);
+/* Compares digests of the blocks that lie wholly in samples that stand from `first` on. MIM_EDATA,
+ * naming dataset and samples. */
+int mim_corpus_verify(const mim_corpus *corpus, const mim_samples *samples, size_t first);
 /* Reads samples [first, first + n), adds and checks them. MIM_ECHECK, after all were added: names
  * the first that no corpus holds. Otherwise (MIM_EIO, MIM_EDATA) nothing can be said. */
 int mim_corpus_tally(mim_corpus *corpus, size_t first, size_t n, mim_tally *tally);

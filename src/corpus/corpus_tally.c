@@ -102,26 +102,55 @@ int mim_corpus_tally(mim_corpus *c, size_t first, size_t n, mim_tally *tally)
     return *sentence ? mim_fail(MIM_ECHECK, "%s: %s", mim_corpus_path(c), sentence) : MIM_OK;
 }
 
-static int judge_digests(const mim_corpus *c, const mim_tally *t)
+/* found: [n_blocks][MIM_CORPUS_N_COLUMNS] sums of the blocks from first_block on. */
+static int judge_digests(const mim_corpus *c, size_t first_block, size_t n_blocks,
+                         const uint64_t *found)
 {
     const size_t n = mim_corpus_n_samples(c), width = MIM_CORPUS_N_COLUMNS;
-    const uint64_t *stored = mim_corpus_digests(c, NULL);
+    size_t block_rows = 0, i = 0;
+    const uint64_t *stored = mim_corpus_digests(c, &block_rows);
     mim_column columns[MIM_CORPUS_N_COLUMNS];
-    size_t i = 0;
-    while (i < t->n_blocks * width && t->digests[i] == stored[i])
+    if (n_blocks == 0)
+        return MIM_OK;
+    stored += first_block * width;
+    while (i < n_blocks * width && found[i] == stored[i])
         i++;
-    if (i == t->n_blocks * width)
+    if (i == n_blocks * width)
         return MIM_OK;
     const size_t block = i / width;
     size_t end = block + 1;
-    while (end < t->n_blocks &&
-           t->digests[i + (end - block) * width] != stored[i + (end - block) * width])
+    while (end < n_blocks && found[i + (end - block) * width] != stored[i + (end - block) * width])
         end++;
-    const size_t last = end * t->block_rows < n ? end * t->block_rows : n;
+    const size_t after = (first_block + end) * block_rows;
     mim_corpus_columns(mim_corpus_layout(c), columns);
     return mim_fail(
         MIM_EDATA, "%s: %s is damaged in samples %zu to %zu: not the digest they were written with",
-        mim_corpus_path(c), columns[i % width].name, block * t->block_rows, last - 1);
+        mim_corpus_path(c), columns[i % width].name, (first_block + block) * block_rows,
+        (after < n ? after : n) - 1);
+}
+
+int mim_corpus_verify(const mim_corpus *c, const mim_samples *s, size_t first)
+{
+    const size_t n = mim_corpus_n_samples(c), width = MIM_CORPUS_N_COLUMNS;
+    size_t rows = 0;
+    if (!mim_corpus_digests(c, &rows))
+        return MIM_OK;
+    const size_t block = (first + rows - 1) / rows;
+    const size_t end = first + s->n == n ? (n + rows - 1) / rows : (first + s->n) / rows;
+    if (block >= end)
+        return MIM_OK;
+    const size_t from = block * rows, to = end * rows < n ? end * rows : n;
+    mim_column columns[MIM_CORPUS_N_COLUMNS];
+    void *buffers[MIM_CORPUS_N_COLUMNS];
+    uint64_t *found = calloc((end - block) * width, sizeof *found);
+    if (!found)
+        return mim_fail(MIM_ENOMEM, "%s: digests of %zu samples", mim_corpus_path(c), s->n);
+    mim_corpus_columns(mim_corpus_layout(c), columns);
+    mim_corpus_buffers(mim_corpus_layout(c), s, from - first, buffers);
+    mim_columns_digest(width, columns, buffers, from, to - from, rows, width, found);
+    const int rc = judge_digests(c, block, end - block, found);
+    free(found);
+    return rc;
 }
 
 static bool is_same(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
@@ -130,7 +159,7 @@ int mim_corpus_judge(const mim_corpus *c, const mim_tally *t, int checked)
 {
     const mim_layout *l = mim_corpus_layout(c);
     const double *min = mim_corpus_range_min(c), *max = mim_corpus_range_max(c);
-    int rc = judge_digests(c, t);
+    int rc = judge_digests(c, 0, t->n_blocks, t->digests);
     if (rc != MIM_OK || checked != MIM_OK)
         return rc != MIM_OK ? rc : checked;
     for (size_t m = 0; m < l->n_metrics; m++)

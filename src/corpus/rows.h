@@ -1,7 +1,10 @@
 /* Samples of a training corpus in any order, for corpora that do not fit into memory.
  *
  * Every column of a corpus stands at one place of the file, so rows are read from there without the
- * HDF5 library, which has no locks: a thread may read rows while others write checkpoints. */
+ * HDF5 library, which has no locks: a thread may read rows while others write checkpoints.
+ *
+ * Rows are not compared with digests, which are those of whole blocks of neighbours: reading a
+ * block for each row is too dear. mim_corpus_check tells whether a file is damaged. */
 #ifndef MIM_CORPUS_ROWS_H
 #define MIM_CORPUS_ROWS_H
 

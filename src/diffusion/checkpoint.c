@@ -200,21 +200,23 @@ int mim_checkpoint_write(const mim_model *model, bool is_slim, const char *path)
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-static int check_schema(mim_h5 *file, const char *path)
+static int check_schema(mim_h5 *file, const char *path, int *version)
 {
     char *schema = NULL;
     bool has_version = false;
-    double version = 0;
+    double found = 0;
     int rc = mim_h5_get_attribute_text(file, NULL, "schema", &schema);
     if (rc == MIM_OK && (!schema || strcmp(schema, MIM_CHECKPOINT_SCHEMA) != 0))
         rc = mim_fail(MIM_EDATA, "%s: holds \"%.60s\", expected a checkpoint (%s)", path,
                       schema ? schema : "", MIM_CHECKPOINT_SCHEMA);
     if (rc == MIM_OK)
-        rc = mim_h5_get_attribute_real(file, NULL, "schema_version", &has_version, &version);
-    if (rc == MIM_OK && version != 1 && version != MIM_CHECKPOINT_VERSION)
+        rc = mim_h5_get_attribute_real(file, NULL, "schema_version", &has_version, &found);
+    if (rc == MIM_OK && found != 1 && found != MIM_CHECKPOINT_VERSION)
         rc =
             mim_fail(MIM_EDATA, "%s: checkpoint of version %g, this program knows versions 1 to %d",
-                     path, version, MIM_CHECKPOINT_VERSION);
+                     path, found, MIM_CHECKPOINT_VERSION);
+    if (rc == MIM_OK)
+        *version = (int)found;
     free(schema);
     return rc;
 }
@@ -380,14 +382,39 @@ static int get_domain(mim_h5 *file, const char *path, size_t n_sockets, mim_doma
 }
 
 /* Before memory for that many parameters is taken. */
-static int check_size(mim_h5 *file, size_t n_expected)
+static int check_size(mim_h5 *file, const char *path, size_t n_expected)
 {
     size_t rank = 0, shape[MIM_H5_MAX_RANK];
     int rc = mim_h5_get_shape(file, "ema", &rank, shape);
     if (rc == MIM_OK &&
         (rank != 1 || shape[0] != n_expected || n_expected > MIM_CHECKPOINT_MAX_VALUES))
-        rc = mim_fail(MIM_EDATA, "ema: expected %zu values, at most %d", n_expected,
+        rc = mim_fail(MIM_EDATA, "%s: ema: expected %zu values, at most %d", path, n_expected,
                       MIM_CHECKPOINT_MAX_VALUES);
+    return rc;
+}
+
+/* A failure that does not name the file: its content makes no network. */
+static int name_file(const char *path, int rc)
+{
+    return rc == MIM_OK || rc == MIM_ENOMEM ? rc : mim_fail_in(MIM_EDATA, "%s", path);
+}
+
+/* n tensors of the file as a layout. */
+static int make_tensors(size_t n, char *const *names, const uint64_t *shapes, mim_tensors **tensors)
+{
+    mim_tensors *made = NULL;
+    int rc = mim_tensors_create(&made);
+    for (size_t i = 0; rc == MIM_OK && i < n; i++) {
+        size_t extents[MIM_TENSOR_MAX_RANK], rank = 0;
+        for (; rank < MIM_TENSOR_MAX_RANK && shapes[i * MIM_TENSOR_MAX_RANK + rank]; rank++)
+            extents[rank] = (size_t)shapes[i * MIM_TENSOR_MAX_RANK + rank];
+        rc = mim_tensors_add(made, names[i], rank, extents, MIM_INIT_ZERO, 0, false, NULL);
+    }
+    if (rc == MIM_OK) {
+        *tensors = made;
+        made = NULL;
+    }
+    mim_tensors_destroy(&made);
     return rc;
 }
 
@@ -400,30 +427,22 @@ static int get_tensors(mim_h5 *file, const char *path, const mim_architecture *a
     char **names = NULL;
     uint64_t *shapes = NULL;
     size_t n = 0, shape[MIM_H5_MAX_RANK];
-    int rc = mim_network_layout(a, &expected);
+    int rc = name_file(path, mim_network_layout(a, &expected));
     if (rc == MIM_OK)
         rc = mim_h5_get_texts(file, "tensor_names", expected->n_tensors, &n, &names);
     if (rc == MIM_OK)
         rc = mim_h5_get_count(file, "tensor_shapes", 2, n * MIM_TENSOR_MAX_RANK, shape, &shapes);
     if (rc == MIM_OK && (shape[0] != n || shape[1] != MIM_TENSOR_MAX_RANK))
-        rc = mim_fail(MIM_EDATA, "tensor_shapes is not that of %zu tensors", n);
+        rc = mim_fail(MIM_EDATA, "%s: tensor_shapes is not that of %zu tensors", path, n);
     if (rc == MIM_OK)
-        rc = mim_tensors_create(&found);
-    for (size_t i = 0; rc == MIM_OK && i < n; i++) {
-        size_t extents[MIM_TENSOR_MAX_RANK], rank = 0;
-        for (; rank < MIM_TENSOR_MAX_RANK && shapes[i * MIM_TENSOR_MAX_RANK + rank]; rank++)
-            extents[rank] = (size_t)shapes[i * MIM_TENSOR_MAX_RANK + rank];
-        rc = mim_tensors_add(found, names[i], rank, extents, MIM_INIT_ZERO, 0, false, NULL);
-    }
+        rc = name_file(path, make_tensors(n, names, shapes, &found));
     if (rc == MIM_OK)
-        rc = mim_tensors_match(expected, found);
+        rc = name_file(path, mim_tensors_match(expected, found));
     if (rc == MIM_OK)
-        rc = check_size(file, expected->n_values);
+        rc = check_size(file, path, expected->n_values);
     if (rc == MIM_OK) {
         *tensors = found;
         found = NULL;
-    } else if (rc != MIM_ENOMEM) {
-        rc = mim_fail_in(MIM_EDATA, "%s", path);
     }
     mim_tensors_destroy(&found);
     mim_tensors_destroy(&expected);
@@ -580,11 +599,11 @@ static int read_model(const char *path, bool for_training, const mim_part *part,
     mim_architecture a = {0};
     mim_process process = {0};
     uint64_t seed = 0;
-    int rc = mim_h5_open(path, &file);
+    int version = 0, rc = mim_h5_open(path, &file);
     if (rc == MIM_OK)
-        rc = check_schema(file, path);
+        rc = check_schema(file, path, &version);
     if (rc == MIM_OK)
-        rc = mim_checkpoint_get_architecture(file, path, &a);
+        rc = mim_checkpoint_get_architecture(file, path, version, &a);
     if (rc == MIM_OK)
         rc = get_process(file, path, &process);
     if (rc == MIM_OK)

@@ -30,7 +30,7 @@ int mim_checkpoint_put_architecture(mim_h5 *file, const mim_architecture *a)
     return rc;
 }
 
-static int get_lines(mim_h5 *file, mim_architecture *a)
+static int get_lines(mim_h5 *file, const char *path, mim_architecture *a)
 {
     size_t n = 0;
     char **lines = NULL;
@@ -39,7 +39,8 @@ static int get_lines(mim_h5 *file, mim_architecture *a)
         char *value = strchr(lines[i], ' ');
         if (value)
             *value++ = '\0';
-        rc = mim_architecture_set(a, lines[i], value ? value : "");
+        if (mim_architecture_set(a, lines[i], value ? value : "") != MIM_OK)
+            rc = mim_fail_in(MIM_EDATA, "%s", path);
     }
     mim_h5_free_texts(n, &lines);
     return rc;
@@ -62,15 +63,14 @@ static int get_sizes(mim_h5 *file, const char *path, mim_architecture *a)
     return rc;
 }
 
-int mim_checkpoint_get_architecture(mim_h5 *file, const char *path, mim_architecture *architecture)
+int mim_checkpoint_get_architecture(mim_h5 *file, const char *path, int version,
+                                    mim_architecture *architecture)
 {
     mim_architecture a = {0};
-    int rc = mim_h5_has(file, "network") ? get_lines(file, &a) : get_sizes(file, path, &a);
-    if (rc == MIM_OK)
-        rc = mim_network_check(&a);
+    int rc = version == 1 ? get_sizes(file, path, &a) : get_lines(file, path, &a);
+    if (rc == MIM_OK && (rc = mim_network_check(&a)) != MIM_OK && rc != MIM_ENOMEM)
+        rc = mim_fail_in(MIM_EDATA, "%s", path);
     if (rc == MIM_OK)
         *architecture = a;
-    else if (rc != MIM_ENOMEM)
-        rc = mim_fail_in(MIM_EDATA, "%s", path);
     return rc;
 }

@@ -28,7 +28,7 @@ static void take_sides(mim_lessons *l, size_t first, size_t n, const uint8_t *is
     }
 }
 
-static int scan_sides(mim_lessons *l, size_t n_all)
+static int scan_sides(mim_lessons *l, const char *path, size_t n_all)
 {
     uint8_t has_previous[BLOCK], is_validation[BLOCK];
     int rc = MIM_OK;
@@ -37,7 +37,8 @@ static int scan_sides(mim_lessons *l, size_t n_all)
         rc = mim_corpus_rows_scan(l->rows, at, n, NULL, NULL, has_previous, is_validation);
         for (size_t i = 0; rc == MIM_OK && i < n; i++)
             if (is_validation[i] > 1)
-                rc = mim_fail(MIM_EDATA, "sample %zu: is on no side of the split", at + i);
+                rc =
+                    mim_fail(MIM_EDATA, "%s: sample %zu: is on no side of the split", path, at + i);
         if (rc == MIM_OK)
             take_sides(l, at, n, is_validation, n_all);
     }
@@ -112,9 +113,10 @@ int mim_lessons_read(mim_corpus *corpus, const mim_lessons_options *options, mim
     if (rc == MIM_OK && is_small)
         rc = read_all(corpus, made);
     else if (rc == MIM_OK && (rc = mim_corpus_rows_open(corpus, &made->rows)) == MIM_OK)
-        rc = scan_sides(made, n);
+        rc = scan_sides(made, mim_corpus_path(corpus), n);
     if (rc == MIM_OK && made->n_train == 0)
-        rc = mim_fail(MIM_EDATA, "none of the corpus's %zu samples is for training", n);
+        rc = mim_fail(MIM_EDATA, "%s: none of its %zu samples is for training",
+                      mim_corpus_path(corpus), n);
     if (rc == MIM_OK)
         rc = choose_kept(made, options, mim_corpus_layout(corpus)->n_threads);
     if (rc == MIM_OK && !is_small)

@@ -32,7 +32,8 @@ typedef struct mim_lessons {
     size_t *kept_rows;            /* their rows, [validation.n + fit.n] */
 } mim_lessons;
 
-/* MIM_EDATA when no sample is for training. */
+/* MIM_EDATA, naming the file, when no sample is for training, and as mim_corpus_read() where all
+ * are in memory; what is read as it is needed is not compared with digests (corpus/rows.h). */
 int mim_lessons_read(mim_corpus *corpus, const mim_lessons_options *options, mim_lessons **lessons);
 void mim_lessons_destroy(mim_lessons **lessons);
 

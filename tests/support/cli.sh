@@ -68,6 +68,14 @@ refuses() {
     report $? "$name (exit $rc)"
 }
 
+# Changes a bit of that byte of the values of an HDF5 file's dataset; the same again changes it back.
+flip() { # FILE DATASET BYTE
+    local at
+    at=$(($(h5dump -p -H -d "$2" "$1" | sed -n 's/.*OFFSET //p') + $3))
+    printf '%b' "\\x$(printf %02x $(($(od -An -tu1 -j "$at" -N 1 "$1") ^ 1)))" |
+        dd of="$1" bs=1 seek="$at" conv=notrunc status=none
+}
+
 # A file system of SIZE in memory at FOLDER; fails when this user may not mount.
 small_disk() { # SIZE FOLDER
     mkdir -p "$2" && mount -t tmpfs -o "size=$1" tmpfs "$2" 2>/dev/null && mounted+=("$2")
