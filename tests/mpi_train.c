@@ -75,31 +75,14 @@ static int ranks_agree(MPI_Comm comm)
  * nothing to begin with early. */
 static int sums_begin_early(MPI_Comm comm)
 {
-    static const mim_architecture kinds[] = {
-        {.width = 16, .n_blocks = 2, .n_heads = 2, .mlp_ratio = 2},
-        {.kind = MIM_NETWORK_CELL_TOKEN,
-         .width = 16,
-         .n_blocks = 2,
-         .n_heads = 2,
-         .mlp_ratio = 2,
-         .encoder = MIM_CONTEXT_METRICS_ONLY,
-         .encoder_width = 8,
-         .context_width = 8},
-        {.kind = MIM_NETWORK_UNET,
-         .width = 8,
-         .n_heads = 2,
-         .head_width = 4,
-         .multipliers = "1,2",
-         .encoder_width = 8,
-         .context_width = 8}};
     mim_train_options options = toy_options();
     int rank = 0, n_ranks = 0;
     options.n_lanes = 1; /* of several, one may be behind until the end */
     MPI_Comm_rank(comm, &rank);
     MPI_Comm_size(comm, &n_ranks);
     toy_fill(&data, 100);
-    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-        mim_model *model = toy_model_of(&kinds[k], 6, MIM_PREDICT_V);
+    for (size_t k = 0; k < MIM_N_NETWORKS; k++) {
+        mim_model *model = toy_model_of(&toy_networks[k], 6, MIM_PREDICT_V);
         mim_trainer *trainer = NULL;
         mim_train_mpi *job = NULL;
         double loss, norm;

@@ -224,28 +224,11 @@ static void count(void *context, size_t first, size_t n)
  * while others are computed. */
 static void test_ready(void **state)
 {
-    static const mim_architecture kinds[] = {
-        {.width = 16, .n_blocks = 3, .n_heads = 2, .mlp_ratio = 2},
-        {.kind = MIM_NETWORK_CELL_TOKEN,
-         .width = 16,
-         .n_blocks = 3,
-         .n_heads = 2,
-         .mlp_ratio = 2,
-         .encoder = MIM_CONTEXT_METRICS_ONLY,
-         .encoder_width = 8,
-         .context_width = 8},
-        {.kind = MIM_NETWORK_UNET,
-         .width = 8,
-         .n_heads = 2,
-         .head_width = 4,
-         .multipliers = "1,2",
-         .encoder_width = 8,
-         .context_width = 8}};
     (void)state;
-    for (size_t k = 0; k < 2 * sizeof kinds / sizeof *kinds; k++) {
+    for (size_t k = 0; k < 2 * MIM_N_NETWORKS; k++) {
         const size_t n_lanes = 1 + k % 2;
         double *sums[2], loss = 0;
-        mim_model *model = toy_model_of(&kinds[k / 2], 4, MIM_PREDICT_X0);
+        mim_model *model = toy_model_of(&toy_networks[k / 2], 4, MIM_PREDICT_X0);
         mim_train_options options = toy_options();
         options.n_lanes = n_lanes;
         options.micro_batch = 4; /* two of a shard */

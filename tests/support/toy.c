@@ -75,6 +75,25 @@ mim_model *toy_model_with(const mim_architecture *size, uint64_t seed, mim_predi
     return model;
 }
 
+const mim_architecture toy_networks[MIM_N_NETWORKS] = {
+    [MIM_NETWORK_THREAD_TOKEN] = {.width = 16, .n_blocks = 3, .n_heads = 2, .mlp_ratio = 2},
+    [MIM_NETWORK_CELL_TOKEN] = {.kind = MIM_NETWORK_CELL_TOKEN,
+                                .width = 16,
+                                .n_blocks = 3,
+                                .n_heads = 2,
+                                .mlp_ratio = 2,
+                                .encoder = MIM_CONTEXT_METRICS_ONLY,
+                                .encoder_width = 8,
+                                .context_width = 8},
+    [MIM_NETWORK_UNET] = {.kind = MIM_NETWORK_UNET,
+                          .width = 8,
+                          .n_heads = 2,
+                          .head_width = 4,
+                          .multipliers = "1,2",
+                          .encoder_width = 8,
+                          .context_width = 8},
+};
+
 mim_train_options toy_options(void)
 {
     return (mim_train_options){.batch = 32,

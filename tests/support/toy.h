@@ -26,6 +26,8 @@ mim_model *toy_model(uint64_t seed, mim_prediction prediction);
 mim_model *toy_model_of(const mim_architecture *size, uint64_t seed, mim_prediction prediction);
 mim_model *toy_model_with(const mim_architecture *size, uint64_t seed, mim_prediction prediction,
                           mim_output output);
+/* A small network of each kind; the transformers have three blocks. */
+extern const mim_architecture toy_networks[MIM_N_NETWORKS];
 mim_train_options toy_options(void);
 
 #endif
